@@ -1,0 +1,173 @@
+"""What an objective is: a card, two losses, and what they need.
+
+Conventions (reference: Goodfellow et al., arXiv 1406.2661, and each card): D is high on real images, its output has no
+activation, every loss is minimised, and a batch is averaged. An objective is a frozen model whose fields are its
+settings. Losses are pure functions of what they are given: they draw through `step`, never from torch's own streams,
+and read no tensor's value, so that an iteration can be captured as a CUDA graph.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from bench.networks import Head, Norm
+
+Terms = dict[str, Tensor]
+"""Named scalar terms; a player minimises their sum, and each becomes a curve."""
+
+Players = Callable[..., Any]
+ALL_NORMS: tuple[Norm, ...] = ("batch", "layer", "spectral", "none")
+PER_SAMPLE_NORMS: tuple[Norm, ...] = ("layer", "spectral", "none")
+
+
+@dataclass(frozen=True)
+class Published:
+    """The training recipe that the authors state. `source` says where; what they leave open is the field's default."""
+
+    source: str
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    learning_rate_discriminator: float = 2e-4
+    learning_rate_generator: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    discriminator_steps: int = 1
+    norm: Norm = "batch"
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Losses that the code must return, to six digits in float64, for given discriminator outputs.
+
+    `real` and `fake` are one number per sample: logits under a score head; under an autoencoding one, energies. A joint
+    objective gives `encoded` (mean and log-variance of one sample, reconstructed without error) and `joint`.
+    """
+
+    discriminator: float | None = None
+    generator: float | None = None
+    joint: float | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+    real: tuple[float, ...] = (2.0, -1.0, 0.5)
+    fake: tuple[float, ...] = (0.3, -1.2, 0.7)
+    encoded: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    state: Mapping[str, float] = field(default_factory=dict)
+    state_after: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the authors state about an objective. Equations are LaTeX without dollar signs."""
+
+    title: str
+    paper: str
+    authors: str
+    year: int
+    arxiv: str
+    family: str
+    published: Published
+    golden: tuple[Golden, ...]
+    discriminator_loss: str | None = None
+    generator_loss: str | None = None
+    joint_loss: str | None = None
+    notes: tuple[str, ...] = ()
+    code_differences: tuple[str, ...] = ()
+    controlled_notes: tuple[str, ...] = ()
+
+
+class Step(ABC):
+    """What a loss may ask for beside the networks and the batch: draws, its state, and a place to observe values."""
+
+    state: dict[str, Tensor]
+    observed: dict[str, Tensor]
+
+    @abstractmethod
+    def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
+        """Draw N(0, 1) values addressed by (seed, purpose, step). The first axis of `shape` is the global batch."""
+
+    @abstractmethod
+    def uniform(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
+        """Draw U(0, 1) values addressed by (seed, purpose, step). The first axis of `shape` is the global batch."""
+
+    def observe(self, name: str, value: Tensor) -> None:
+        """Note a scalar that nobody minimises, for the log and for `after_discriminator_step`."""
+        self.observed[name] = value.detach()
+
+
+class Objective(BaseModel, ABC):
+    """A pair of losses and what they need. Subclass it in a file of its own; its fields are the settings.
+
+    An alternating objective implements `discriminator_loss` and `generator_loss`; a joint one (`updates = "joint"`: one
+    update of both networks counts as a generator step) implements `joint_loss`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    card: ClassVar[Card]
+    head: ClassVar[Head] = "score"
+    norms: ClassVar[tuple[Norm, ...]] = ALL_NORMS
+    updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the objective's name: its file's, with hyphens."""
+        file = sys.modules[cls.__module__].__file__
+        assert file is not None
+        return Path(file).stem.replace("_", "-")
+
+    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        """Return the discriminator's terms. `real` and `fake` are N x 3 x R x R in [-1, 1]; `fake` carries no graph."""
+        raise NotImplementedError
+
+    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+        """Return the generator's terms. `fake` carries G's graph; `real` is the last discriminator step's batch."""
+        raise NotImplementedError
+
+    def joint_loss(self, D: Players, G: Players, real: Tensor, step: Step) -> Terms:
+        """Return the terms that both networks minimise together, for objectives whose `updates` is "joint"."""
+        raise NotImplementedError
+
+    def initial_state(self) -> dict[str, float]:
+        """Return the start values of the scalars kept between steps; they are saved with the checkpoint."""
+        return {}
+
+    def after_discriminator_step(self, D: nn.Module, step: Step) -> None:
+        """Act after the discriminator's optimiser step: clip weights, move `step.state` (in place)."""
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """Return the card with name, head, norms and settings as plain JSON values, for card.json."""
+        values = asdict(cls.card)
+        del values["golden"]
+        settings = {
+            name: {"default": info.default, "description": info.description or ""}
+            for name, info in cls.model_fields.items()
+        }
+        return {
+            "name": cls.name(),
+            **values,
+            "head": cls.head,
+            "norms": list(cls.norms),
+            "updates": cls.updates,
+            "settings": settings,
+        }
+
+
+def input_gradient(D: Players, images: Tensor) -> Tensor:
+    """Return the gradient of D's scores with respect to each image, flattened: N x (3 R R), in fp32 or wider.
+
+    Its graph is kept, so that a penalty on it can be minimised. D must treat samples independently.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        points = images.detach()
+        points = (points if points.dtype == torch.float64 else points.float()).requires_grad_()
+        scores = D(points)
+        (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
+    return gradient.flatten(1)

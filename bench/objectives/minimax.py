@@ -1,0 +1,39 @@
+"""The minimax GAN: both players share one value function."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+
+
+class Minimax(Objective):
+    """Goodfellow et al. 2014, equation 1. G minimises log(1 - D), which saturates while D rejects its samples."""
+
+    card: ClassVar[Card] = Card(
+        title="Minimax GAN",
+        paper="Generative Adversarial Nets",
+        authors="Goodfellow et al.",
+        year=2014,
+        arxiv="1406.2661",
+        family="logistic",
+        discriminator_loss=r"\mathbb{E}_x\,\log(1+e^{-C(x)}) + \mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x})})",
+        generator_loss=r"-\mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x})})",
+        published=Published(
+            source="DCGAN's recipe (arXiv 1511.06434); the GAN paper states none for convolutional networks"
+        ),
+        golden=(Golden(discriminator=1.378363, generator=-0.740275),),
+        notes=(
+            "At the optimal discriminator the value is 2 log 2 - 2 JS(p, q).",
+            "The generator's gradient vanishes while D rejects its samples: saturation is a result here, not an error.",
+        ),
+    )
+
+    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        return {"real": softplus(-D(real)).mean(), "fake": softplus(D(fake)).mean()}
+
+    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+        return {"fake": -softplus(D(fake)).mean()}

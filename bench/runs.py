@@ -1,0 +1,194 @@
+"""A run directory: its layout, its status, and the lock that gives it one owner at a time.
+
+    runs/<study>/plan.json
+    runs/<study>/<label>-<protocol>/seed-<n>-<id>/
+        spec.json  card.json  environment.json  architecture.json  status.json
+        log.jsonl  metrics.jsonl  checkpoint-*.ckpt  snapshots/  samples/
+
+Every file is written atomically or appended line by line, so a run can be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from bench.errors import BenchError
+from bench.files import read_json, write_json
+
+SCHEMA = 1
+PLAN_FILE = "plan.json"
+
+State = Literal["planned", "running", "done", "diverged", "failed"]
+# What a reader sees: a run that says "running" while nobody holds its lock was interrupted.
+EffectiveState = Literal["planned", "running", "interrupted", "done", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run has come to. Counts are totals since step 0; `device_seconds` counts training alone."""
+
+    state: State = "planned"
+    generator_steps: int = 0
+    total_generator_steps: int = 0
+    discriminator_steps: int = 0
+    images_seen: int = 0
+    device_seconds: float = 0.0
+    steps_per_second: float = 0.0
+    attempts: int = 0
+    reason: str | None = None
+    device: str | None = None
+    phase: str | None = None
+    updated: str | None = None
+    continued_on: list[str] = field(default_factory=list)
+    data_sha256: dict[str, str] | None = None
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder. Paths only: nothing is read or made before a method is called."""
+
+    path: Path
+
+    @property
+    def spec_file(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def card_file(self) -> Path:
+        return self.path / "card.json"
+
+    @property
+    def environment_file(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def architecture_file(self) -> Path:
+        return self.path / "architecture.json"
+
+    @property
+    def status_file(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def snapshot_file(self, generator_steps: int) -> Path:
+        return self.snapshots / f"step-{generator_steps:08d}.safetensors"
+
+    def sample_file(self, generator_steps: int) -> Path:
+        return self.samples / f"step-{generator_steps:08d}.png"
+
+    def snapshot_steps(self) -> list[int]:
+        """Return the generator steps that have a snapshot, in order."""
+        return sorted(_step_of(path) for path in self.snapshots.glob("step-*.safetensors"))
+
+    def status(self) -> Status:
+        """Read status.json; a run without one is planned. Raises BenchError on a file of another version."""
+        if not self.status_file.exists():
+            return Status()
+        values = read_json(self.status_file)
+        check_schema(values, self.status_file)
+        known = {name: values[name] for name in Status.__dataclass_fields__ if name in values}
+        return Status(**known)
+
+    def write_status(self, status: Status) -> None:
+        """Replace status.json, stamped with the present time."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(self.status_file, asdict(replace(status, updated=now)))
+
+    def effective_state(self) -> EffectiveState:
+        """Return the state a reader should see: "interrupted" where a running run has lost its process."""
+        state = self.status().state
+        if state == "running" and not self.is_locked():
+            return "interrupted"
+        return state
+
+    def is_locked(self) -> bool:
+        """Tell whether a process owns this run now."""
+        lock_file = self.path / ".lock"
+        if not lock_file.exists():
+            return False
+        try:
+            with FileLock(lock_file, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the run's lock. Raises BenchError when another process has it. A killed process frees it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            # A status reader holds the lock for an instant; a trainer holds it for the whole run.
+            lock.acquire(timeout=2)
+        except Timeout as error:
+            raise BenchError(
+                f"{self.path} is being worked on by another process",
+                hint="Wait for it, or stop it; `bench status` shows what is running.",
+                exit_code=1,
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def effective_state(run_folder: Path) -> EffectiveState:
+    """Return what a reader should see of the run in `run_folder`; see RunFolder.effective_state."""
+    return RunFolder(run_folder).effective_state()
+
+
+def check_schema(values: Any, path: Path) -> None:
+    """Raise BenchError unless `values` was written by a version that this one can read."""
+    found = values.get("schema") if isinstance(values, dict) else None
+    if found != SCHEMA:
+        raise BenchError(
+            f"{path} was written by another version of bench (schema {found!r}, this one reads {SCHEMA})",
+            hint="Use the version that wrote it, or move the folder away and run again.",
+        )
+
+
+def read_plan(runs_root: Path, study: str) -> dict[str, Any]:
+    """Read runs/<study>/plan.json. Raises BenchError, naming what to type, when the study was never planned."""
+    path = runs_root / study / PLAN_FILE
+    if not path.exists():
+        known = sorted(p.parent.name for p in runs_root.glob(f"*/{PLAN_FILE}"))
+        there = f" Studies with runs in {runs_root}: {', '.join(known)}." if known else ""
+        raise BenchError(
+            f"Study {study!r} has no runs in {runs_root}.{there}",
+            hint=f"Type `bench run --all --study {study}` to make them, or name their folder with --runs.",
+        )
+    plan = read_json(path)
+    check_schema(plan, path)
+    assert isinstance(plan, dict)
+    return plan
+
+
+def _step_of(path: Path) -> int:
+    match = re.fullmatch(r"step-(\d+)", path.stem)
+    if match is None:
+        raise BenchError(f"{path} is not a snapshot's name", hint="Move the file out of the run's folder.")
+    return int(match[1])
