@@ -135,7 +135,12 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
     The hash covers name, shape, stride and padding of each convolution of the generator and the trunk.
     """
     shared = [
-        (f"{prefix}.{name}", list(module.weight.shape), list(module.stride), list(cast(tuple[int, ...], module.padding)))
+        (
+            f"{prefix}.{name}",
+            list(module.weight.shape),
+            list(module.stride),
+            list(cast(tuple[int, ...], module.padding)),
+        )
         for prefix, network in (("generator", G.layers), ("trunk", D.trunk))
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
@@ -217,9 +222,7 @@ def _trunk(resolution: int, width: int, norm: Norm) -> nn.Sequential:
     return layers
 
 
-def _decoder(
-    resolution: int, width: int, latent: int, make_norm: Callable[[int], nn.Module | None]
-) -> nn.Sequential:
+def _decoder(resolution: int, width: int, latent: int, make_norm: Callable[[int], nn.Module | None]) -> nn.Sequential:
     layers = nn.Sequential()
     channels = latent
     doublings = _doublings(resolution)

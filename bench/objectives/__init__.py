@@ -83,4 +83,6 @@ def _import_file(path: Path, module_name: str) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}", hint="Mend the file.") from error
+        raise BenchError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}", hint="Mend the file."
+        ) from error

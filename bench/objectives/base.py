@@ -114,6 +114,7 @@ class Objective(BaseModel, ABC):
     head: ClassVar[Head] = "score"
     norms: ClassVar[tuple[Norm, ...]] = ALL_NORMS
     updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
+    latent_law: ClassVar[Literal["normal", "uniform"] | None] = None  # None: the study's
 
     @classmethod
     def name(cls) -> str:

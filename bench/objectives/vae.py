@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,7 +19,8 @@ class VariationalAutoencoder(Objective):
     kl_weight: float = Field(1.0, ge=0, description="beta: the weight of the KL divergence")
 
     head: ClassVar[Head] = "encoder"
-    updates: ClassVar = "joint"
+    updates: ClassVar[Literal["alternating", "joint"]] = "joint"
+    latent_law: ClassVar[Literal["normal", "uniform"] | None] = "normal"
     card: ClassVar[Card] = Card(
         title="Variational autoencoder (baseline)",
         paper="Auto-Encoding Variational Bayes",

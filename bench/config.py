@@ -1,0 +1,382 @@
+"""bench.toml: named studies that share common settings, read into frozen, strict models.
+
+`[common]` is where every study starts; a study may also extend another. Tables are merged key by key, lists replaced.
+All mistakes in the file are reported at once, each with its key, its value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.config_errors import Problem, describe, problems_of
+from bench.data import DataRequest
+from bench.errors import BenchError, suggest
+from bench.evaluation_settings import EvaluationSettings
+from bench.objectives import is_file, names
+
+Protocol = Literal["controlled", "published", "custom"]
+Optimizer = Literal["adam", "rmsprop"]
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+SEED_LIMIT = 2**31
+
+
+class Table(BaseModel):
+    """A table of bench.toml: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class WarmUp(Table):
+    """More discriminator steps in the first generator steps, and again in every `repeat_every`-th one."""
+
+    generator_steps: int = Field(ge=0)
+    discriminator_steps: int = Field(ge=1)
+    repeat_every: int | None = Field(None, ge=1)
+
+
+class Recipe(Table):
+    """How a run is optimised; under `controlled` the same for every row. RMSProp reads `alpha`, Adam `betas`."""
+
+    optimizer: Optimizer = "adam"
+    learning_rate_discriminator: float = Field(1e-4, gt=0, le=1)
+    learning_rate_generator: float = Field(1e-4, gt=0, le=1)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
+    alpha: float = Field(0.99, ge=0, lt=1)
+    epsilon: float = Field(1e-8, gt=0)
+    discriminator_steps: int = Field(1, ge=1, le=1000)
+    norm: Literal["batch", "layer", "spectral", "none"] = "layer"
+    warm_up: WarmUp | None = None
+
+
+class RecipeOverrides(Table):
+    """The same keys, each optional; `learning_rate` sets both players'."""
+
+    optimizer: Optimizer | None = None
+    learning_rate: float | None = Field(None, gt=0, le=1)
+    learning_rate_discriminator: float | None = Field(None, gt=0, le=1)
+    learning_rate_generator: float | None = Field(None, gt=0, le=1)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] | None = None
+    alpha: float | None = Field(None, ge=0, lt=1)
+    epsilon: float | None = Field(None, gt=0)
+    discriminator_steps: int | None = Field(None, ge=1, le=1000)
+    norm: Literal["batch", "layer", "spectral", "none"] | None = None
+    warm_up: WarmUp | None = None
+
+    def over(self, base: Recipe) -> Recipe:
+        """Return `base` with what is set here in its place."""
+        values = self.model_dump(exclude_none=True, exclude={"learning_rate"})
+        if self.learning_rate is not None:
+            values = {
+                "learning_rate_discriminator": self.learning_rate,
+                "learning_rate_generator": self.learning_rate,
+            } | values
+        return Recipe.model_validate(base.model_dump() | values)
+
+
+class Backbone(Table):
+    """The network that every row shares; its depth follows the data's resolution."""
+
+    width: int = Field(64, ge=4, le=512)
+    latent: int = Field(100, ge=1, le=4096)
+    latent_law: Literal["normal", "uniform"] = "normal"
+
+
+class Budget(Table):
+    """What every row may spend, and how its learning rates fall: halved every `halve_every` generator steps."""
+
+    generator_steps: int = Field(ge=1)
+    batch: int = Field(64, ge=2)
+    halve_every: int = Field(ge=1)
+
+
+class Training(Table):
+    """How runs are carried out. `snapshots` counts the saved generators: at the end, half-way, a quarter, ..."""
+
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    snapshots: int = Field(5, ge=1, le=20)
+    log_every: int = Field(50, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = Field(1, ge=1)
+
+
+class Entry(Table):
+    """One row of a study. A recipe of its own makes its protocol `custom`."""
+
+    objective: str
+    label: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    recipe: RecipeOverrides | None = None
+
+
+class Study(Table):
+    """One comparison: what `[study.<name>]` resolves to."""
+
+    name: str
+    title: str
+    notice: str | None = None
+    caption: str = ""
+    objectives: tuple[Entry, ...] = Field(min_length=1)
+    learning_rates: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    protocols: tuple[Literal["controlled", "published"], ...] = ("controlled",)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    baseline: str = "nsgan"
+    primary_metric: str = "fd_lite0"
+    secondary_metrics: tuple[str, ...] = ()
+    generator: Literal["raw", "ema"] = "raw"
+    data: DataRequest
+    backbone: Backbone = Backbone()
+    recipe: RecipeOverrides = RecipeOverrides()
+    budget: Budget
+    training: Training = Training()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+@dataclass(frozen=True)
+class Config:
+    """A read bench.toml: its studies, in the file's order."""
+
+    path: Path
+    default_study: str
+    studies: Mapping[str, Study]
+
+    def study(self, name: str | None) -> Study:
+        """Return a study by name (None: the default). Raises BenchError, with near misses, for an unknown one."""
+        wanted = name or self.default_study
+        if wanted not in self.studies:
+            raise BenchError(
+                f'{self.path} has no study "{wanted}"{suggest(wanted, self.studies)}',
+                hint=f"It has: {', '.join(self.studies)}.",
+            )
+        return self.studies[wanted]
+
+
+def find_config(path: Path | None) -> Path:
+    """Return the file to read: the one given, else ./bench.toml, else the packaged copy."""
+    if path is not None:
+        if not path.is_file():
+            raise BenchError(f"There is no file {path}", hint="`bench init` writes a bench.toml to start from.")
+        return path
+    here = Path("bench.toml")
+    return here if here.is_file() else packaged_config()
+
+
+def packaged_config() -> Path:
+    """Return the bench.toml that comes with the package (in a source checkout, the one beside it)."""
+    installed = Path(__file__).parent / "bench.toml"
+    return installed if installed.is_file() else Path(__file__).parent.parent / "bench.toml"
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None, study: str | None = None) -> Config:
+    """Read and validate every study of `path`; `overrides` (nested like a study's table) go on top of one study.
+
+    Raises BenchError listing every mistake in the file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except OSError as error:
+        raise BenchError(f"Cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path} is not valid TOML: {error}", hint="Mend that line; see https://toml.io.") from error
+
+    problems: list[Problem] = []
+    for key in sorted(set(content) - {"default_study", "common", "study"}):
+        allowed = ["default_study", "common", "study"]
+        problems.append(Problem((key,), None, f"unknown key{suggest(key, allowed)}; allowed: {', '.join(allowed)}"))
+    tables = content.get("study", {})
+    common = content.get("common", {})
+    default = content.get("default_study", next(iter(tables), ""))
+    if default not in tables:
+        problems.append(Problem(("default_study",), default, f"names no study{suggest(str(default), tables)}"))
+    studies = {}
+    for name in tables:
+        extra = overrides if overrides and name == (study or default) else {}
+        found = _read_study(name, tables, common, extra, path.parent, problems)
+        if found is not None:
+            studies[name] = found
+    if problems:
+        raise BenchError(describe(path, text, problems), hint="Nothing was run. Mend these and type it again.")
+    return Config(path, default, studies)
+
+
+def parse_seeds(value: Any) -> tuple[int, ...]:
+    """Read seeds written as 5, [0, 1, 2] or "0-4,7". Raises ValueError saying what is allowed."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        seeds = [value]
+    elif isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+        seeds = value
+    elif isinstance(value, str) and re.fullmatch(r"\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*", value):
+        seeds = []
+        for part in value.split(","):
+            first, _, last = part.partition("-")
+            if last and int(last) - int(first) > 10_000:
+                raise ValueError("names more than 10,000 seeds")
+            seeds.extend(range(int(first), int(last or first) + 1))
+    else:
+        raise ValueError('must be a number, a list of numbers, or text such as "0-4" or "0,2,5-9"')
+    if not seeds:
+        raise ValueError("names no seed")
+    if len(set(seeds)) != len(seeds):
+        raise ValueError("names a seed twice")
+    if not all(0 <= seed < SEED_LIMIT for seed in seeds):
+        raise ValueError(f"must lie in 0 to {SEED_LIMIT - 1}")
+    return tuple(seeds)
+
+
+def _read_study(
+    name: str,
+    tables: Mapping[str, Any],
+    common: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    folder: Path,
+    problems: list[Problem],
+) -> Study | None:
+    where = ("study", name)
+    mine: list[Problem] = []
+    if not LABEL.fullmatch(name):
+        mine.append(Problem(where, name, "a study's name is made of letters, digits and . _ @ + -"))
+    values = _merged(name, tables, common, mine)
+    values = _merge(values, overrides)
+    values["name"] = name
+    if "seeds" in values:
+        try:
+            values["seeds"] = list(parse_seeds(values["seeds"]))
+        except ValueError as error:
+            mine.append(Problem((*where, "seeds"), values["seeds"], str(error)))
+            values["seeds"] = [0]
+    if isinstance(values.get("objectives"), list):
+        values["objectives"] = [
+            entry
+            for index, item in enumerate(values["objectives"])
+            if (entry := _read_entry(item, (*where, "objectives", index), folder, mine)) is not None
+        ]
+    study = None
+    try:
+        study = Study.model_validate(_tuples(values))
+    except ValidationError as error:
+        mine.extend(problems_of(error, where, Study))
+    if study is not None:
+        mine.extend(_cross_checks(study, where))
+    problems.extend(mine)
+    return None if mine else study
+
+
+def _merged(name: str, tables: Mapping[str, Any], common: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """Return `common`, the studies that this one extends, and its own table, merged in that order."""
+    chain: list[Mapping[str, Any]] = []
+    seen: list[str] = []
+    current: str | None = name
+    while current is not None:
+        table = tables[current]
+        if not isinstance(table, dict):
+            problems.append(Problem(("study", current), table, "must be a table"))
+            break
+        seen.append(current)
+        chain.append({key: value for key, value in table.items() if key != "extends"})
+        parent = table.get("extends")
+        if parent is not None and (parent not in tables or parent in seen):
+            what = "extends itself" if parent in seen else f"is no study{suggest(str(parent), tables)}"
+            problems.append(Problem(("study", current, "extends"), parent, what))
+            parent = None
+        current = parent
+    merged: dict[str, Any] = dict(common)
+    for table in reversed(chain):
+        merged = _merge(merged, table)
+    return merged
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _read_entry(item: Any, where: tuple[str | int, ...], folder: Path, problems: list[Problem]) -> Any:
+    """Sort an entry's keys into objective, label, recipe and the objective's settings."""
+    table = {"objective": item} if isinstance(item, str) else item
+    if not isinstance(table, dict) or not isinstance(table.get("objective"), str):
+        problems.append(Problem(where, item, 'must be an objective\'s name, or a table such as {objective = "nsgan"}'))
+        return None
+    objective = table["objective"]
+    if is_file(objective):
+        file = (folder / Path(objective).expanduser()).resolve()
+        if not file.is_file():
+            problems.append(Problem(where, objective, f"there is no file {file}"))
+            return None
+        objective = str(file)
+    elif objective not in names():
+        problems.append(
+            Problem(
+                where, objective, f"no such objective{suggest(objective, names())}; there are: {', '.join(names())}"
+            )
+        )
+        return None
+    recipe = {key: value for key, value in table.items() if key in RecipeOverrides.model_fields}
+    settings = {key: value for key, value in table.items() if key not in recipe and key not in ("objective", "label")}
+    label = table.get("label", Path(objective).stem.replace("_", "-") if is_file(objective) else objective)
+    if not isinstance(label, str) or not LABEL.fullmatch(label):
+        problems.append(Problem((*where, "label"), label, "a label is made of letters, digits and . _ @ + -"))
+        return None
+    return {"objective": objective, "label": label, "settings": settings, "recipe": recipe or None}
+
+
+def _cross_checks(study: Study, where: tuple[str | int, ...]) -> list[Problem]:
+    """Return the mistakes that show only when several values are seen together."""
+    from bench.metrics_info import METRICS
+
+    problems = []
+    labels = [entry.label for entry in expanded_entries(study)]
+    for label in sorted({label for label in labels if labels.count(label) > 1}):
+        problems.append(Problem((*where, "objectives"), label, "is the label of two entries; give one a `label`"))
+    bases = {entry.label for entry in study.objectives} | set(labels)
+    if study.baseline not in bases:
+        problems.append(
+            Problem((*where, "baseline"), study.baseline, f"is no entry's label{suggest(study.baseline, bases)}")
+        )
+    for key, metrics in (("primary_metric", (study.primary_metric,)), ("secondary_metrics", study.secondary_metrics)):
+        for metric in metrics:
+            if metric not in METRICS:
+                problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
+    if study.primary_metric in METRICS and not METRICS[study.primary_metric].ranks:
+        problems.append(Problem((*where, "primary_metric"), study.primary_metric, "is a diagnostic and never ranks"))
+    if study.data.train_count is not None and study.budget.batch > study.data.train_count:
+        problems.append(
+            Problem(
+                (*where, "budget", "batch"), study.budget.batch, f"is more than train_count {study.data.train_count}"
+            )
+        )
+    return problems
+
+
+def expanded_entries(study: Study) -> list[Entry]:
+    """Return the study's entries; with `learning_rates`, one of each per rate, labelled `nsgan@0.0002`."""
+    if not study.learning_rates:
+        return list(study.objectives)
+    return [
+        entry.model_copy(
+            update={
+                "label": f"{entry.label}@{rate:g}",
+                "recipe": (entry.recipe or RecipeOverrides()).model_copy(update={"learning_rate": rate}),
+            }
+        )
+        for entry in study.objectives
+        for rate in study.learning_rates
+    ]
+
+
+def _tuples(value: Any) -> Any:
+    """Turn TOML's arrays into tuples, which the strict models ask for."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

@@ -1,0 +1,333 @@
+"""Study → ordered run specs. A run's id is the hash of everything that decides its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench import __version__
+from bench.config import Backbone, Budget, Entry, Protocol, Recipe, Study, Table, Training, expanded_entries
+from bench.config_errors import Problem, problems_of
+from bench.data import DataRequest
+from bench.errors import BenchError, suggest
+from bench.evaluation_settings import EvaluationSettings
+from bench.files import read_json, write_json
+from bench.objectives import is_file, load, source_file
+from bench.runs import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schema
+from bench.source import objective_hash, training_hash
+
+if TYPE_CHECKING:
+    from bench.objectives.base import Objective
+
+PlanState = Literal["planned", "running", "interrupted", "done", "diverged", "failed", "stale"]
+
+
+class ObjectiveSpec(Table):
+    """Which objective, with every setting spelled out. `source_sha256` is part of a user's own file's identity."""
+
+    name: str
+    file: str | None = None
+    source_sha256: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainingSpec(Table):
+    """Everything that decides a run's weights. Where data lies (`data.path`) is no part of what it is."""
+
+    objective: ObjectiveSpec
+    data: DataRequest
+    backbone: Backbone
+    recipe: Recipe
+    budget: Budget
+    training: Training
+    engine: Literal["eager"] = "eager"
+    seed: int
+
+    def id(self) -> str:
+        """Return ten hexadecimal digits: the same asking gives the same id on every machine."""
+        values = self.model_dump(mode="json")
+        del values["data"]["path"]
+        del values["objective"]["file"]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+class RunSpec(Table):
+    """spec.json: one entry, one seed, trained once. `code` tells which source made it, and is not part of the id."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    id: str
+    study: str
+    label: str
+    protocol: Protocol
+    training: TrainingSpec
+    evaluation: EvaluationSettings
+    code: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """Return the run's folder below its study's."""
+        return Path(f"{self.label}-{self.protocol}") / f"seed-{self.training.seed}-{self.id}"
+
+    @property
+    def name(self) -> str:
+        """Return what messages call the run: label, protocol and seed."""
+        return f"{self.label}-{self.protocol}/seed-{self.training.seed}"
+
+    def write(self, path: Path) -> None:
+        write_json(path, self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def read(cls, path: Path) -> RunSpec:
+        """Read a spec.json. Raises BenchError when it is damaged or from another version."""
+        values = read_json(path)
+        check_schema(values, path)
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            problem = problems_of(error, (), cls)[0]
+            raise BenchError(
+                f"{path} cannot be read: {'.'.join(map(str, problem.where))} {problem.what}",
+                hint="It was edited or written by another version: move the run's folder away and run again.",
+            ) from error
+
+
+@dataclass(frozen=True)
+class PlannedEntry:
+    """One row of the comparison under one protocol, resolved."""
+
+    label: str
+    protocol: Protocol
+    objective: type[Objective]
+    spec: ObjectiveSpec
+    recipe: Recipe
+    deviations: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's entries and runs, in the order in which they are run: seed by seed, so that every row grows alike."""
+
+    study: Study
+    entries: tuple[PlannedEntry, ...]
+    runs: tuple[RunSpec, ...]
+
+    def select(self, patterns: tuple[str, ...]) -> list[RunSpec]:
+        """Return the runs whose label matches one of `patterns` (labels or globs; none means all)."""
+        if not patterns:
+            return list(self.runs)
+        labels = sorted({entry.label for entry in self.entries})
+        for pattern in patterns:
+            if not any(fnmatchcase(label, pattern) for label in labels):
+                raise BenchError(
+                    f'Study "{self.study.name}" has no entry "{pattern}"{suggest(pattern, labels)}',
+                    hint=f"It has: {', '.join(labels)}. A glob such as 'wgan*' works too (in quotes).",
+                )
+        return [run for run in self.runs if any(fnmatchcase(run.label, pattern) for pattern in patterns)]
+
+    def write(self, runs_root: Path) -> Path:
+        """Write plan.json, which results, status and report read; see docs/results.md for its keys."""
+        path = runs_root / self.study.name / PLAN_FILE
+        write_json(path, self._as_json())
+        return path
+
+    def _as_json(self) -> dict[str, Any]:
+        study = self.study
+        return {
+            "schema": SCHEMA,
+            "bench_version": __version__,
+            "study": study.name,
+            "title": study.title,
+            "notice": study.notice,
+            "caption": study.caption,
+            "baseline": study.baseline,
+            "primary_metric": study.primary_metric,
+            "secondary": list(study.secondary_metrics),
+            "generator": study.generator,
+            "final_step": study.budget.generator_steps,
+            "seeds": list(study.seeds),
+            "protocols": sorted({entry.protocol for entry in self.entries}),
+            "data": study.data.model_dump(mode="json"),
+            "backbone": {"resolution": study.data.resolution, **study.backbone.model_dump(mode="json")},
+            "schedule": {
+                **study.budget.model_dump(mode="json"),
+                "learning_rate": controlled_recipe(study).learning_rate_generator,
+            },
+            "recipe": controlled_recipe(study).model_dump(mode="json"),
+            "training": study.training.model_dump(mode="json"),
+            "evaluation": study.evaluation.model_dump(mode="json"),
+            "evaluation_id": study.evaluation.id(),
+            "entries": [
+                {
+                    "label": entry.label,
+                    "objective": entry.spec.name,
+                    "protocol": entry.protocol,
+                    "settings": entry.spec.settings,
+                    "recipe": entry.recipe.model_dump(mode="json"),
+                    "card": entry.objective.describe(),
+                    "deviations": list(entry.deviations),
+                    "notes": list(entry.notes),
+                }
+                for entry in self.entries
+            ],
+            "runs": [
+                {
+                    "path": run.folder.as_posix(),
+                    "label": run.label,
+                    "objective": run.training.objective.name,
+                    "protocol": run.protocol,
+                    "seed": run.training.seed,
+                    "id": run.id,
+                }
+                for run in self.runs
+            ],
+        }
+
+
+def controlled_recipe(study: Study) -> Recipe:
+    """Return the recipe that every row of the study shares under `controlled`."""
+    return study.recipe.over(Recipe())
+
+
+def make_plan(study: Study) -> Plan:
+    """Resolve every entry under every protocol. Imports torch. Raises BenchError listing all unfit settings."""
+    problems: list[str] = []
+    entries: list[PlannedEntry] = []
+    for entry in expanded_entries(study):
+        try:
+            entries.extend(_plan_entry(study, entry))
+        except BenchError as error:
+            problems.append(error.message)
+    if problems:
+        raise BenchError(
+            f'Study "{study.name}" cannot be planned:\n  ' + "\n  ".join(problems),
+            hint="Nothing was run. Mend these in the file (or on the command line) and type it again.",
+        )
+    code = training_hash()
+    runs = tuple(_run_spec(study, entry, seed, code) for seed in study.seeds for entry in entries)
+    return Plan(study, tuple(entries), runs)
+
+
+def run_state(run: RunSpec, folder: RunFolder) -> PlanState:
+    """Return a run's state; `stale` when it was finished by other code than the present."""
+    state: EffectiveState = folder.effective_state()
+    if state in ("done", "diverged") and RunSpec.read(folder.spec_file).code != run.code:
+        return "stale"
+    return state
+
+
+def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
+    objective = load(entry.objective)
+    try:
+        settings = objective.model_validate(entry.settings).model_dump(mode="json")
+    except ValidationError as error:
+        found = problems_of(error, (entry.label,), objective)
+        raise BenchError("\n  ".join(_setting_mistake(problem) for problem in found)) from error
+    file = source_file(entry.objective)
+    own = is_file(entry.objective)
+    spec = ObjectiveSpec(
+        name=objective.name(),
+        file=str(file) if own else None,
+        source_sha256=objective_hash(file) if own else None,
+        settings=settings,
+    )
+    shared = controlled_recipe(study)
+    planned = []
+    for protocol in ("custom",) if entry.recipe is not None else study.protocols:
+        recipe, notes = shared, list(objective.card.notes[:0])
+        if protocol == "published":
+            recipe, spec = _published(objective, spec, entry, shared)
+        elif protocol == "custom" and entry.recipe is not None:
+            recipe = entry.recipe.over(shared)
+        else:
+            notes = list(objective.card.controlled_notes)
+        if recipe.norm not in objective.norms:
+            raise BenchError(
+                f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does not '
+                f"allow; use one of {', '.join(objective.norms)}"
+            )
+        planned.append(
+            PlannedEntry(
+                label=entry.label,
+                protocol=protocol,
+                objective=objective,
+                spec=spec,
+                recipe=recipe,
+                deviations=_deviations(recipe, shared),
+                notes=tuple(notes),
+            )
+        )
+    return planned
+
+
+def _published(
+    objective: type[Objective], spec: ObjectiveSpec, entry: Entry, shared: Recipe
+) -> tuple[Recipe, ObjectiveSpec]:
+    """Return the authors' recipe and settings; an entry's own settings stand above the authors'."""
+    card = objective.card.published
+    recipe = shared.model_copy(
+        update={
+            "optimizer": card.optimizer,
+            "learning_rate_discriminator": card.learning_rate_discriminator,
+            "learning_rate_generator": card.learning_rate_generator,
+            "betas": card.betas,
+            "discriminator_steps": card.discriminator_steps,
+            "norm": card.norm,
+        }
+    )
+    settings = objective.model_validate({**card.settings, **entry.settings}).model_dump(mode="json")
+    return recipe, spec.model_copy(update={"settings": settings})
+
+
+def _deviations(recipe: Recipe, shared: Recipe) -> tuple[str, ...]:
+    """Name every value of `recipe` that is not the shared one, leaving out what its optimiser does not read."""
+    unread = {"adam": {"alpha"}, "rmsprop": {"betas"}}[recipe.optimizer]
+    own, common = recipe.model_dump(mode="json"), shared.model_dump(mode="json")
+    return tuple(f"{key} {_show(own[key])}" for key in own if key not in unread and own[key] != common[key])
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_show(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(_show(item) for item in value) + ")"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _setting_mistake(problem: Problem) -> str:
+    value = "" if problem.value is None else f" = {_show(problem.value)}"
+    return f"{'.'.join(map(str, problem.where))}{value}: {problem.what}"
+
+
+def _run_spec(study: Study, entry: PlannedEntry, seed: int, code: str) -> RunSpec:
+    backbone = study.backbone
+    if entry.objective.latent_law is not None:
+        backbone = backbone.model_copy(update={"latent_law": entry.objective.latent_law})
+    training = TrainingSpec(
+        objective=entry.spec,
+        data=study.data,
+        backbone=backbone,
+        recipe=entry.recipe,
+        budget=study.budget,
+        training=study.training,
+        seed=seed,
+    )
+    file = Path(entry.spec.file) if entry.spec.file else source_file(entry.spec.name)
+    return RunSpec(
+        schema=SCHEMA,
+        id=training.id(),
+        study=study.name,
+        label=entry.label,
+        protocol=entry.protocol,
+        training=training,
+        evaluation=study.evaluation,
+        code={"objective": objective_hash(file), "training": code},
+    )

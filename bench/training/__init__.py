@@ -1,0 +1,1 @@
+"""One run: the loop, the step, step-addressed draws, checkpoints."""
