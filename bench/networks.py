@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import normalize
 
 from bench.errors import BenchError
 
@@ -42,8 +42,8 @@ class Encoded(NamedTuple):
 class SpectralConv2d(nn.Conv2d):
     """A bias-free convolution divided by its kernel's largest singular value (Miyato et al., arXiv 1802.05957).
 
-    The kernel is reshaped to C_out x (C_in k k). The singular vectors u and v are constants to autograd and move only in
-    `power_iteration`, which the loop calls once per discriminator step, so that every call in between sees one function.
+    The kernel is reshaped to C_out x (C_in k k). The singular vectors u and v are constants to autograd and move only
+    in `power_iteration`, which the loop calls once per discriminator step: every call in between sees one function.
     """
 
     u: Tensor
@@ -51,15 +51,15 @@ class SpectralConv2d(nn.Conv2d):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, padding: int) -> None:
         super().__init__(channels_in, channels_out, kernel, stride, padding, bias=False)
-        self.register_buffer("u", F.normalize(torch.ones(channels_out), dim=0))
-        self.register_buffer("v", F.normalize(torch.ones(channels_in * kernel * kernel), dim=0))
+        self.register_buffer("u", normalize(torch.ones(channels_out), dim=0))
+        self.register_buffer("v", normalize(torch.ones(channels_in * kernel * kernel), dim=0))
 
     @torch.no_grad()
     def power_iteration(self, iterations: int = 1) -> None:
         matrix = self.weight.flatten(1)
         for _ in range(iterations):
-            self.v.copy_(F.normalize(matrix.T @ self.u, dim=0))
-            self.u.copy_(F.normalize(matrix @ self.v, dim=0))
+            self.v.copy_(normalize(matrix.T @ self.u, dim=0))
+            self.u.copy_(normalize(matrix @ self.v, dim=0))
 
     def forward(self, input: Tensor) -> Tensor:
         sigma = torch.dot(self.u, self.weight.flatten(1) @ self.v)
@@ -82,8 +82,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """The trunk (R x R halved down to 4 x 4) under one of four heads.
 
-    `score` returns N logits or critic values without activation; `autoencoder` an `Autoencoded`; `encoder` an `Encoded`;
-    `embedding` N x 128. `norm` follows every convolution of the trunk but the first, and the decoder's but the last.
+    `score` returns N values without activation; `autoencoder` an `Autoencoded`; `encoder` an `Encoded`; `embedding`
+    N x 128. `norm` follows every convolution of the trunk but the first, and the decoder's but the last.
     """
 
     def __init__(self, resolution: int, width: int, latent: int, head: Head, norm: Norm) -> None:

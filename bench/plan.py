@@ -251,8 +251,8 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
             notes = list(objective.card.controlled_notes)
         if recipe.norm not in objective.norms:
             raise BenchError(
-                f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does not '
-                f"allow; use one of {', '.join(objective.norms)}"
+                f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does '
+                f"not allow; use one of {', '.join(objective.norms)}"
             )
         planned.append(
             PlannedEntry(

@@ -52,7 +52,7 @@ class BoundaryEquilibrium(Objective):
             "The decoder ends in tanh here; the authors' is linear.",
         ),
         code_differences=(
-            "The authors halve the learning rate when the convergence measure stalls; here the study's schedule halves it.",
+            "The authors halve the learning rate when the convergence measure stalls; here the study's schedule does.",
         ),
     )
 

@@ -14,7 +14,7 @@ from bench.objectives.base import Card, Golden, Objective, Players, Published, S
 
 
 class EnergyBased(Objective):
-    """Zhao et al. 2016, equations 1-2 and 4. The energy is each sample's reconstruction error, an L2 norm on [-1, 1]."""
+    """Zhao et al. 2016, equations 1, 2 and 4. A sample's energy is its reconstruction error, an L2 norm on [-1, 1]."""
 
     margin: float = Field(20.0, gt=0, description="m: D raises the energy of generated images only up to here")
     pulling_away: float = Field(0.0, ge=0, description="weight of the pulling-away term in G's loss (authors: 0.1)")
@@ -35,8 +35,7 @@ class EnergyBased(Objective):
             r"\left(\frac{s_i^\top s_j}{\|s_i\|\,\|s_j\|}\right)^2"
         ),
         published=Published(
-            source="arXiv 1609.03126: m 20 and pulling-away 0.1 on CelebA; Adam 1e-3 is stated for MNIST, none for CelebA "
-            "was found",
+            source="arXiv 1609.03126: margin 20 on CelebA; Adam 1e-3 is stated for MNIST, and none for CelebA was found",
             learning_rate_discriminator=1e-3,
             learning_rate_generator=1e-3,
         ),

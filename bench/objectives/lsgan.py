@@ -46,7 +46,7 @@ class LeastSquares(Objective):
             "divergence is the triangular discrimination.",
         ),
         code_differences=(
-            "The authors' code sums the squares over the batch (64 times the loss); Adam hides it. Here the batch is averaged.",
+            "The authors' code sums the squares over the batch (64 times the loss), which Adam hides; here their mean.",
         ),
     )
 

@@ -40,8 +40,8 @@ class VariationalAutoencoder(Objective):
         ),
         golden=(Golden(joint=0.167995, encoded=((0.5, -0.2), (0.1, -0.3))),),
         notes=(
-            "Squared errors are summed over pixels and channels and averaged over the batch; averaging over pixels would "
-            "multiply beta by 12,288 at 64x64.",
+            "Squared errors are summed over pixels and channels and averaged over the batch; averaging over pixels "
+            "would multiply beta by 12,288 at 64x64.",
             "A step moves encoder and generator together: it counts as a generator step and no discriminator step.",
             "Its latents are N(0, I), whatever law the study gives the other rows.",
         ),

@@ -1,4 +1,4 @@
-"""What a run was computed with: recorded beside it, never part of its identity, and without any name of host or user."""
+"""What a run was computed with: recorded beside it, no part of its identity, without any name of host or user."""
 
 from __future__ import annotations
 

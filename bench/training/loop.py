@@ -42,7 +42,7 @@ class Pace:
     stop: Callable[[], bool] = lambda: False
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - an event, not an error
     """Training was asked to stop; a checkpoint holds where it stands."""
 
 
@@ -72,8 +72,8 @@ def train(
 ) -> Status:
     """Train `spec` in `folder` to its end and return its status: done or diverged.
 
-    Call it with the run's lock held. Raises Interrupted, after saving, when `pace.stop` says so, and BenchError when the
-    data is not what the run began with or the last checkpoint cannot be used.
+    Call it with the run's lock held. Raises Interrupted, after saving, when `pace.stop` says so, and BenchError when
+    the data is not what the run began with or the last checkpoint cannot be used.
     """
     return _Trainer(folder, spec, data, device, pace or Pace()).run()
 
