@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +25,7 @@ Protocol = Literal["controlled", "published", "custom"]
 Optimizer = Literal["adam", "rmsprop"]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 SEED_LIMIT = 2**31
+ADDED_OBJECTIVES = "objectives+"  # the key of overrides that adds entries instead of replacing them
 
 
 class Table(BaseModel):
@@ -243,8 +244,10 @@ def _read_study(
     if not LABEL.fullmatch(name):
         mine.append(Problem(where, name, "a study's name is made of letters, digits and . _ @ + -"))
     values = _merged(name, tables, common, mine)
-    values = _merge(values, overrides)
+    values = _merge(values, {key: value for key, value in overrides.items() if key != ADDED_OBJECTIVES})
     values["name"] = name
+    if overrides.get(ADDED_OBJECTIVES):
+        values["objectives"] = [*values.get("objectives", []), *overrides[ADDED_OBJECTIVES]]
     if "seeds" in values:
         try:
             values["seeds"] = list(parse_seeds(values["seeds"]))
@@ -264,8 +267,36 @@ def _read_study(
         mine.extend(problems_of(error, where, Study))
     if study is not None:
         mine.extend(_cross_checks(study, where))
-    problems.extend(mine)
+    for problem in mine:
+        found_in = replace(problem, where=_written_in(problem.where, name, tables, common))
+        if found_in not in problems:  # a mistake in what studies share is one mistake
+            problems.append(found_in)
     return None if mine else study
+
+
+def _written_in(
+    where: tuple[str | int, ...], name: str, tables: Mapping[str, Any], common: Mapping[str, Any]
+) -> tuple[str | int, ...]:
+    """Return where a study's value is written down: in its own table, one that it extends, or [common]."""
+    inside = where[2:]
+    seen: list[str] = []
+    current: Any = name
+    while isinstance(tables.get(current), dict) and current not in seen:
+        if not inside or _holds(tables[current], inside):
+            return ("study", current, *inside)
+        seen.append(current)
+        current = tables[current].get("extends")
+    return ("common", *inside) if _holds(common, inside) else where
+
+
+def _holds(table: Any, keys: tuple[str | int, ...]) -> bool:
+    for key in keys:
+        if isinstance(key, int) or not isinstance(table, dict):
+            return True  # inside an array, or deeper than the value that is wrong
+        if key not in table:
+            return False
+        table = table[key]
+    return True
 
 
 def _merged(name: str, tables: Mapping[str, Any], common: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def problems_of(error: ValidationError, where: tuple[str | int, ...], model: typ
         else:
             what = item["msg"][0].lower() + item["msg"][1:]
             what = what.replace("input should be a valid", "must be a").replace("input should be", "must be")
+            what = what.replace("must be a integer", "must be an integer")
             what = what.removeprefix("value error, ")
         problems.append(Problem((*where, *location), value, what))
     return problems

@@ -76,7 +76,8 @@ class Generator(nn.Module):
         self.layers = _decoder(resolution, width, latent, lambda channels: nn.BatchNorm2d(channels))
 
     def forward(self, z: Tensor) -> Tensor:
-        return cast(Tensor, self.layers(z[:, :, None, None]))
+        images: Tensor = self.layers(z[:, :, None, None])
+        return images
 
 
 class Discriminator(nn.Module):
@@ -96,7 +97,7 @@ class Discriminator(nn.Module):
         self.decoder = _decoder(resolution, width, latent, _norm_maker(norm)) if head == "autoencoder" else None
 
     def forward(self, images: Tensor) -> Tensor | Autoencoded | Encoded:
-        out = self.head(self.trunk(images)).flatten(1)
+        out: Tensor = self.head(self.trunk(images)).flatten(1)
         if self.head_kind == "score":
             return out.squeeze(1)
         if self.decoder is not None:
@@ -124,7 +125,7 @@ def build_networks(
     D = Discriminator(resolution, width, latent, head, norm)
     for network, prefix in ((G, "generator"), (D, "discriminator")):
         _initialise(network, prefix, seed)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
     D.power_iteration(SPECTRAL_BURN_IN)
     return G, D
 

@@ -217,9 +217,9 @@ def make_plan(study: Study) -> Plan:
 
 
 def run_state(run: RunSpec, folder: RunFolder) -> PlanState:
-    """Return a run's state; `stale` when it was finished by other code than the present."""
+    """Return a run's state; `stale` when it was begun or finished by other code than the present."""
     state: EffectiveState = folder.effective_state()
-    if state in ("done", "diverged") and RunSpec.read(folder.spec_file).code != run.code:
+    if state not in ("planned", "running") and RunSpec.read(folder.spec_file).code != run.code:
         return "stale"
     return state
 
@@ -241,14 +241,16 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
     )
     shared = controlled_recipe(study)
     planned = []
-    for protocol in ("custom",) if entry.recipe is not None else study.protocols:
-        recipe, notes = shared, list(objective.card.notes[:0])
+    notes: tuple[str, ...]
+    protocols: tuple[Protocol, ...] = ("custom",) if entry.recipe is not None else study.protocols
+    for protocol in protocols:
+        recipe, notes = shared, ()
         if protocol == "published":
             recipe, spec = _published(objective, spec, entry, shared)
         elif protocol == "custom" and entry.recipe is not None:
             recipe = entry.recipe.over(shared)
         else:
-            notes = list(objective.card.controlled_notes)
+            notes = objective.card.controlled_notes
         if recipe.norm not in objective.norms:
             raise BenchError(
                 f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does '
@@ -262,7 +264,7 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
                 spec=spec,
                 recipe=recipe,
                 deviations=_deviations(recipe, shared),
-                notes=tuple(notes),
+                notes=notes,
             )
         )
     return planned

@@ -35,7 +35,7 @@ class EnergyBased(Objective):
             r"\left(\frac{s_i^\top s_j}{\|s_i\|\,\|s_j\|}\right)^2"
         ),
         published=Published(
-            source="arXiv 1609.03126: margin 20 on CelebA; Adam 1e-3 is stated for MNIST, and none for CelebA was found",
+            source="arXiv 1609.03126: margin 20 on CelebA; Adam 1e-3 as for MNIST (none found for CelebA)",
             learning_rate_discriminator=1e-3,
             learning_rate_generator=1e-3,
         ),
@@ -79,4 +79,5 @@ def pulling_away_term(code: Tensor) -> Tensor:
     unit = normalize(code.flatten(1) if code.dtype == torch.float64 else code.flatten(1).float(), dim=1)
     squared = (unit @ unit.T).square()
     count = len(code)
-    return (squared.sum() - squared.diagonal().sum()) / (count * (count - 1))
+    off_diagonal: Tensor = squared.sum() - squared.diagonal().sum()
+    return off_diagonal / (count * (count - 1))

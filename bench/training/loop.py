@@ -87,7 +87,7 @@ class _Trainer:
         self.players = build_players(self.spec, device)
         write_json(folder.architecture_file, describe_architecture(self.players.G, self.players.D))
         self.status = self._begin(data)
-        self.images = load_to_device(data.train, device)
+        self.images = load_to_device(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
         self.generator_steps = self._resume()
         self.grid_latents = draw_latents(
@@ -221,7 +221,7 @@ class _Trainer:
         )
 
     def _batch(self, discriminator_steps: int) -> Tensor:
-        return gather(self.images, self.sampler.batch(discriminator_steps), self.device)
+        return gather(self.images, self.sampler.batch_indices(discriminator_steps), self.device)
 
     def _divergence(self) -> str | None:
         """Return why the run has diverged, or None. Reads the device: called at log time alone."""
@@ -296,6 +296,11 @@ class _Trainer:
         self.folder.write_status(self.status)
         drop_checkpoints(self.folder.path)
         return self.status
+
+
+def _room_for_images(device: torch.device) -> int:
+    """Return how many bytes the images may take on the device: half of what is free."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 4 * 2**30
 
 
 def _grid_png(images: np.ndarray[Any, Any]) -> bytes:

@@ -89,7 +89,7 @@ class Players:
         total = torch.stack(list(terms.values())).sum()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        torch.autograd.backward(total)
         for optimizer in optimizers:
             optimizer.step()
         with torch.no_grad():

@@ -1,0 +1,48 @@
+"""The command line: verbs, no logic. `--help`, `status`, `show` and `report` never import torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench import __version__
+from bench.cli.data import data
+from bench.cli.making import clean, evaluate, init, plan, run
+from bench.cli.reading import doctor, list_, report, show, status
+from bench.cli.shared import Roots
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The studies' file [./bench.toml, else the packaged one]."
+)
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs lie."
+)
+@click.option(
+    "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Where reports go."
+)
+@click.option(
+    "--data",
+    "data_root",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="Where prepared images, weights and caches lie.",
+)
+@click.version_option(__version__, prog_name="bench")
+@click.pass_context
+def bench(context: click.Context, config: Path | None, runs: Path, reports: Path, data_root: Path) -> None:
+    """Compare GAN objectives under one identical architecture.
+
+    \b
+    bench run --all      train and evaluate the default study (what is missing of it)
+    bench report         write its report as Markdown and HTML
+    bench list           objectives, studies, datasets and metrics
+    """
+    context.obj = Roots(config=config, runs=runs, reports=reports, data=data_root)
+
+
+for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init):
+    bench.add_command(command)

@@ -1,0 +1,279 @@
+"""The verbs that plan, make and remove runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli.shared import Roots, json_option, override_options, overrides, print_json, study_option
+from bench.config import ADDED_OBJECTIVES
+from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
+from bench.wording import duration
+
+if TYPE_CHECKING:
+    from bench.execution.running import Outcomes
+    from bench.plan import Plan, RunSpec
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@study_option
+@override_options
+@json_option
+@click.pass_obj
+def plan(roots: Roots, /, names: tuple[str, ...], study: str | None, as_json: bool, **options: Any) -> int:
+    """Show the runs of a study: what is done, stale, missing or failed, and what the rest would cost.
+
+    NAME is an entry's label or a glob such as 'wgan*'; none means all.
+    """
+    from bench.cost import estimate
+    from bench.execution.devices import choose_slots
+    from bench.execution.running import folder_of, state_of
+    from bench.plan import make_plan
+
+    the_plan = make_plan(roots.read_study(study, overrides(**options)))
+    slots = choose_slots("auto", None, the_plan.study.training.threads)
+    device_type = slots[0].partition(":")[0]
+    rows = []
+    for run_spec in the_plan.select(names):
+        state = state_of(run_spec, roots.runs)
+        cost = estimate(run_spec, roots.runs, device_type)
+        reason = folder_of(run_spec, roots.runs).status().reason
+        rows.append((run_spec, state, cost, reason))
+    missing = [row for row in rows if row[1] not in ("done", "diverged", "running")]
+    seconds = sum(row[2].seconds for row in missing) / len(slots)
+    rough = any(not row[2].measured for row in missing)
+    if as_json:
+        print_json(
+            {
+                "study": the_plan.study.name,
+                "device": device_type,
+                "at_a_time": len(slots),
+                "missing_seconds": round(seconds),
+                "runs": [
+                    {
+                        "label": spec.label,
+                        "protocol": spec.protocol,
+                        "seed": spec.training.seed,
+                        "id": spec.id,
+                        "state": state,
+                        "reason": reason,
+                        "seconds": round(cost.seconds, 1),
+                        "measured": cost.measured,
+                    }
+                    for spec, state, cost, reason in rows
+                ],
+            }
+        )
+        return EXIT_DONE
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("label", "protocol", "seed", "id", "state", "cost", "why"):
+        table.add_column(heading, overflow="fold")
+    for spec, state, cost, reason in rows:
+        text = duration(cost.seconds) if cost.measured else f"~{duration(cost.seconds)}"
+        table.add_row(spec.label, spec.protocol, str(spec.training.seed), spec.id, state, text, reason or "")
+    console = Console(highlight=False)
+    console.print(f"{the_plan.study.title}\n", markup=False)
+    console.print(table)
+    how = "a rough guess from the arithmetic; it becomes measured with the first finished run" if rough else "measured"
+    console.print(
+        f"\n{len(missing)} of {len(rows)} runs to train, {len(slots)} at a time on {device_type}: "
+        f"about {duration(seconds)} of training ({how}).",
+        markup=False,
+    )
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Every entry of the study.")
+@study_option
+@override_options
+@click.option(
+    "--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0,cuda:1."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time on the CPU [one per core].")
+@click.option("--checkpoint-seconds", type=float, default=60.0, show_default=True, help="How often runs are made safe.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_obj
+def run(
+    roots: Roots,
+    /,
+    names: tuple[str, ...],
+    everything: bool,
+    study: str | None,
+    devices: str,
+    workers: int | None,
+    checkpoint_seconds: float,
+    dry_run: bool,
+    **options: Any,
+) -> int:
+    """Train and evaluate what is missing of a study: all of it, or the entries NAME.
+
+    NAME is a label or a glob such as 'wgan*', or the path of your own objective's file. May be typed again at any time:
+    what is done is not done twice, and what was cut off goes on from its last checkpoint.
+    """
+    from bench.execution.devices import choose_slots
+    from bench.execution.pool import PoolOptions
+    from bench.execution.running import prepare_images, run_all, work_for
+    from bench.execution.stopping import StopOnSignals
+    from bench.plan import make_plan
+
+    if not names and not everything:
+        raise BenchError(
+            "Which runs?", hint="Type `bench run --all`, or `bench run NAME...` (`bench list` shows names)."
+        )
+    table = overrides(**options)
+    own = [name for name in names if name.endswith(".py")]
+    if own:
+        table[ADDED_OBJECTIVES] = [str(Path(name).resolve()) for name in own]
+        names = tuple(Path(name).stem.replace("_", "-") if name in own else name for name in names)
+    the_plan = make_plan(roots.read_study(study, table))
+    selected = the_plan.select(names)
+    slots = choose_slots(devices, workers, the_plan.study.training.threads)
+    console = Console(highlight=False)
+    if dry_run:
+        _say_what_is_missing(the_plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
+        return EXIT_DONE
+    console.print(f"study    {the_plan.study.name}: {len(selected)} runs, {len(slots)} at a time on {_names(slots)}")
+    prepare_images(the_plan, roots.data, console)
+    with StopOnSignals() as stop:
+        outcomes = run_all(
+            the_plan,
+            selected,
+            runs_root=roots.runs,
+            slots=slots,
+            options=PoolOptions(roots.data, the_plan.study.training.threads, checkpoint_seconds),
+            console=console,
+            stop=stop,
+        )
+        return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@study_option
+@override_options
+@click.option("--again", is_flag=True, help="Drop the metrics there are and compute them again.")
+@click.option("--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0.")
+@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time on the CPU [one per core].")
+@click.pass_obj
+def evaluate(
+    roots: Roots,
+    /,
+    names: tuple[str, ...],
+    study: str | None,
+    again: bool,
+    devices: str,
+    workers: int | None,
+    **options: Any,
+) -> int:
+    """Add the metrics that the study asks for and its runs lack, from their snapshots; nothing is trained."""
+    from bench.execution.devices import choose_slots
+    from bench.execution.pool import PoolOptions
+    from bench.execution.running import folder_of, prepare_images, run_all, state_of
+    from bench.execution.stopping import StopOnSignals
+    from bench.plan import make_plan
+
+    the_plan = make_plan(roots.read_study(study, overrides(**options)))
+    trained = [spec for spec in the_plan.select(names) if state_of(spec, roots.runs) in ("done", "diverged")]
+    if not trained:
+        raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
+    if again:
+        for spec in trained:
+            folder_of(spec, roots.runs).metrics_file.unlink(missing_ok=True)
+    console = Console(highlight=False)
+    slots = choose_slots(devices, workers, the_plan.study.training.threads)
+    prepare_images(the_plan, roots.data, console)
+    with StopOnSignals() as stop:
+        outcomes = run_all(
+            the_plan,
+            trained,
+            runs_root=roots.runs,
+            slots=slots,
+            options=PoolOptions(roots.data, the_plan.study.training.threads),
+            console=console,
+            stop=stop,
+        )
+        return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
+
+
+@click.command()
+@study_option
+@click.option("--everything", is_flag=True, help="All runs of the study, not only those that it no longer plans.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def clean(roots: Roots, study: str | None, everything: bool, yes: bool) -> int:
+    """Remove run folders that the study no longer plans (old settings, stale code), or all of them."""
+    from bench.execution.running import clean as folders_to_clean
+    from bench.execution.running import remove
+    from bench.plan import make_plan
+
+    name = roots.planned_study(study)
+    the_plan = None if everything else make_plan(roots.read_study(name))
+    folders = folders_to_clean(roots.runs, name, the_plan, everything=everything)
+    if not folders:
+        click.echo("Nothing to remove.")
+        return EXIT_DONE
+    for folder in folders:
+        click.echo(str(folder))
+    if not yes:
+        click.confirm(f"Remove these {len(folders)} folders?", abort=True)
+    remove(folders)
+    click.echo(f"Removed {len(folders)} folders.")
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("bench.toml"))
+def init(path: Path) -> int:
+    """Write a bench.toml to start from: a copy of the packaged studies."""
+    from bench.config import packaged_config
+
+    if path.exists():
+        raise BenchError(f"{path} is there already", hint="Name another file, or move it away.")
+    shutil.copyfile(packaged_config(), path)
+    click.echo(f"Wrote {path}. `bench plan` shows what its default study would do.")
+    return EXIT_DONE
+
+
+def _say_what_is_missing(
+    the_plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list[str], console: Console
+) -> None:
+    todo = [(spec, what) for spec, what in work if what is not None]
+    for spec, what in todo:
+        console.print(f"{what:9} {spec.name}", markup=False)
+    console.print(
+        f"{len(todo)} of {len(work)} runs of {the_plan.study.name} have work to do, {len(slots)} at a time on "
+        f"{_names(slots)}. Nothing was done (--dry-run).",
+        markup=False,
+    )
+
+
+def _say_what_became(outcomes: Outcomes, roots: Roots, the_plan: Plan, console: Console, stopped_with: int) -> int:
+    study = the_plan.study.name
+    if not outcomes.complete:
+        console.print(
+            "\nStopped; every run was saved. Type the same command again to go on where it was.", markup=False
+        )
+        return stopped_with or EXIT_INTERRUPTED
+    parts = [f"{outcomes.done} done"]
+    parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
+    parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
+    parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
+    console.print(f"\n{', '.join(parts)}. Runs lie in {roots.runs / study}.", markup=False)
+    for job in outcomes.jobs:
+        if job.outcome == "failed":
+            console.print(f"failed   {job.spec.name}: {job.reason}", markup=False)
+    flag = "" if study == roots.planned_study(None) else f" --study {study}"
+    console.print(f"Next: bench report{flag}", markup=False)
+    return EXIT_RUNS_FAILED if outcomes.failed else EXIT_DONE
+
+
+def _names(slots: list[str]) -> str:
+    return ", ".join(dict.fromkeys(slots))

@@ -1,0 +1,1 @@
+"""Where runs are placed: this machine's devices, one process per run."""

@@ -1,0 +1,98 @@
+"""The devices of this machine, and how many runs they take at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bench.errors import BenchError, suggest
+
+# What a worker needs beside its share of the data: measured, torch with all that a run imports.
+WORKER_BYTES = 1_200_000_000
+
+
+@dataclass(frozen=True)
+class Device:
+    """One place that takes a run: `name` is torch's ("cpu", "cuda:0", "mps")."""
+
+    name: str
+    description: str
+
+
+def available_devices() -> list[Device]:
+    """Return this machine's devices, accelerators first, the CPU last."""
+    found = [
+        Device(f"cuda:{index}", torch.cuda.get_device_name(index))
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
+    if torch.backends.mps.is_available():
+        found.append(Device("mps", "Apple GPU"))
+    return [*found, Device("cpu", f"{cores()} cores")]
+
+
+def choose_slots(devices: str, workers: int | None, threads: int) -> list[str]:
+    """Return the device of each run that may go at a time.
+
+    `devices` is "auto" (the accelerators, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1". An
+    accelerator takes one run; the CPU takes `workers` (by default one per core and thread of a run).
+    Raises BenchError for a device that is not there, and where memory is too short for one worker.
+    """
+    there = {device.name: device for device in available_devices()}
+    accelerators = [name for name in there if name != "cpu"]
+    if devices == "auto":
+        names = accelerators or ["cpu"]
+    elif devices == "all":
+        names = list(there)
+    else:
+        names = [name.strip() for name in devices.split(",") if name.strip()]
+        names = [match for name in names for match in (accelerators if name == "cuda" and accelerators else [name])]
+        for name in names:
+            if name not in there:
+                raise BenchError(
+                    f'This machine has no device "{name}"{suggest(name, there)}',
+                    hint=f"It has: {', '.join(there)}. `bench doctor` says more.",
+                )
+    if not names:
+        raise BenchError("No device was named", hint="Type --devices auto, all, cpu or cuda:0.")
+    slots: list[str] = []
+    for name in dict.fromkeys(names):
+        slots.extend([name] * (_cpu_workers(workers, threads) if name == "cpu" else 1))
+    if workers is not None and any(name != "cpu" for name in slots):
+        slots = slots[: max(workers, 1)]
+    return _that_fit_memory(slots)
+
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory_bytes() -> int | None:
+    """Return the memory that new processes can take, None where the system does not tell."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
+        return None
+    for line in meminfo.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _cpu_workers(workers: int | None, threads: int) -> int:
+    return max(1, workers) if workers is not None else max(1, cores() // threads)
+
+
+def _that_fit_memory(slots: list[str]) -> list[str]:
+    memory = available_memory_bytes()
+    if memory is None:
+        return slots
+    fit = memory // WORKER_BYTES
+    if fit < 1:
+        raise BenchError(
+            f"Only {memory / 1e9:.1f} GB of memory are free; a run needs about {WORKER_BYTES / 1e9:.1f} GB",
+            hint="Close other programs, then type the same command again.",
+        )
+    return slots[:fit]

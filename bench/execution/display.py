@@ -1,0 +1,136 @@
+"""What the user sees while runs go: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bench.execution.pool import Job
+from bench.wording import duration
+
+PLAIN_SECONDS = 30.0
+
+
+def share_done(job: Job) -> float:
+    """Return how much of a job's training is done, 0 to 1."""
+    if job.outcome is not None:
+        return 1.0
+    return job.status.generator_steps / max(job.spec.training.budget.generator_steps, 1)
+
+
+def seconds_left(jobs: Sequence[Job], elapsed: float, share_at_start: float) -> float | None:
+    """Estimate the time until all jobs are through, from the pace so far; None before there is any."""
+    share = sum(share_done(job) for job in jobs) / max(len(jobs), 1)
+    gained = share - share_at_start
+    if elapsed < 5 or gained <= 0.005:
+        return None
+    return elapsed * (1 - share) / gained
+
+
+class PlainDisplay:
+    """A line when a run starts and when it ends, and one about all of them every half minute."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._ended = 0
+        self._began = self._last = time.monotonic()
+
+    def started(self, job: Job) -> None:
+        self._line(f"start    {job.spec.name} on {job.device}")
+
+    def finished(self, job: Job) -> None:
+        self._ended += 1
+        took = duration(job.finished - job.started)
+        why = f": {job.reason}" if job.reason else ""
+        self._line(f"{job.outcome or '':8} {job.spec.name} in {took} ({self._ended} of {self._total}){why}")
+
+    def tick(self, jobs: Sequence[Job]) -> None:
+        now = time.monotonic()
+        if now - self._last < PLAIN_SECONDS:
+            return
+        self._last = now
+        running = [job for job in jobs if job.process is not None and job.outcome is None]
+        parts = [
+            f"{job.spec.name} {job.status.phase or 'starting'} "
+            f"{job.status.generator_steps}/{job.spec.training.budget.generator_steps}"
+            for job in running
+        ]
+        left = seconds_left(jobs, now - self._began, 0.0)
+        self._line("running  " + ", ".join(parts) + (f"; about {duration(left)} left" if left else ""))
+
+    def __enter__(self) -> PlainDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveDisplay:
+    """A table of the runs that go now under a bar over all of them; ended ones scroll away above it."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._began = time.monotonic()
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveDisplay:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def started(self, job: Job) -> None:
+        return None
+
+    def finished(self, job: Job) -> None:
+        styles = {"done": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
+        line = Text(f"{job.outcome or '':11} ", style=styles.get(job.outcome or "", ""))
+        line.append(f"{job.spec.name}  {duration(job.finished - job.started)}", style="default")
+        if job.reason:
+            line.append(f"  {job.reason}", style="dim")
+        self._live.console.print(line)
+
+    def tick(self, jobs: Sequence[Job]) -> None:
+        self._live.update(self._render(jobs))
+
+    def _render(self, jobs: Sequence[Job]) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading, justify in (("run", "left"), ("device", "left"), ("", "left"), ("steps", "right"), ("", "left")):
+            table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column("rate", justify="right", no_wrap=True)
+        running = [job for job in jobs if job.process is not None and job.outcome is None]
+        for job in running:
+            steps, total = job.status.generator_steps, job.spec.training.budget.generator_steps
+            table.add_row(
+                job.spec.name,
+                job.device,
+                job.status.phase or "starting",
+                f"{steps:,} / {total:,}",
+                ProgressBar(total=total, completed=steps, width=20),
+                f"{job.status.steps_per_second:.1f}/s" if job.status.steps_per_second else "",
+            )
+        ended = sum(job.outcome is not None for job in jobs)
+        waiting = self._total - ended - len(running)
+        left = seconds_left(jobs, time.monotonic() - self._began, 0.0)
+        summary = Text(f"{ended} of {self._total} runs through, {len(running)} running, {waiting} waiting")
+        summary.append(f"; {duration(time.monotonic() - self._began)} so far", style="dim")
+        if left is not None:
+            summary.append(f", about {duration(left)} left", style="dim")
+        return Group(table, summary)
+
+
+def make_display(console: Console, total: int) -> PlainDisplay | LiveDisplay:
+    """Return the display that fits where the output goes."""
+    return LiveDisplay(console, total) if console.is_terminal else PlainDisplay(console, total)

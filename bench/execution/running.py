@@ -1,0 +1,140 @@
+"""`bench run`: lay out what is planned, do what is missing, and say what became of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.data import PreparedData, is_prepared, prepare
+from bench.errors import BenchError
+from bench.evaluation.evaluate import missing_evaluations
+from bench.execution.display import make_display
+from bench.execution.pool import Job, PoolOptions, run_pool
+from bench.files import write_json
+from bench.plan import Plan, PlanState, RunSpec, run_state
+from bench.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the runs that were asked for."""
+
+    done: int
+    diverged: int
+    failed: int
+    skipped: int
+    complete: bool
+    jobs: tuple[Job, ...]
+
+
+def state_of(run: RunSpec, runs_root: Path) -> PlanState:
+    """Return the state of a planned run below `runs_root`."""
+    return run_state(run, folder_of(run, runs_root))
+
+
+def folder_of(run: RunSpec, runs_root: Path) -> RunFolder:
+    """Return the run's folder below `runs_root`."""
+    return RunFolder(runs_root / run.study / run.folder)
+
+
+def work_for(run: RunSpec, runs_root: Path) -> str | None:
+    """Return what is missing of a run: "train", "evaluate", or None when nothing is (or another process is at it)."""
+    state = state_of(run, runs_root)
+    if state == "running":
+        return None
+    if state in ("done", "diverged"):
+        return "evaluate" if missing_evaluations(folder_of(run, runs_root).path, run.evaluation) else None
+    return "train"
+
+
+def lay_out(run: RunSpec, plan: Plan, runs_root: Path) -> RunFolder:
+    """Make the run's folder with spec.json and card.json. What other code began there is moved aside, not reused."""
+    folder = folder_of(run, runs_root)
+    if state_of(run, runs_root) == "stale":
+        _move_aside(folder.path)
+    if not folder.spec_file.exists() or not folder.status_file.exists():
+        run.write(folder.spec_file)
+    elif RunSpec.read(folder.spec_file).evaluation != run.evaluation:
+        run.write(folder.spec_file)  # the id covers training alone: other metrics retrain nothing
+    entry = next(e for e in plan.entries if (e.label, e.protocol) == (run.label, run.protocol))
+    write_json(folder.card_file, entry.objective.describe())
+    return folder
+
+
+def prepare_images(plan: Plan, data_root: Path, console: Console) -> PreparedData:
+    """Prepare the study's images, with progress, or open them."""
+    request = plan.study.data
+    ready = is_prepared(request, data_root)
+    if ready is not None:
+        return ready
+    last = [0]
+
+    def report(stage: str, done: int, total: int) -> None:
+        share = 100 * done // max(total, 1)
+        if share >= last[0] + 25 or done in (0, total):
+            last[0] = share if done < total else 0
+            console.print(f"images   {stage} {done:,} of {total:,}", highlight=False, markup=False)
+
+    return prepare(request, data_root, report)
+
+
+def run_all(
+    plan: Plan,
+    selected: Sequence[RunSpec],
+    *,
+    runs_root: Path,
+    slots: Sequence[str],
+    options: PoolOptions,
+    console: Console,
+    stop: Callable[[], bool],
+) -> Outcomes:
+    """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
+    plan.write(runs_root)
+    todo = [run for run in selected if work_for(run, runs_root) is not None]
+    jobs = [Job(run, lay_out(run, plan, runs_root)) for run in todo]
+    complete = True
+    if jobs:
+        with make_display(console, len(jobs)) as display:
+            complete = run_pool(jobs, slots, options, display, stop)
+    return Outcomes(
+        done=sum(job.outcome == "done" for job in jobs),
+        diverged=sum(job.outcome == "diverged" for job in jobs),
+        failed=sum(job.outcome == "failed" for job in jobs),
+        skipped=len(selected) - len(jobs),
+        complete=complete,
+        jobs=tuple(jobs),
+    )
+
+
+def clean(runs_root: Path, study: str, plan: Plan | None, *, everything: bool) -> list[Path]:
+    """Return the run folders that `bench clean` removes: what no plan names any more, or all of the study."""
+    root = runs_root / study
+    if not root.is_dir():
+        raise BenchError(f"There is no folder {root}", hint="`bench status` shows which studies have runs.")
+    folders = sorted(path for path in root.glob("*/seed-*") if path.is_dir())
+    if everything or plan is None:
+        return folders
+    planned = {folder_of(run, runs_root).path for run in plan.runs}
+    return [path for path in folders if path not in planned]
+
+
+def remove(folders: Sequence[Path]) -> None:
+    """Delete run folders. Raises BenchError, before deleting any, when one is being worked on."""
+    for path in folders:
+        if RunFolder(path).is_locked():
+            raise BenchError(f"{path} is being worked on", hint="Stop that run first.")
+    for path in folders:
+        shutil.rmtree(path)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def _move_aside(path: Path) -> None:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.stale-{number}")).exists():
+        number += 1
+    path.rename(aside)

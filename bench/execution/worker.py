@@ -1,0 +1,102 @@
+"""One run in a process of its own: `python -m bench.execution.worker --run FOLDER --data FOLDER --device cpu`.
+
+It trains what is missing, evaluates what is missing, and says what became of it in status.json. Exit codes: 0 the run
+is done or diverged (both are results), 1 it failed, 130 it was asked to stop and can be taken up again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
+from bench.files import write_atomic
+from bench.runs import RunFolder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the worker; see the module's text."""
+    parser = argparse.ArgumentParser(prog="bench.execution.worker")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
+    parser.add_argument("--train-only", action="store_true")
+    options = parser.parse_args(arguments)
+    stop = _StopRequest()
+    folder = RunFolder(options.run)
+    try:
+        with folder.owned():
+            return _work(folder, options, stop)
+    except BenchError as error:
+        print(f"{options.run}: {error}", file=sys.stderr)
+        return error.exit_code if error.exit_code == EXIT_INTERRUPTED else EXIT_RUNS_FAILED
+
+
+class _StopRequest:
+    """True once a signal asked to stop, or the process that started this one is gone."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._parent = os.getppid()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self._asked = True
+
+    def __call__(self) -> bool:
+        return self._asked or os.getppid() != self._parent
+
+
+def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) -> int:
+    # torch takes seconds to import: only once it is certain that there is work.
+    import torch
+
+    from bench.data import is_prepared
+    from bench.execution.evaluating import evaluate_folder
+    from bench.plan import RunSpec
+    from bench.training.environment import prepare_process
+    from bench.training.loop import Interrupted, Pace, train
+
+    try:
+        spec = RunSpec.read(folder.spec_file)
+        prepare_process(spec.training.training.threads)
+        device = torch.device(options.device)
+        data = is_prepared(spec.training.data, options.data)
+        if data is None:
+            raise BenchError(
+                f"The images of {spec.name} are not prepared in {options.data}", hint="Type `bench data prepare`."
+            )
+        if folder.status().state not in ("done", "diverged"):
+            train(folder, spec, data, device, Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop))
+        if not options.train_only:
+            evaluate_folder(folder, spec, data, options.data, device, stop)
+    except Interrupted:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        _record_failure(folder, error)
+        return EXIT_RUNS_FAILED
+    return EXIT_DONE
+
+
+def _record_failure(folder: RunFolder, error: Exception) -> None:
+    """Write why the run failed into its status, and the traceback into failure.txt beside it."""
+    reason = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        reason = f"out of memory ({reason.splitlines()[0]})"
+    write_atomic(folder.path / "failure.txt", "".join(traceback.format_exception(error)))
+    status = folder.status()
+    # A trained run whose evaluation failed stays trained: `bench run` evaluates it again.
+    state = status.state if status.state in ("done", "diverged") else "failed"
+    folder.write_status(replace(status, state=state, phase=None, reason=reason))
+    print(f"{folder.path}: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

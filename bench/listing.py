@@ -1,0 +1,77 @@
+"""What there is to choose from: rows for `bench list`."""
+
+from __future__ import annotations
+
+from bench.config import Config, expanded_entries
+
+Rows = list[dict[str, object]]
+
+
+def listing(kind: str, config: Config) -> Rows:
+    """Return the rows of one kind: objectives, studies, datasets or metrics. Objectives import torch."""
+    return {"objectives": _objectives, "studies": _studies, "datasets": _datasets, "metrics": _metrics}[kind](config)
+
+
+def _objectives(config: Config) -> Rows:
+    from bench.objectives import load, names
+
+    rows: Rows = []
+    for name in names():
+        objective = load(name)
+        card = objective.card
+        rows.append(
+            {
+                "name": name,
+                "year": card.year,
+                "family": card.family,
+                "head": objective.head,
+                "settings": ", ".join(f"{key}={info.default:g}" for key, info in objective.model_fields.items()),
+                "title": card.title,
+                "arXiv": card.arxiv,
+            }
+        )
+    return rows
+
+
+def _studies(config: Config) -> Rows:
+    rows: Rows = []
+    for name, study in config.studies.items():
+        entries = expanded_entries(study)
+        protocols = 1 if all(entry.recipe is not None for entry in entries) else len(study.protocols)
+        rows.append(
+            {
+                "name": name + (" (default)" if name == config.default_study else ""),
+                "data": f"{study.data.source} {study.data.resolution}px",
+                "width": study.backbone.width,
+                "generator_steps": f"{study.budget.generator_steps:,}",
+                "runs": len(entries) * protocols * len(study.seeds),
+                "title": study.title,
+            }
+        )
+    return rows
+
+
+def _datasets(config: Config) -> Rows:
+    return [
+        {"name": "faces", "needs": "nothing: drawn here", "what": "shaded heads from 10 discrete factors, 1,080 modes"},
+        {"name": "celeba", "needs": "the archive, its folder or parquet shards", "what": "202,599 aligned photographs"},
+        {"name": "mnist", "needs": "a download", "what": "70,000 digits at 32x32"},
+        {"name": "fashion-mnist", "needs": "a download", "what": "70,000 pieces of clothing at 32x32"},
+        {"name": "cifar10", "needs": "a download", "what": "60,000 photographs at 32x32"},
+        {"name": "folder", "needs": "a folder of images", "what": "any images, cropped to squares"},
+    ]
+
+
+def _metrics(config: Config) -> Rows:
+    from bench.metrics_info import METRICS
+
+    return [
+        {
+            "name": info.name,
+            "better": info.better or "near its floor",
+            "ranks": "yes" if info.ranks else "no",
+            "title": info.title,
+            "source": info.source,
+        }
+        for info in METRICS.values()
+    ]

@@ -1,0 +1,77 @@
+"""One run in words, for `bench show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.files import read_json, read_jsonl
+from bench.runs import RunFolder, read_plan
+
+
+def find_run(asked: Path, runs_root: Path, study: str) -> RunFolder:
+    """Return the run meant by a folder, an id (or its beginning), or label/seed. Raises BenchError when none is."""
+    if (asked / "spec.json").is_file():
+        return RunFolder(asked)
+    plan = read_plan(runs_root, study)
+    text = asked.as_posix()
+    label, _, seed = text.rpartition("/")
+    found = [
+        run
+        for run in plan["runs"]
+        if run["id"].startswith(text)
+        or (label in (run["label"], f"{run['label']}-{run['protocol']}") and seed == str(run["seed"]))
+    ]
+    if not found:
+        raise BenchError(f'Study "{study}" has no run "{text}"', hint="`bench status` shows its runs.")
+    if len(found) > 1:
+        names = ", ".join(f"{run['label']}-{run['protocol']}/{run['seed']}" for run in found)
+        raise BenchError(f'"{text}" could be any of {names}', hint="Type one of these.")
+    return RunFolder(runs_root / study / found[0]["path"])
+
+
+def describe_run(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """Return the run's spec, status, last log line and final metrics, flattened for printing."""
+    if not folder.spec_file.exists():
+        raise BenchError(f"{folder.path} has not begun", hint="Type `bench run --all`.")
+    spec = read_json(folder.spec_file)
+    status = folder.status()
+    log = read_jsonl(folder.log_file)
+    metrics = read_jsonl(folder.metrics_file)
+    last_step = max((line["generator_steps"] for line in metrics), default=0)
+    return {
+        "asked": _flat(spec["training"]) | {"id": spec["id"]},
+        "status": {
+            "state": folder.effective_state(),
+            "generator_steps": f"{status.generator_steps:,} of {status.total_generator_steps:,}",
+            "discriminator_steps": f"{status.discriminator_steps:,}",
+            "images_seen": f"{status.images_seen:,}",
+            "device_seconds": f"{status.device_seconds:.1f}",
+            "device": status.device or "",
+            "attempts": status.attempts,
+            **({"reason": status.reason} if status.reason else {}),
+        },
+        "last logged": _flat(log[-1]) if log else {},
+        f"metrics at step {last_step}": {
+            f"{line['metric']} ({line['generator']})": _with_floor(line)
+            for line in metrics
+            if line["generator_steps"] == last_step
+        },
+        "files": {"samples": ", ".join(path.name for path in sorted(folder.samples.glob("*.png")))},
+    }
+
+
+def _with_floor(line: dict[str, Any]) -> str:
+    floor = line.get("floor")
+    return f"{line['value']:.5g}" + (f"  (real against real {floor:.5g})" if floor is not None else "")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value
+    return flat
