@@ -260,13 +260,15 @@ def _read_study(
             for index, item in enumerate(values["objectives"])
             if (entry := _read_entry(item, (*where, "objectives", index), folder, mine)) is not None
         ]
+    mine.extend(_cross_checks(values, where))
     study = None
     try:
         study = Study.model_validate(_tuples(values))
     except ValidationError as error:
         mine.extend(problems_of(error, where, Study))
-    if study is not None:
-        mine.extend(_cross_checks(study, where))
+    if study is not None and study.budget.batch > (study.data.train_count or study.budget.batch):
+        too_many = f"is more than train_count {study.data.train_count}"
+        mine.append(Problem((*where, "budget", "batch"), study.budget.batch, too_many))
     for problem in mine:
         found_in = replace(problem, where=_written_in(problem.where, name, tables, common))
         if found_in not in problems:  # a mistake in what studies share is one mistake
@@ -360,31 +362,30 @@ def _read_entry(item: Any, where: tuple[str | int, ...], folder: Path, problems:
     return {"objective": objective, "label": label, "settings": settings, "recipe": recipe or None}
 
 
-def _cross_checks(study: Study, where: tuple[str | int, ...]) -> list[Problem]:
-    """Return the mistakes that show only when several values are seen together."""
+def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> list[Problem]:
+    """Return the mistakes that show only when several values are seen together; unfit values were named before."""
     from bench.metrics_info import METRICS
 
     problems = []
-    labels = [entry.label for entry in expanded_entries(study)]
-    for label in sorted({label for label in labels if labels.count(label) > 1}):
+    entries = values.get("objectives", [])
+    own = [entry["label"] for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    rates = values.get("learning_rates", [])
+    rates = [rate for rate in rates if isinstance(rate, float)] if isinstance(rates, list) else []
+    labels = [f"{label}@{rate:g}" for label in own for rate in rates] or own
+    for label in sorted({label for label in own if own.count(label) > 1}):
         problems.append(Problem((*where, "objectives"), label, "is the label of two entries; give one a `label`"))
-    bases = {entry.label for entry in study.objectives} | set(labels)
-    if study.baseline not in bases:
-        problems.append(
-            Problem((*where, "baseline"), study.baseline, f"is no entry's label{suggest(study.baseline, bases)}")
-        )
-    for key, metrics in (("primary_metric", (study.primary_metric,)), ("secondary_metrics", study.secondary_metrics)):
-        for metric in metrics:
-            if metric not in METRICS:
-                problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
-    if study.primary_metric in METRICS and not METRICS[study.primary_metric].ranks:
-        problems.append(Problem((*where, "primary_metric"), study.primary_metric, "is a diagnostic and never ranks"))
-    if study.data.train_count is not None and study.budget.batch > study.data.train_count:
-        problems.append(
-            Problem(
-                (*where, "budget", "batch"), study.budget.batch, f"is more than train_count {study.data.train_count}"
-            )
-        )
+    baseline = values.get("baseline", Study.model_fields["baseline"].default)
+    if isinstance(baseline, str) and labels and baseline not in labels:
+        problems.append(Problem((*where, "baseline"), baseline, f"is no entry's label{suggest(baseline, labels)}"))
+    primary = values.get("primary_metric", Study.model_fields["primary_metric"].default)
+    secondary = values.get("secondary_metrics", [])
+    named = [("primary_metric", primary)]
+    named += [("secondary_metrics", metric) for metric in secondary] if isinstance(secondary, list) else []
+    for key, metric in named:
+        if isinstance(metric, str) and metric not in METRICS:
+            problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
+    if primary in METRICS and not METRICS[primary].ranks:
+        problems.append(Problem((*where, "primary_metric"), primary, "is a diagnostic and never ranks"))
     return problems
 
 

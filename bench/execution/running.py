@@ -75,7 +75,7 @@ def prepare_images(plan: Plan, data_root: Path, console: Console) -> PreparedDat
 
     def report(stage: str, done: int, total: int) -> None:
         share = 100 * done // max(total, 1)
-        if share >= last[0] + 25 or done in (0, total):
+        if total > 1 and (share >= last[0] + 25 or done == total):
             last[0] = share if done < total else 0
             console.print(f"images   {stage} {done:,} of {total:,}", highlight=False, markup=False)
 

@@ -1,0 +1,30 @@
+# make bench   install, run the default study, write its report
+# make test    install what the tests need, run them
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: bench test clean
+
+bench: $(VENV)/.bench
+	$(BIN)/bench run --all
+	$(BIN)/bench report
+	@echo
+	@echo "The report is reports/quick/report.html (and report.md beside it)."
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[lite0]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[lite0,test]'
+	@touch $@ $(VENV)/.bench
+
+clean:
+	rm -rf $(VENV)

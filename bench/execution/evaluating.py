@@ -1,0 +1,56 @@
+"""What a worker does after training: measure every snapshot that is not measured yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from bench.data import PreparedData
+from bench.evaluation.evaluate import Evaluator, evaluate_run
+from bench.networks import Generator
+from bench.plan import RunSpec
+from bench.runs import RunFolder
+from bench.training.loop import Interrupted
+
+
+def evaluate_folder(
+    folder: RunFolder,
+    spec: RunSpec,
+    data: PreparedData,
+    data_root: Path,
+    device: torch.device,
+    stop: Callable[[], bool],
+) -> None:
+    """Measure what is missing of a trained run. Raises Interrupted when `stop` says so; whole snapshots are kept."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stop():
+            raise Interrupted
+
+    evaluator = Evaluator(spec.evaluation, data, data_root, device, progress)
+    if not evaluator.missing(folder.path):
+        return
+    backbone = spec.training.backbone
+
+    def load_generator(path: Path, which: str) -> nn.Module:
+        return load_snapshot(path, which, spec)
+
+    folder.write_status(replace(folder.status(), phase="evaluating", device=str(device)))
+    try:
+        evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
+    finally:
+        folder.write_status(replace(folder.status(), phase=None))
+
+
+def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:
+    """Return the raw or averaged ("raw", "ema") generator of a snapshot file."""
+    G = Generator(spec.training.data.resolution, spec.training.backbone.width, spec.training.backbone.latent)
+    prefix = f"{which}/"
+    tensors = load_file(path)
+    G.load_state_dict({name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
+    return G

@@ -1,0 +1,209 @@
+"""The command line as a user meets it: real runs of a tiny study, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.files import read_jsonl
+
+ROOT = Path(__file__).parent.parent
+TINY = """
+default_study = "tiny"
+
+[study.tiny]
+title = "Tiny"
+objectives = ["nsgan", "vae"]
+seeds = 0
+primary_metric = "coverage_lite0"
+
+[study.tiny.data]
+source = "faces"
+resolution = 32
+train_count = 120
+heldout_count = 120
+
+[study.tiny.backbone]
+width = 4
+latent = 8
+
+[study.tiny.budget]
+generator_steps = 12
+batch = 8
+halve_every = 6
+
+[study.tiny.training]
+snapshots = 2
+log_every = 4
+
+[study.tiny.evaluation]
+extractors = ["judge"]
+samples = 50
+snapshot_samples = 50
+kid_subset_size = 20
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    (tmp_path / "bench.toml").write_text(TINY, encoding="utf-8")
+    return tmp_path
+
+
+def bench(workplace: Path, *words: str, code: int = 0) -> str:
+    """Run `bench` as a user would; returns stdout and stderr together."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words], cwd=workplace, capture_output=True, text=True, check=False
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert "Traceback" not in output
+    return output
+
+
+def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path) -> None:
+    assert "2 of 2 runs to train" in bench(workplace, "plan")
+    assert "train     nsgan-controlled/seed-0" in bench(workplace, "run", "--all", "--dry-run")
+    assert not (workplace / "runs").exists()
+    output = bench(workplace, "run", "--all", "--workers", "2")
+    assert "2 done" in output
+    assert "Next: bench report" in output
+    assert "2 had nothing missing" in bench(workplace, "run", "--all")
+    rows = json.loads(bench(workplace, "status", "--json"))
+    assert [row["state"] for row in rows] == ["done", "done"]
+    assert all(row["generator_steps"] == 12 for row in rows)
+    shown = json.loads(bench(workplace, "show", "vae/0", "--json"))
+    assert shown["status"]["discriminator_steps"] == "0"
+    assert shown["asked"]["budget.batch"] == 8
+
+    output = bench(workplace, "report")
+    assert "report.html" in output
+    for name in ("report.html", "report.md", "results.csv", "summary.csv"):
+        assert (workplace / "reports" / "tiny" / name).stat().st_size > 100
+
+    metrics = next((workplace / "runs" / "tiny" / "vae-controlled").glob("*/metrics.jsonl"))
+    before = read_jsonl(metrics)
+    assert "1 done" in bench(workplace, "evaluate", "vae", "--again")
+    assert read_jsonl(metrics) == before
+
+    plan = json.loads(bench(workplace, "plan", "--seeds", "0-1", "--json"))
+    assert [run["state"] for run in plan["runs"]] == ["done", "done", "planned", "planned"]
+    assert all(run["measured"] for run in plan["runs"])
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path) -> None:
+    command = [sys.executable, "-m", "bench", "run", "--all", "--steps", "4000", "--workers", "1"]
+    process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log = workplace / "runs" / "tiny" / "nsgan-controlled"
+    deadline = time.monotonic() + 120
+    while not any(read_jsonl(path) for path in log.glob("*/log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 130, output
+    assert "Type the same command again" in output
+    assert "Traceback" not in output
+    rows = json.loads(bench(workplace, "status", "--json"))
+    assert [row["state"] for row in rows] == ["interrupted", "planned"]
+    assert list(log.glob("*/checkpoint-*.ckpt"))
+    rows = json.loads(bench(workplace, "plan", "--steps", "4000", "--json"))["runs"]
+    assert [row["state"] for row in rows] == ["interrupted", "planned"]
+
+
+def test_a_run_that_fails_costs_only_itself(workplace: Path) -> None:
+    (workplace / "broken.py").write_text(
+        (ROOT / "bench" / "objectives" / "lsgan.py").read_text().replace("0.5 * (D(real)", "None * (D(real)"),
+        encoding="utf-8",
+    )
+    output = bench(workplace, "run", "nsgan", "./broken.py", code=1)
+    assert "1 done, 1 failed" in output
+    assert "failed   broken-controlled/seed-0: TypeError" in output
+    folder = next((workplace / "runs" / "tiny" / "broken-controlled").glob("seed-*"))
+    assert "Traceback" in (folder / "failure.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run",), "Which runs?"),
+        (("run", "nsgna"), 'did you mean "nsgan"?'),
+        (("run", "--all", "--seeds", "x"), '--seeds "x" must be'),
+        (("run", "--all", "--devices", "cuda:7"), 'no device "cuda:7"'),
+        (("run", "--all", "--study", "tinny"), 'did you mean "tiny"?'),
+        (("run", "--all", "--steps", "0"), "0 is not in the range"),
+        (("status",), "bench run --all --study tiny"),
+        (("report", "--study", "none"), "no runs in runs"),
+        (("frobnicate",), "No such command"),
+        (("--config", "nowhere.toml", "plan"), "bench init"),
+        (("show", "zzz"), "no runs in runs"),
+        (("evaluate",), "No run of the study is trained yet"),
+        (("clean",), "no folder"),
+    ],
+)
+def test_wrong_usage_is_told_in_words(workplace: Path, words: tuple[str, ...], says: str) -> None:
+    assert says in bench(workplace, *words, code=2)
+
+
+def test_init_writes_a_file_that_works_and_never_overwrites(tmp_path: Path) -> None:
+    bench(tmp_path, "init")
+    assert (tmp_path / "bench.toml").read_bytes() == (ROOT / "bench.toml").read_bytes()
+    assert "is there already" in bench(tmp_path, "init", code=2)
+
+
+def test_list_names_everything(workplace: Path) -> None:
+    found = json.loads(bench(workplace, "list", "--json"))
+    names = {row["name"] for row in found["objectives"]}
+    assert names == {"minimax", "nsgan", "lsgan", "wgan", "wgan-gp", "ebgan", "began", "vae"}
+    assert {row["name"] for row in found["metrics"]} >= {"fid", "fd_lite0", "coverage_judge"}
+    assert found["studies"][0]["name"] == "tiny (default)"
+
+
+def test_doctor_says_what_is_there(workplace: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "doctor", "--json"], cwd=workplace, capture_output=True, text=True, check=False
+    )
+    what = " ".join(finding["what"] for finding in json.loads(done.stdout))
+    assert "device cpu" in what
+    assert "images will be drawn" in what
+
+
+def test_help_is_quick() -> None:
+    """`--help` never imports torch, which alone takes three seconds."""
+    code = "import sys; from bench.__main__ import run; run(['--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False, env=os.environ)
+    assert done.returncode == 0
+
+
+def test_a_run_folder_of_another_version_is_told(workplace: Path) -> None:
+    bench(workplace, "plan")
+    output = bench(workplace, "plan", "--json")
+    run = json.loads(output)["runs"][0]
+    folder = workplace / "runs" / "tiny" / "nsgan-controlled" / f"seed-0-{run['id']}"
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text('{"schema": 99, "state": "done"}')
+    assert "another version of bench" in bench(workplace, "run", "nsgan", code=2)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(workplace: Path) -> None:
+    import torch
+
+    from bench.training.checkpoint import load_checkpoint, save_checkpoint
+
+    for step in (1, 2, 3):
+        save_checkpoint(workplace, step, {"x": torch.tensor(step)})
+    files = sorted(workplace.glob("checkpoint-*.ckpt"))
+    assert len(files) == 2
+    files[1].write_bytes(files[1].read_bytes()[:-5])
+    state = load_checkpoint(workplace, torch.device("cpu"))
+    assert state is not None
+    assert state["generator_steps"] == 2
+    files[0].write_bytes(b"x")
+    with pytest.raises(Exception, match="is damaged"):
+        load_checkpoint(workplace, torch.device("cpu"))
