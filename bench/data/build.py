@@ -1,0 +1,228 @@
+"""Fill a prepared folder: block by block, in worker processes, with a note of how far it got.
+
+The pixels are written with ordinary writes, not through a memory map: a full disk is then an error that can be told,
+where a map would kill the process with SIGBUS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+
+from bench.data.recipes import Pixels
+from bench.data.request import DataRequest
+from bench.data.sources import Source, Split
+from bench.data.workers import render_in_order
+from bench.errors import BenchError
+from bench.files import disk_error, read_json, write_json
+
+SCHEMA = 1
+BLOCK = 250  # images that a worker renders at a time
+BLOCKS_PER_CHECKPOINT = 8  # 2,000 images: what a crash can cost at most
+BAD_IMAGES_SHOWN = 10
+SPACE_MARGIN_BYTES = 64 * 2**20
+
+Progress = Callable[[str, int, int], None]
+
+
+def build(source: Source, request: DataRequest, key: str, folder: Path, report: Progress, workers: int) -> None:
+    """Make the prepared `folder` (with `train` and `test`) from an opened source; the caller holds its lock.
+
+    Everything is written in `<folder>.partial`, which is renamed at the very end; what a former, interrupted call left
+    there is kept. Raises BenchError for a source that is not what was asked for, for unusable images (all are looked
+    for, up to ten are told) and for a full disk.
+    """
+    train, heldout = source.splits()
+    partial = folder.with_name(folder.name + ".partial")
+    work = _Work(partial, key, request.resolution, {"train": train.count, "test": heldout.count})
+    _check_space(partial, work.bytes_missing())
+    bad = _fill(work, source, {"train": train, "test": heldout}, report, workers)
+    if bad:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise _unusable(request.source, bad, source.remedy)
+    for split in ("train", "test"):
+        report(f"checksum of the {_WORDS[split]} images", 0, 1)
+        write_json(partial / split / "manifest.json", _manifest(request, work, split, source.details))
+        report(f"checksum of the {_WORDS[split]} images", 1, 1)
+    write_json(partial / "request.json", request.model_dump(mode="json"))
+    (partial / "progress.json").unlink()
+    try:
+        partial.replace(folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+_WORDS = {"train": "training", "test": "held-out"}
+
+
+class _Work:
+    """The arrays that grow in a `.partial` folder, and its note (`progress.json`) of how many images are safe."""
+
+    def __init__(self, folder: Path, key: str, resolution: int, counts: dict[str, int]) -> None:
+        self.folder = folder
+        self.key = key
+        self.resolution = resolution
+        self.counts = counts
+        self.done = self._done_before()
+        if not any(self.done.values()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def images_path(self, split: str) -> Path:
+        return self.folder / split / "images.npy"
+
+    def image_bytes(self) -> int:
+        return 3 * self.resolution**2
+
+    def bytes_missing(self) -> int:
+        return sum(self.counts[split] - self.done[split] for split in self.counts) * self.image_bytes()
+
+    def write(self, split: str, images: Pixels) -> None:
+        """Append a block of images to a split; it counts as done only after `checkpoint`."""
+        path = self.images_path(split)
+        header = _header(self.counts[split], self.resolution)
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(header)
+            with path.open("r+b") as file:
+                # A block that was cut off, or written but never noted, is overwritten.
+                file.truncate(len(header) + self.done[split] * self.image_bytes())
+                file.seek(0, os.SEEK_END)
+                file.write(np.ascontiguousarray(images).data)
+        except OSError as error:
+            with suppress(OSError):  # on a full disk this makes room for the note of how far it got
+                os.truncate(path, len(header) + self.done[split] * self.image_bytes())
+            raise disk_error(path, error) from error
+        self.done[split] += len(images)
+
+    def checkpoint(self) -> None:
+        """Flush what was written to the disk, then note it."""
+        for split in self.counts:
+            path = self.images_path(split)
+            if path.exists():
+                with path.open("r+b") as file:
+                    os.fsync(file.fileno())
+        write_json(self.folder / "progress.json", {"schema": SCHEMA, "key": self.key, "done": self.done})
+
+    def _done_before(self) -> dict[str, int]:
+        """How many images of each split a former call finished; none when its note does not fit."""
+        nothing = dict.fromkeys(self.counts, 0)
+        try:
+            note = read_json(self.folder / "progress.json")
+        except (BenchError, OSError):
+            return nothing
+        if not isinstance(note, dict) or (note.get("schema"), note.get("key")) != (SCHEMA, self.key):
+            return nothing
+        done = {split: int(note["done"].get(split, 0)) for split in self.counts}
+        for split, count in done.items():
+            path, header = self.images_path(split), _header(self.counts[split], self.resolution)
+            if not count:
+                continue
+            if count > self.counts[split] or not path.exists():
+                return nothing
+            with path.open("rb") as file:
+                same_header = file.read(len(header)) == header
+            if not same_header or path.stat().st_size < len(header) + count * self.image_bytes():
+                return nothing
+        return done
+
+
+def _fill(
+    work: _Work, source: Source, splits: dict[str, Split], report: Progress, workers: int
+) -> list[tuple[str, str]]:
+    """Render all that is missing; returns the unusable images, after the first of which nothing more is written."""
+    plan = [
+        (name, start, min(start + BLOCK, split.count))
+        for name, split in splits.items()
+        for start in range(work.done[name], split.count, BLOCK)
+    ]
+    payloads = (splits[name].read(start, stop) for name, start, stop in plan)
+    bad: list[tuple[str, str]] = []
+    rendered = render_in_order(source.render, payloads, workers if len(plan) >= 8 else 1)
+    try:
+        for number, ((name, _start, stop), block) in enumerate(zip(plan, rendered, strict=True), start=1):
+            bad.extend(block.bad)
+            if len(bad) >= BAD_IMAGES_SHOWN:
+                break
+            if not bad:
+                work.write(name, block.images)
+                if number % BLOCKS_PER_CHECKPOINT == 0 or number == len(plan):
+                    work.checkpoint()
+            report(f"preparing {_WORDS[name]} images", stop, splits[name].count)
+    except BaseException:  # an interruption too: what has been written is kept
+        if any(work.done.values()):
+            with suppress(BenchError, OSError):
+                work.checkpoint()
+        raise
+    finally:
+        rendered.close()
+    return bad
+
+
+def _manifest(request: DataRequest, work: _Work, split: str, details: dict[str, Any]) -> dict[str, Any]:
+    images = np.load(work.images_path(split), mmap_mode="r", allow_pickle=False)
+    return {
+        "schema": SCHEMA,
+        "source": request.source,
+        "recipe": request.recipe,
+        "split": split,
+        "resolution": request.resolution,
+        "count": work.counts[split],
+        "sha256": array_sha256(images),
+        "source_details": {**details, "pillow": PIL.__version__},
+    }
+
+
+def array_sha256(images: npt.NDArray[np.uint8]) -> str:
+    """SHA-256 of an array's bytes in C order, read in pieces so that a mapped array need not fit into memory."""
+    digest = hashlib.sha256()
+    flat = images.reshape(-1)
+    for start in range(0, flat.size, 1 << 24):
+        digest.update(np.ascontiguousarray(flat[start : start + (1 << 24)]).data)
+    return digest.hexdigest()
+
+
+def _header(count: int, resolution: int) -> bytes:
+    """The bytes that stand before the pixels in an .npy file of this shape."""
+    buffer = io.BytesIO()
+    shape = (count, 3, resolution, resolution)
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+def _check_space(folder: Path, needed_bytes: int) -> None:
+    parent = next(place for place in folder.parents if place.exists())
+    free_bytes = shutil.disk_usage(parent).free
+    if needed_bytes + SPACE_MARGIN_BYTES > free_bytes:
+        raise BenchError(
+            f"Preparing takes {needed_bytes / 1e9:.1f} GB in {folder.parent}, {free_bytes / 1e9:.1f} GB are free there",
+            hint="Free some disk space, or choose another data folder.",
+        )
+
+
+def _unusable(name: str, bad: list[tuple[str, str]], remedy: str) -> BenchError:
+    shown = bad[:BAD_IMAGES_SHOWN]
+    count = f"at least {len(shown)} images" if len(bad) >= BAD_IMAGES_SHOWN else f"{len(shown)} image(s)"
+    lines = "".join(f"\n  {image} {reason}" for image, reason in shown)
+    return BenchError(f"{name}: {count} cannot be used:{lines}", hint=remedy)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a rename to the disk, where the system can (Windows cannot open a folder)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

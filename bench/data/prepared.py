@@ -1,0 +1,189 @@
+"""Prepared sets: every source becomes one array of bytes with a manifest, once, and is then only mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from bench.data.build import SCHEMA, array_sha256, build
+from bench.data.request import DataRequest
+from bench.data.sources import Source, open_source
+from bench.errors import BenchError
+from bench.files import disk_error, read_json
+
+PREPARATION_VERSION = 1
+"""Part of every key; to be raised when the same request and files would give other pixels than before."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """One split on the disk: `images.npy` (N, 3, R, R) uint8 and `manifest.json` in the folder `path`."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the array's bytes: what identifies the data of a run."""
+        return str(self.manifest["sha256"])
+
+    @property
+    def count(self) -> int:
+        return int(self.manifest["count"])
+
+    @property
+    def resolution(self) -> int:
+        return int(self.manifest["resolution"])
+
+    @property
+    def images_path(self) -> Path:
+        return self.path / "images.npy"
+
+    def images(self) -> np.memmap[Any, np.dtype[np.uint8]]:
+        """Map the images, (N, 3, R, R) uint8, read-only; nothing is loaded before it is touched."""
+        return cast("np.memmap[Any, np.dtype[np.uint8]]", np.load(self.images_path, mmap_mode="r", allow_pickle=False))
+
+    def verify(self) -> None:
+        """Read every byte and compare with the manifest's SHA-256 (about a second a gigabyte); raises BenchError."""
+        found = array_sha256(self.images())
+        if found != self.sha256:
+            raise _damaged(self.path, f"the SHA-256 of its images is {found}, its manifest says {self.sha256}")
+
+    @classmethod
+    def open(cls, path: Path) -> PreparedSet:
+        """Open a prepared split; checks the manifest and the file's size and header, not the content.
+
+        Raises BenchError when it is missing, damaged or written by another version.
+        """
+        manifest = read_json(path / "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+            raise BenchError(
+                f"{path} was prepared by another version of bench",
+                hint=f"Delete the folder {path.parent}; it will be prepared again.",
+            )
+        if missing := {"source", "recipe", "split", "resolution", "count", "sha256"} - manifest.keys():
+            raise _damaged(path, f"its manifest lacks {', '.join(sorted(missing))}")
+        prepared = cls(path, manifest)
+        prepared._check_file()
+        return prepared
+
+    def _check_file(self) -> None:
+        shape = (self.count, 3, self.resolution, self.resolution)
+        try:
+            images = self.images()  # NumPy refuses a file that is shorter than its header says
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(self.path, str(error)) from error
+        if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
+            raise _damaged(self.path, f"images.npy is {images.dtype} {images.shape}, its manifest says uint8 {shape}")
+        if (excess := self.images_path.stat().st_size - images.offset - images.nbytes) != 0:
+            raise _damaged(self.path, f"images.npy is {excess} bytes too long")
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What a run trains on, and what it is scored against."""
+
+    train: PreparedSet
+    heldout: PreparedSet
+
+
+def prepare(
+    request: DataRequest, root: Path, progress: Progress | None = None, workers: int | None = None
+) -> PreparedData:
+    """Prepare what `request` asks for under `root`, or open it when that was done before.
+
+    `progress(stage, done, total)` is called after every block of images. `workers` processes decode (default: one per
+    core). May be interrupted at any moment and called again, by several processes at once too: it goes on where it was.
+
+    Raises BenchError when the source is missing or wrong, an image cannot be used, or the disk is full.
+    """
+    report = progress or _silent
+    with open_source(request, root, fetch=False) as source:
+        if source is None and (prepared := _prepared_before(request, root)) is not None:
+            return prepared
+    with open_source(request, root, fetch=True) as source:
+        assert source is not None
+        key = _key(request, source)
+        folder = root / "prepared" / key
+        if not folder.is_dir():  # what is finished needs no lock: it may lie in a folder that is only readable
+            with _lock(folder, report):
+                if not folder.is_dir():
+                    build(source, request, key, folder, report, workers or os.cpu_count() or 1)
+        return open_prepared(folder)
+
+
+def is_prepared(request: DataRequest, root: Path) -> PreparedData | None:
+    """Return what `request` asks for when it has been prepared, else None; reads no image and writes nothing.
+
+    Where the source itself is away, a set that was prepared from the same path counts. Raises BenchError when the
+    source is there but wrong, or the prepared set is damaged.
+    """
+    with open_source(request, root, fetch=False) as source:
+        if source is None:
+            return _prepared_before(request, root)
+        folder = root / "prepared" / _key(request, source)
+    return open_prepared(folder) if folder.is_dir() else None
+
+
+def open_prepared(folder: Path) -> PreparedData:
+    """Open a folder that `prepare` made (the parent of a `PreparedSet.path`) without asking its source."""
+    return PreparedData(PreparedSet.open(folder / "train"), PreparedSet.open(folder / "test"))
+
+
+def _key(request: DataRequest, source: Source) -> str:
+    asked = request.model_dump(mode="json", exclude={"path"})  # a set is its content, wherever it lay
+    text = json.dumps([PREPARATION_VERSION, asked, source.fingerprint], sort_keys=True)
+    return f"{request.source}-{request.recipe}-{request.resolution}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _prepared_before(request: DataRequest, root: Path) -> PreparedData | None:
+    """Find the newest set prepared for exactly this request, for when its source cannot be looked at."""
+    asked = request.model_dump(mode="json")
+    found = [
+        file
+        for file in (root / "prepared").glob(f"{request.source}-*/request.json")
+        if not file.parent.name.endswith(".partial") and read_json(file) == asked
+    ]
+    newest = max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+    return open_prepared(newest.parent) if newest else None
+
+
+@contextmanager
+def _lock(folder: Path, report: Progress) -> Iterator[None]:
+    """Hold the lock of a prepared folder; tells `report` when another process holds it and has to be waited for."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(folder.name + ".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report("waiting for another process that prepares the same images", 0, 0)
+            lock.acquire()
+    except OSError as error:
+        raise disk_error(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _damaged(path: Path, why: str) -> BenchError:
+    return BenchError(
+        f"The prepared set {path} is damaged: {why}",
+        hint=f"Delete the folder {path.parent}; it will be prepared again.",
+    )
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""

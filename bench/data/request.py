@@ -1,0 +1,95 @@
+"""What a study asks of its images: the part of the configuration that this package reads."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from bench.data.recipes import RECIPES_OF
+from bench.errors import suggest
+
+SourceName = Literal["faces", "celeba", "mnist", "fashion-mnist", "cifar10", "folder"]
+TORCHVISION_SOURCES = ("mnist", "fashion-mnist", "cifar10")
+FACES_COUNTS = {"train_count": 20_000, "heldout_count": 10_000}
+FACES_TRAIN_LIMIT = 1_000_000  # held-out faces begin at this index
+
+
+class DataRequest(BaseModel):
+    """Which images, how they are cropped and how many: frozen and complete, defaults are filled in by source.
+
+    source         where the images come from
+    path           where the archive, folder or shards of `celeba` lie (default: `celeba` in the data folder), the
+                   folder of `folder`, or the raw files of a torchvision set (default: the data folder's cache).
+                   What a set is goes by its content, never by its path.
+    recipe         how an image becomes resolution x resolution pixels, see `bench.data.recipes`
+    resolution     side in pixels: 64, or 32 for the torchvision sets, which have no other
+    train_count    how many training images; None = all there are (faces: 20,000)
+    heldout_count  how many held-out images; None = all there are (faces: 10,000)
+    partial        celeba only: accept a part of the 202,599 images
+    seed           decides the drawn faces, the held-out share of a set that has no test part, and which images a count
+                   keeps
+
+    Raises pydantic.ValidationError, each message at the field that is wrong.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    source: SourceName
+    path: str | None = None
+    recipe: str = ""
+    resolution: Literal[32, 64, 128] = 64
+    train_count: int | None = Field(default=None, ge=1)
+    heldout_count: int | None = Field(default=None, ge=1)
+    partial: bool = False
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_defaults(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("source") not in RECIPES_OF:
+            return values
+        filled: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
+        source = filled["source"]
+        filled.setdefault("recipe", RECIPES_OF[source][0])
+        filled.setdefault("resolution", 32 if source in TORCHVISION_SOURCES else 64)
+        return FACES_COUNTS | filled if source == "faces" else filled
+
+    @field_validator("path")
+    @classmethod
+    def _path_fits_source(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is not None and info.data.get("source") == "faces":
+            raise ValueError("faces are drawn, they have no path")
+        if path is not None and not path.strip():
+            raise ValueError("is empty")
+        return path
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe_fits_source(cls, recipe: str, info: ValidationInfo) -> str:
+        source = info.data.get("source")
+        if source in RECIPES_OF and recipe not in RECIPES_OF[source]:
+            allowed = RECIPES_OF[source]
+            raise ValueError(f"is no recipe of {source}: {', '.join(allowed)}{suggest(recipe, allowed)}")
+        return recipe
+
+    @field_validator("resolution")
+    @classmethod
+    def _resolution_fits_source(cls, resolution: int, info: ValidationInfo) -> int:
+        if info.data.get("source") in TORCHVISION_SOURCES and resolution != 32:
+            raise ValueError(f"{info.data['source']} comes at 32x32 only")
+        return resolution
+
+    @field_validator("train_count")
+    @classmethod
+    def _train_count_fits_source(cls, count: int | None, info: ValidationInfo) -> int | None:
+        if count is not None and info.data.get("source") == "faces" and count > FACES_TRAIN_LIMIT:
+            raise ValueError(f"at most {FACES_TRAIN_LIMIT:,} training faces: the held-out ones begin there")
+        return count
+
+    @field_validator("partial")
+    @classmethod
+    def _partial_is_celeba(cls, partial: bool, info: ValidationInfo) -> bool:
+        if partial and info.data.get("source") not in (None, "celeba"):
+            raise ValueError("only celeba has a known number of images that a set can be a part of")
+        return partial
