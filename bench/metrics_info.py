@@ -232,7 +232,7 @@ def metric_info(name: str) -> MetricInfo:
     if other is not None:
         base = _named_by_tf_weights(base.replace(other[0], "_inception"))
     info = METRICS.get(base)
-    if info is None or (name != base and count and not count.isdigit()):
+    if info is None or ("@" in name and not count.isdigit()):
         raise BenchError(f'There is no metric "{name}"{suggest(name, METRICS)}', hint="`bench list` shows them all.")
     if name == info.name:
         return info
@@ -251,21 +251,19 @@ def _named_by_tf_weights(name: str) -> str:
 def collapsed(lines: Iterable[Mapping[str, Any]], settings: EvaluationSettings) -> bool | None:
     """Tell whether a generator collapsed, from the lines of metrics.jsonl of one run's final step and one generator.
 
-    It has where, under the first extractor, coverage is below `collapse_coverage` times its floor (what as many real
-    images cover), or the effective unique share is below `collapse_unique`. Values are means over the sample seeds.
-    None where the lines hold neither metric.
+    It has where, under the first extractor that measured it, coverage is below `collapse_coverage` times its floor
+    (what as many real images cover), or the effective unique share is below `collapse_unique`. Values are means over
+    the sample seeds.
+    None where the lines lack these metrics.
     """
     lines = list(lines)
-    first = settings.extractors[0]
-    coverage = _named(lines, f"coverage_{first}")
-    unique = _named(lines, f"unique_{first}")
-    verdicts = []
-    if coverage and all(line["floor"] is not None for line in coverage):
-        ceiling = fmean(line["floor"] for line in coverage)
-        verdicts.append(fmean(line["value"] for line in coverage) < settings.collapse_coverage * ceiling)
-    if unique:
-        verdicts.append(fmean(line["value"] for line in unique) < settings.collapse_unique)
-    return any(verdicts) if verdicts else None
+    for extractor in settings.extractors:
+        coverage, unique = _named(lines, f"coverage_{extractor}"), _named(lines, f"unique_{extractor}")
+        if coverage and unique:
+            ceiling = fmean(line["floor"] for line in coverage)
+            few_covered = fmean(line["value"] for line in coverage) < settings.collapse_coverage * ceiling
+            return few_covered or fmean(line["value"] for line in unique) < settings.collapse_unique
+    return None
 
 
 def _named(lines: list[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:

@@ -1,0 +1,1 @@
+"""Measuring generators: samples, feature extractors, metrics. Importing this package never imports torch."""

@@ -1,0 +1,106 @@
+"""A content-addressed cache of arrays and numbers that several processes share.
+
+An entry's folder is named after the hash of everything that decides its content, so that changed data, weights,
+recipe, precision or code can never meet an old entry. It appears whole, by one rename. Nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+from bench.files import disk_error, sha256_file
+
+Arrays = dict[str, npt.NDArray[Any]]
+_SIDECAR = "entry.json"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries."""
+
+    folder: Path
+
+    def arrays(self, kind: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of `key`, computed at most once, whichever process asks first."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            found = compute()
+            for name, array in found.items():
+                _write(folder / f"{name}.npy", _npy(array))
+            return {name: sha256_file(folder / f"{name}.npy") for name in found}
+
+        place, digests = self._entry(kind, key, make)
+        return {name: np.load(place / f"{name}.npy", allow_pickle=False) for name in digests}
+
+    def values(self, kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Return the numbers of `key`, computed at most once."""
+        return self._entry(kind, key, lambda _: compute())[1]
+
+    def _entry(
+        self, kind: str, key: Mapping[str, Any], make: Callable[[Path], dict[str, Any]]
+    ) -> tuple[Path, dict[str, Any]]:
+        """Return an entry's folder and the content of its sidecar, making it where it is missing or damaged."""
+        text = json.dumps({"kind": kind, **key}, sort_keys=True)
+        place = self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+        content = _read(place)
+        if content is not None:
+            return place, content
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(place.with_name(place.name + ".lock")):
+                content = _read(place)  # another process may have made it meanwhile
+                if content is None:
+                    content = self._make(place, json.loads(text), make)
+        except OSError as error:
+            raise disk_error(place, error) from error
+        return place, content
+
+    def _make(self, place: Path, key: dict[str, Any], make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=self.folder))
+        try:
+            content = make(temporary)
+            _write(temporary / _SIDECAR, json.dumps({"key": key, "content": content}, indent=2).encode())
+            shutil.rmtree(place, ignore_errors=True)  # damaged, or it would have been read
+            temporary.chmod(0o755)  # a temporary folder is private, a cache is shared
+            temporary.rename(place)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return content
+
+
+def _read(place: Path) -> dict[str, Any] | None:
+    """Return what an entry's sidecar holds, None when the entry is missing, incomplete or damaged."""
+    try:
+        content: dict[str, Any] = json.loads((place / _SIDECAR).read_text(encoding="utf-8"))["content"]
+        sound = all(
+            sha256_file(place / f"{name}.npy") == digest for name, digest in content.items() if isinstance(digest, str)
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return content if sound else None
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

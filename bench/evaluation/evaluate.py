@@ -1,0 +1,131 @@
+"""Measuring runs: generate, extract once, compute, append to metrics.jsonl."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.data import PreparedData
+from bench.evaluation.extractors import known_digests, load_extractors
+from bench.evaluation.features import NotFiniteError, Progress
+from bench.evaluation.metrics import Value, final_values, floors, sample_of_generated, snapshot_values
+from bench.evaluation.reference import Reference
+from bench.evaluation.samples import generate
+from bench.evaluation.units import Line, Unit, missing_evaluations, record
+from bench.evaluation_settings import EvaluationSettings
+from bench.runs import SCHEMA, RunFolder
+from bench.sampling import LatentLaw
+
+__all__ = ["Evaluator", "LoadGenerator", "evaluate_run", "missing_evaluations"]
+
+LoadGenerator = Callable[[Path, str], nn.Module]
+"""Given a snapshot's file and "raw" or "ema", returns that generator: latents N x d -> images in [-1, 1]."""
+
+
+class Evaluator:
+    """Measures generators against one data set under one set of settings.
+
+    Extractors and reference features are loaded when they are first needed and then kept, so one evaluator serves all
+    snapshots of a process. Reference features and floors lie in `data_root`/cache/evaluation, which processes share.
+    """
+
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        data: PreparedData,
+        data_root: Path,
+        device: torch.device,
+        progress: Progress | None = None,
+    ) -> None:
+        self.settings = settings
+        self.data = data
+        self._data_root = data_root
+        self._device = device
+        self._progress = progress
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The real images; loads the extractors. Raises BenchError when weights are missing or images too few."""
+        source = str(self.data.heldout.manifest["source"])
+        extractors = load_extractors(self.settings, source, self._data_root, self._device)
+        return Reference(self.settings, self.data, extractors, self._data_root, self._progress)
+
+    def missing(self, run: Path) -> list[Unit]:
+        """Return what of a run is still to be measured; loads nothing."""
+        source = str(self.data.heldout.manifest["source"])
+        digests = known_digests(self.settings, source)
+        return missing_evaluations(run, self.settings, self.data.heldout.sha256, digests)
+
+    def evaluate_generator(self, G: nn.Module, unit: Unit, *, latent: int, latent_law: LatentLaw) -> list[Line]:
+        """Return the lines of metrics.jsonl about one generator: everything at the final step, else Fréchet distances.
+
+        Raises NotFiniteError when its images or a metric of them are not finite.
+        """
+        settings = self.settings
+        images = generate(
+            G,
+            settings.samples if unit.final else settings.snapshot_samples,
+            unit.sample_seed,
+            latent=latent,
+            law=latent_law,
+            device=self._device,
+            progress=self._progress,
+        )
+        sample = sample_of_generated(images, self.reference, final=unit.final, progress=self._progress)
+        lines = []
+        if unit.final:
+            lines = self._lines(unit, final_values(sample, self.reference), settings.samples)
+        if not unit.final or settings.snapshot_samples != settings.samples:
+            lines += self._lines(unit, snapshot_values(sample, self.reference), settings.snapshot_samples)
+        return lines
+
+    def _lines(self, unit: Unit, values: list[Value], samples: int) -> list[Line]:
+        final = samples == self.settings.samples and unit.final
+        floor = floors(self.reference, samples, final=final)
+        floor_part = self.reference.floor_part(samples)
+        for value in values:
+            if not math.isfinite(value.value):
+                raise NotFiniteError(f"The metric {value.metric} and others")
+        return [
+            {
+                "schema": SCHEMA,
+                "evaluation_id": self.settings.id(),
+                "generator_steps": unit.generator_steps,
+                "generator": unit.generator,
+                "sample_seed": unit.sample_seed,
+                "metric": value.metric,
+                "value": value.value,
+                "floor": floor[value.metric],
+                "samples": samples,
+                "reference": value.reference.split,
+                "reference_samples": len(value.reference),
+                "extractor": "pixels" if value.extractor is None else value.extractor.name,
+                "extractor_sha256": None if value.extractor is None else value.extractor.sha256,
+                "data_sha256": self.reference.heldout_sha256,
+                "final": unit.final,
+                "floor_source": floor_part.split,
+                "floor_samples": len(floor_part),
+            }
+            for value in values
+        ]
+
+
+def evaluate_run(
+    run: Path, load_generator: LoadGenerator, evaluator: Evaluator, *, latent: int, latent_law: LatentLaw
+) -> int:
+    """Measure what is missing of a run, each generator as one unit, and return how many units that were.
+
+    May be interrupted at any moment and called again; what is there is not measured twice. Call it with the run's lock
+    held. Raises NotFiniteError at a generator whose images are not finite; what came before it is kept.
+    """
+    folder = RunFolder(run)
+    missing = evaluator.missing(run)
+    for unit in missing:
+        G = load_generator(folder.snapshot_file(unit.generator_steps), unit.generator)
+        record(run, unit, evaluator.evaluate_generator(G, unit, latent=latent, latent_law=latent_law))
+    return len(missing)

@@ -1,0 +1,89 @@
+"""Which extractors a study can use, and loading them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.errors import BenchError
+from bench.evaluation.features import UNSURE, Extractor, Features
+from bench.evaluation.inception import find_weights, load_inception
+from bench.evaluation.lite0 import LITE0_SHA256, lite0_file, load_lite0
+from bench.evaluation_settings import EvaluationSettings, ExtractorName
+
+
+class JudgeExtractor:
+    """The judge of drawn faces: its features, and the mode it recognises in each image."""
+
+    name = "judge"
+    label = "judge"
+    recipe = "judge/1"
+
+    def __init__(self, device: torch.device) -> None:
+        from bench.data.judge import JUDGE_SHA256, load_judge, modes
+
+        self.sha256 = JUDGE_SHA256
+        self.device = device
+        self._judge = load_judge().to(device)
+        self._modes = modes
+
+    def features(self, images: Tensor) -> Features:
+        output = self._judge(images.to(self.device))
+        modes, confident = self._modes(output)
+        return Features(output.features, modes=torch.where(confident, modes, UNSURE))
+
+
+def active_extractors(settings: EvaluationSettings, source: str) -> tuple[ExtractorName, ...]:
+    """Return the extractors that apply to a data source: the judge knows drawn faces alone.
+
+    Raises BenchError when none is left.
+    """
+    names = tuple(name for name in settings.extractors if name != "judge" or source == "faces")
+    if not names:
+        raise BenchError(
+            f"The judge knows drawn faces alone; the images are from {source}",
+            hint='Set evaluation.extractors to ["lite0"] or ["inception"] in the study.',
+        )
+    return names
+
+
+def require_extractors(settings: EvaluationSettings, source: str, data_root: Path) -> None:
+    """Raise BenchError, saying what to do, when an extractor's weights are missing; loads nothing.
+
+    For use before hours of training. Inception weights that are nowhere are downloaded later, so they count as there.
+    """
+    for name in active_extractors(settings, source):
+        if name == "lite0":
+            lite0_file()
+        elif name == "inception":
+            find_weights(data_root, settings.inception_weights)
+
+
+def load_extractors(
+    settings: EvaluationSettings, source: str, data_root: Path, device: torch.device
+) -> tuple[Extractor, ...]:
+    """Load the extractors that apply, in the settings' order. Raises BenchError when weights are missing or wrong."""
+    loaded: list[Extractor] = []
+    for name in active_extractors(settings, source):
+        if name == "inception":
+            loaded.append(load_inception(settings, data_root, device))
+        elif name == "lite0":
+            loaded.append(load_lite0(device))
+        else:
+            loaded.append(JudgeExtractor(device))
+    return tuple(loaded)
+
+
+def known_digests(settings: EvaluationSettings, source: str) -> dict[str, str]:
+    """Return the digests that extractors' lines must carry to be current, by extractor, without loading any.
+
+    Inception's is not among them: other weights than the TF-2015 ones are part of the settings' id.
+    """
+    digests = {"lite0": LITE0_SHA256}
+    if "judge" in active_extractors(settings, source):
+        from bench.data.judge import JUDGE_SHA256
+
+        digests["judge"] = JUDGE_SHA256
+    return digests

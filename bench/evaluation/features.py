@@ -1,0 +1,141 @@
+"""From images to features: one pass of one extractor over one set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.errors import EXIT_RUNS_FAILED, BenchError
+
+Progress = Callable[[str, int, int], None]
+"""Called as (stage, done, total) after every batch. It may raise to stop: nothing that is written down is lost."""
+
+UNSURE = -1
+# Small batches stay in the processor's cache: 64 images take half again as long each as 16 do.
+_BATCH = {"cpu": 16}
+_BATCH_ELSEWHERE = 200
+
+
+class NotFiniteError(BenchError):
+    """A generator's images, or their features, hold NaN or infinity: its run has diverged.
+
+    They have to be refused: torch-fidelity's KID and precision return plausible numbers for them.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} are not finite: the generator has diverged",
+            hint="Look at the run's log; a lower learning rate may help.",
+            exit_code=EXIT_RUNS_FAILED,
+        )
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor says about N images, on the CPU.
+
+    pool    N x d float32, pooled features
+    logits  N x K float32 over the classes it was trained on, None where it has none
+    modes   N int64, the judge's mode of each image or UNSURE; None for other extractors
+    """
+
+    pool: Tensor
+    logits: Tensor | None = None
+    modes: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def part(self, start: int, stop: int) -> Features:
+        """Return the features of images `start` to `stop` (views, no copies)."""
+        return Features(*(None if part is None else part[start:stop] for part in self._parts()))  # type: ignore[arg-type]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what is there as NumPy arrays, by name."""
+        names = ("pool", "logits", "modes")
+        return {name: part.numpy() for name, part in zip(names, self._parts(), strict=True) if part is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Features:
+        """The inverse of `arrays`."""
+        return cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return (self.pool, self.logits, self.modes)
+
+
+class Extractor(Protocol):
+    """A network that turns images into features.
+
+    name     inception | lite0 | judge, as settings name it
+    label    what metrics are named after: the name, or `inception-1a2b3c4d` for other Inception weights
+    sha256   digest of its weights
+    recipe   how images are resized and normalised, with a number that changes with its code
+    device   where it computes
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def recipe(self) -> str: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def features(self, images: Tensor) -> Features:
+        """Return the features of one batch, uint8 N x 3 x R x R on any device."""
+        ...
+
+
+def extract(
+    extractor: Extractor,
+    images: Tensor | npt.NDArray[np.uint8],
+    indices: npt.NDArray[np.int64] | None = None,
+    progress: Progress | None = None,
+    stage: str = "features",
+) -> Features:
+    """Return the features of `images`, uint8 N x 3 x R x R (of those at `indices`, in their order, when given).
+
+    Batches are cut at fixed places, so that the same images give the same bits. Only one batch of images is held.
+    Raises NotFiniteError when a feature is NaN or infinite.
+    """
+    total = len(images) if indices is None else len(indices)
+    batch = _BATCH.get(extractor.device.type, _BATCH_ELSEWHERE)
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, total, batch):
+            parts.append(extractor.features(_take(images, indices, start, min(start + batch, total))))
+            if progress is not None:
+                progress(f"{stage} ({extractor.label})", min(start + batch, total), total)
+    found = _joined(parts)
+    for part in (found.pool, found.logits):
+        if part is not None and not bool(part.isfinite().all()):
+            raise NotFiniteError(f"The {extractor.label} features of {stage}")
+    return found
+
+
+def _take(
+    images: Tensor | npt.NDArray[np.uint8], indices: npt.NDArray[np.int64] | None, start: int, stop: int
+) -> Tensor:
+    if isinstance(images, Tensor):
+        return images[start:stop] if indices is None else images[torch.from_numpy(indices[start:stop])]
+    taken = images[start:stop] if indices is None else images[indices[start:stop]]
+    return torch.from_numpy(np.array(taken))  # a copy: a mapped file is read-only, which torch warns about
+
+
+def _joined(parts: list[Features]) -> Features:
+    def join(pieces: list[Tensor | None]) -> Tensor | None:
+        return None if pieces[0] is None else torch.cat([piece.cpu() for piece in pieces if piece is not None])
+
+    pool = join([part.pool for part in parts])
+    assert pool is not None
+    return Features(pool.clone(), join([part.logits for part in parts]), join([part.modes for part in parts]))

@@ -1,0 +1,181 @@
+"""The FID's Inception network with its TF-2015 weights (Szegedy et al. 2015, arXiv 1512.00567).
+
+The network is torch-fidelity's. Weights come from a named file, a cache or a download, and what is read is what was
+checked: the bytes are hashed, then loaded as tensors only (torch-fidelity itself neither hashes nor restricts).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from bench.errors import BenchError
+from bench.evaluation.features import Features
+from bench.evaluation.resizing import resize, tensorflow1_matrix
+from bench.evaluation_settings import EvaluationSettings
+from bench.files import write_atomic
+
+WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
+SHA256_PREFIX = "6726825d"
+"""Of the TF-2015 weights' digest: the part that their file name carries."""
+
+ENVIRONMENT_VARIABLE = "BENCH_INCEPTION_WEIGHTS"
+_DOWNLOAD_TIMEOUT_SECONDS = 30
+_INPUT_SIZE = 299
+# fmt: off
+_LAYERS = (
+    "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1",
+    "Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2",
+    "Mixed_5b", "Mixed_5c", "Mixed_5d",
+    "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e",
+    "Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool",
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict and the digest of the file it came from."""
+
+    tensors: dict[str, Tensor]
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """`inception` for the TF-2015 weights; others are named after their digest and never called FID."""
+        return "inception" if self.sha256.startswith(SHA256_PREFIX) else f"inception-{self.sha256[:8]}"
+
+
+class InceptionExtractor:
+    """Features of Inception: 2048 pooled ones and 1008 logits without bias, as the FID and the Inception score use.
+
+    Resized to 299 x 299 as TensorFlow 1 does and normalised to (x - 128) / 128. Batch norm is folded into the
+    convolutions: equal to torch-fidelity's features to 1e-5, in about half the time.
+    """
+
+    name = "inception"
+    recipe = "tf1-299/1"
+
+    def __init__(self, weights: Weights, device: torch.device) -> None:
+        self.label = weights.label
+        self.sha256 = weights.sha256
+        self.device = device
+        network = _build(weights.tensors)
+        self._layers = nn.Sequential(*(getattr(network, name) for name in _LAYERS), nn.Flatten())
+        self._layers.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._classes = cast(nn.Linear, network.fc).weight.to(device)
+        self._matrices: dict[int, Tensor] = {}
+
+    def features(self, images: Tensor) -> Features:
+        size = images.shape[-1]
+        if size not in self._matrices:
+            self._matrices[size] = tensorflow1_matrix(size, _INPUT_SIZE).to(self.device)
+        pixels = (resize(images.to(self.device).float(), self._matrices[size]) - 128) / 128
+        pool = self._layers(pixels.contiguous(memory_format=torch.channels_last))
+        return Features(pool, pool @ self._classes.T)
+
+
+def load_inception(settings: EvaluationSettings, data_root: Path, device: torch.device) -> InceptionExtractor:
+    """Find, check and load the extractor; downloads its weights (95 MB) where they are nowhere to be found.
+
+    Raises BenchError when they cannot be had, or are neither the TF-2015 ones nor those the settings accept.
+    """
+    file = find_weights(data_root, settings.inception_weights)
+    if file is None:
+        file = _download(weights_cache(data_root))
+    return InceptionExtractor(read_weights(file, settings.inception_weights_sha256), device)
+
+
+def find_weights(data_root: Path, path: str | None = None) -> Path | None:
+    """Return where the weights lie: `path`, $BENCH_INCEPTION_WEIGHTS, the data folder's cache, torch hub's folder.
+
+    None when they are nowhere. Raises BenchError when `path` or the variable names a file that is not there.
+    """
+    for named, origin in ((path, "inception_weights"), (os.environ.get(ENVIRONMENT_VARIABLE), ENVIRONMENT_VARIABLE)):
+        if named:
+            file = Path(named).expanduser()
+            if not file.is_file():
+                raise BenchError(
+                    f"There is no file {file}, which {origin} names as the Inception weights",
+                    hint=f"Name the file {WEIGHTS_FILE}, or leave {origin} out.",
+                )
+            return file
+    kept = (weights_cache(data_root), Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE)
+    return next((file for file in kept if file.is_file()), None)
+
+
+def weights_cache(data_root: Path) -> Path:
+    """Return where a download is kept."""
+    return data_root / "cache" / "weights" / WEIGHTS_FILE
+
+
+def read_weights(file: Path, accepted_sha256: str | None = None) -> Weights:
+    """Read a weights file after checking its digest: `accepted_sha256` in full, else the TF-2015 weights' prefix."""
+    content = file.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if not found.startswith(accepted_sha256 or SHA256_PREFIX):
+        wanted = accepted_sha256 or f"{SHA256_PREFIX}…"
+        raise BenchError(
+            f"The Inception weights {file} have the SHA-256 {found}, not {wanted}",
+            hint="Get the right file, or set inception_weights_sha256 to that digest if you mean these weights: "
+            f"their distance is then called fd_inception-{found[:8]}, not fid.",
+        )
+    try:
+        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise BenchError(f"{file} holds no PyTorch weights: {str(error).splitlines()[0]}") from error
+    return Weights(tensors, found)
+
+
+def _build(tensors: dict[str, Tensor]) -> nn.Module:
+    """Build torch-fidelity's network and fold its batch norms."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    # Its constructor unpickles whatever it is given: it is given our own copy of tensors that were checked.
+    copy = io.BytesIO()
+    torch.save(tensors, copy)
+    copy.seek(0)
+    try:
+        network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=copy)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise BenchError(
+            f"The Inception weights do not fit the FID's network: {str(error).splitlines()[0]}",
+            hint=f"The file that fits is {WEIGHTS_FILE}.",
+        ) from error
+    for module in network.modules():
+        if isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
+            module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
+    return cast(nn.Module, network.eval())
+
+
+def _download(target: Path) -> Path:
+    """Fetch the weights from where torch-fidelity publishes them, check them, and keep them."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    try:
+        with urllib.request.urlopen(URL_INCEPTION_V3, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as answer:
+            content = answer.read()
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        raise BenchError(
+            f"The Inception weights are not here and cannot be downloaded: {error}",
+            hint=f"Fetch {URL_INCEPTION_V3} on another machine and put it at {target}, or name it with "
+            f"inception_weights or ${ENVIRONMENT_VARIABLE}; or measure with lite0 instead.",
+        ) from error
+    if not (found := hashlib.sha256(content).hexdigest()).startswith(SHA256_PREFIX):
+        raise BenchError(
+            f"What was downloaded as the Inception weights has the SHA-256 {found}, not {SHA256_PREFIX}…",
+            hint="Something between here and there changed it; nothing was kept. Try again, or fetch it by hand.",
+        )
+    write_atomic(target, content)
+    return target
