@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from bench.__main__ import run
 from bench.files import read_jsonl
 
 ROOT = Path(__file__).parent.parent
@@ -57,48 +59,61 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bench(workplace: Path, *words: str, code: int = 0) -> str:
-    """Run `bench` as a user would; returns stdout and stderr together."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", *words], cwd=workplace, capture_output=True, text=True, check=False
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == code, output
-    assert "Traceback" not in output
-    return output
+class Bench(Protocol):
+    def __call__(self, *words: str, code: int = 0) -> str: ...
 
 
-def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path) -> None:
-    assert "2 of 2 runs to train" in bench(workplace, "plan")
-    assert "train     nsgan-controlled/seed-0" in bench(workplace, "run", "--all", "--dry-run")
+@pytest.fixture
+def bench(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """Type `bench ...` in the workplace; returns stdout and stderr together. In this process: torch loads once."""
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def type_(*words: str, code: int = 0) -> str:
+        before = signal.getsignal(signal.SIGTERM)
+        capsys.readouterr()
+        returned = run(list(words))
+        signal.signal(signal.SIGTERM, before)
+        printed = capsys.readouterr()
+        output = printed.out + printed.err
+        assert returned == code, output
+        assert "Traceback" not in output
+        return output
+
+    return type_
+
+
+def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Bench) -> None:
+    assert "2 of 2 runs to train" in bench("plan")
+    assert "train     nsgan-controlled/seed-0" in bench("run", "--all", "--dry-run")
     assert not (workplace / "runs").exists()
-    output = bench(workplace, "run", "--all", "--workers", "2")
+    output = bench("run", "--all", "--workers", "2")
     assert "2 done" in output
     assert "Next: bench report" in output
-    assert "2 had nothing missing" in bench(workplace, "run", "--all")
-    rows = json.loads(bench(workplace, "status", "--json"))
+    assert "2 had nothing missing" in bench("run", "--all")
+    rows = json.loads(bench("status", "--json"))
     assert [row["state"] for row in rows] == ["done", "done"]
     assert all(row["generator_steps"] == 12 for row in rows)
-    shown = json.loads(bench(workplace, "show", "vae/0", "--json"))
+    shown = json.loads(bench("show", "vae/0", "--json"))
     assert shown["status"]["discriminator_steps"] == "0"
     assert shown["asked"]["budget.batch"] == 8
 
-    output = bench(workplace, "report")
+    output = bench("report")
     assert "report.html" in output
     for name in ("report.html", "report.md", "results.csv", "summary.csv"):
         assert (workplace / "reports" / "tiny" / name).stat().st_size > 100
 
     metrics = next((workplace / "runs" / "tiny" / "vae-controlled").glob("*/metrics.jsonl"))
     before = read_jsonl(metrics)
-    assert "1 done" in bench(workplace, "evaluate", "vae", "--again")
+    assert "1 done" in bench("evaluate", "vae", "--again")
     assert read_jsonl(metrics) == before
 
-    plan = json.loads(bench(workplace, "plan", "--seeds", "0-1", "--json"))
+    plan = json.loads(bench("plan", "--seeds", "0-1", "--json"))
     assert [run["state"] for run in plan["runs"]] == ["done", "done", "planned", "planned"]
     assert all(run["measured"] for run in plan["runs"])
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path) -> None:
+def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Bench) -> None:
     command = [sys.executable, "-m", "bench", "run", "--all", "--steps", "4000", "--workers", "1"]
     process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     log = workplace / "runs" / "tiny" / "nsgan-controlled"
@@ -110,19 +125,19 @@ def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path) -> None:
     assert process.returncode == 130, output
     assert "Type the same command again" in output
     assert "Traceback" not in output
-    rows = json.loads(bench(workplace, "status", "--json"))
+    rows = json.loads(bench("status", "--json"))
     assert [row["state"] for row in rows] == ["interrupted", "planned"]
     assert list(log.glob("*/checkpoint-*.ckpt"))
-    rows = json.loads(bench(workplace, "plan", "--steps", "4000", "--json"))["runs"]
+    rows = json.loads(bench("plan", "--steps", "4000", "--json"))["runs"]
     assert [row["state"] for row in rows] == ["interrupted", "planned"]
 
 
-def test_a_run_that_fails_costs_only_itself(workplace: Path) -> None:
+def test_a_run_that_fails_costs_only_itself(workplace: Path, bench: Bench) -> None:
     (workplace / "broken.py").write_text(
         (ROOT / "bench" / "objectives" / "lsgan.py").read_text().replace("0.5 * (D(real)", "None * (D(real)"),
         encoding="utf-8",
     )
-    output = bench(workplace, "run", "nsgan", "./broken.py", code=1)
+    output = bench("run", "nsgan", "./broken.py", code=1)
     assert "1 done, 1 failed" in output
     assert "failed   broken-controlled/seed-0: TypeError" in output
     folder = next((workplace / "runs" / "tiny" / "broken-controlled").glob("seed-*"))
@@ -147,29 +162,27 @@ def test_a_run_that_fails_costs_only_itself(workplace: Path) -> None:
         (("clean",), "no folder"),
     ],
 )
-def test_wrong_usage_is_told_in_words(workplace: Path, words: tuple[str, ...], says: str) -> None:
-    assert says in bench(workplace, *words, code=2)
+def test_wrong_usage_is_told_in_words(bench: Bench, words: tuple[str, ...], says: str) -> None:
+    assert says in bench(*words, code=2)
 
 
-def test_init_writes_a_file_that_works_and_never_overwrites(tmp_path: Path) -> None:
-    bench(tmp_path, "init")
-    assert (tmp_path / "bench.toml").read_bytes() == (ROOT / "bench.toml").read_bytes()
-    assert "is there already" in bench(tmp_path, "init", code=2)
+def test_init_writes_a_file_that_works_and_never_overwrites(workplace: Path, bench: Bench) -> None:
+    (workplace / "bench.toml").unlink()
+    bench("init")
+    assert (workplace / "bench.toml").read_bytes() == (ROOT / "bench.toml").read_bytes()
+    assert "is there already" in bench("init", code=2)
 
 
-def test_list_names_everything(workplace: Path) -> None:
-    found = json.loads(bench(workplace, "list", "--json"))
+def test_list_names_everything(workplace: Path, bench: Bench) -> None:
+    found = json.loads(bench("list", "--json"))
     names = {row["name"] for row in found["objectives"]}
     assert names == {"minimax", "nsgan", "lsgan", "wgan", "wgan-gp", "ebgan", "began", "vae"}
     assert {row["name"] for row in found["metrics"]} >= {"fid", "fd_lite0", "coverage_judge"}
     assert found["studies"][0]["name"] == "tiny (default)"
 
 
-def test_doctor_says_what_is_there(workplace: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "doctor", "--json"], cwd=workplace, capture_output=True, text=True, check=False
-    )
-    what = " ".join(finding["what"] for finding in json.loads(done.stdout))
+def test_doctor_says_what_is_there(workplace: Path, bench: Bench) -> None:
+    what = " ".join(finding["what"] for finding in json.loads(bench("doctor", "--json")))
     assert "device cpu" in what
     assert "images will be drawn" in what
 
@@ -181,17 +194,17 @@ def test_help_is_quick() -> None:
     assert done.returncode == 0
 
 
-def test_a_run_folder_of_another_version_is_told(workplace: Path) -> None:
-    bench(workplace, "plan")
-    output = bench(workplace, "plan", "--json")
+def test_a_run_folder_of_another_version_is_told(workplace: Path, bench: Bench) -> None:
+    bench("plan")
+    output = bench("plan", "--json")
     run = json.loads(output)["runs"][0]
     folder = workplace / "runs" / "tiny" / "nsgan-controlled" / f"seed-0-{run['id']}"
     folder.mkdir(parents=True)
     (folder / "status.json").write_text('{"schema": 99, "state": "done"}')
-    assert "another version of bench" in bench(workplace, "run", "nsgan", code=2)
+    assert "another version of bench" in bench("run", "nsgan", code=2)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(workplace: Path) -> None:
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(workplace: Path, bench: Bench) -> None:
     import torch
 
     from bench.training.checkpoint import load_checkpoint, save_checkpoint
