@@ -1,0 +1,62 @@
+"""The report as one HTML file: no script, no request, everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from bench.report.model import Page, ReportOptions
+from bench.report.svg import dark
+
+PIXELS_PER_POINT = 4 / 3
+
+
+def render_html(page: Page, options: ReportOptions) -> str:
+    """Return the whole page. Its policy forbids scripts and requests; all text is escaped."""
+    environment = Environment(
+        loader=PackageLoader("bench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "anchor": anchor,
+        "dark": dark,
+        "size_of": _size_of,
+        "spans": _spans,
+        "svg_uri": lambda svg: _data_uri("svg+xml", svg.encode()),
+        "webp_uri": lambda image: _data_uri("webp", image),
+    }
+    text = environment.get_template("report.html.j2").render(page=page, options=options)
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if line.strip())
+
+
+def anchor(name: str) -> str:
+    """Return a name that is safe as an id."""
+    return "t-" + re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _size_of(svg: str) -> Markup:
+    """Return width and height attributes in CSS pixels, from a figure's own size in points."""
+    found = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"|height="([\d.]+)pt"[^>]* width="([\d.]+)pt"', svg[:2000])
+    if found is None:
+        return Markup("")
+    width, height = (found[1], found[2]) if found[1] else (found[4], found[3])
+    pixels = (round(float(value) * PIXELS_PER_POINT) for value in (width, height))
+    return Markup('width="{}" height="{}"').format(*pixels)
+
+
+def _spans(text: str) -> Markup:
+    """Escape text, with what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )

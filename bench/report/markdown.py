@@ -1,0 +1,150 @@
+"""The report as Markdown, with its figures beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bench.report.model import Cell, Figure, MethodCard, Page, Picture, Table
+from bench.report.naming import file_stem
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
+_SAFE_CODE = re.compile(r"[\w .@+/:=*'\",-]+")
+
+
+def render_markdown(page: Page) -> str:
+    """Return the report as Markdown; figures are named relative to it, in figures/."""
+    blocks = [
+        f"# {text(page.title)}",
+        _notice(page),
+        *map(text, page.lead),
+        *(f"> **Warning.** {_spans(alert)}" for alert in page.alerts),
+        *(f"> {_spans(sentence)}" for sentence in page.missing),
+        "## Results",
+        *_results(page),
+        "## What was held equal",
+        table(page.equal),
+        *(["## While training", *(block for curve in page.curves for block in _figure(curve))] if page.curves else []),
+        "## Samples",
+        "Raw generator, fixed latents, nothing selected, at the seed whose score is the median.",
+        *_samples(page),
+        *_losses(page),
+        "## The objectives",
+        "Every loss is minimised. C is the discriminator’s output without activation, x a real image, x̃ a generated "
+        "one; R is the reconstruction of an autoencoding discriminator.",
+        *(block for card in page.cards for block in _card(card)),
+        "## Recipes and parameters",
+        table(page.recipes),
+        table(page.parameters),
+        "## Runs",
+        table(page.troubles)
+        if page.troubles
+        else "Every planned run is done and evaluated; none diverged, failed or collapsed.",
+        table(page.moved) if page.moved else "",
+        table(page.environments) if page.environments.rows else "",
+        "## Metrics",
+        table(page.metrics),
+        "## To repeat it",
+        "\n".join(f"    {' '.join(command.split())}" for command in page.repeat),
+        "Every number is in [results.csv](results.csv) or [summary.csv](summary.csv).",
+        _notice(page),
+        f"Study {text(page.study)}. Made by bench {text(page.version)}.",
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def text(value: str) -> str:
+    """Escape text so that Markdown shows it as it is: no markup, no HTML, no cell border, no line of its own."""
+    flat = " ".join(value.split())
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        flat = flat.replace(character, entity)
+    return _SPECIAL.sub(r"\\\1", flat)
+
+
+def table(of: Table) -> str:
+    """Write a table: its caption, a pipe table, its notes."""
+    heads = [text(heading.text) + (f"<br>{_code(heading.code)}" if heading.code else "") for heading in of.headings]
+    rules = ["---:" if heading.numeric else ":---" for heading in of.headings]
+    lines = [_row(heads), _row(rules), *(_row(map(_cell, row.cells)) for row in of.rows)]
+    notes = [f"{index}. {text(note)}" for index, note in enumerate(of.notes, start=1)]
+    blocks = [f"*{text(of.caption)}*", "\n".join(lines), "\n".join(notes)]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(cell: Cell) -> str:
+    body = _code(cell.text) if cell.code else text(cell.text)
+    notes = f"<sup>{', '.join(map(str, cell.notes))}</sup>" if cell.notes else ""
+    details = [text(detail) for detail in (cell.detail, *cell.badges) if detail]
+    joint = "<br>" if body or notes else ""
+    return body + notes + (joint + "<br>".join(details) if details else "")
+
+
+def _code(value: str) -> str:
+    return f"`{value}`" if _SAFE_CODE.fullmatch(value) else text(value)
+
+
+def _spans(value: str) -> str:
+    return "".join(_code(part) if index % 2 else text(part) for index, part in enumerate(value.split("`")))
+
+
+def _notice(page: Page) -> str:
+    return f"> **Note.** {text(page.notice)}" if page.notice else ""
+
+
+def _results(page: Page) -> Iterable[str]:
+    for section in page.protocols:
+        yield f"### {text(section.title)}"
+        yield table(section.table)
+        yield from map(text, section.sentences)
+        if section.figure:
+            yield from _figure(section.figure)
+
+
+def _figure(figure: Figure) -> Iterable[str]:
+    stem = f"figures/{file_stem(figure.name)}"
+    yield f"![{text(figure.alt)}]({stem}.png)"
+    yield f"*{text(figure.caption)}* ([SVG]({stem}.svg), [data]({stem}.csv))"
+
+
+def _picture(picture: Picture) -> Iterable[str]:
+    yield f"![{text(picture.alt)}](figures/{file_stem(picture.name)}.png)"
+    yield f"*{text(picture.caption)}*"
+
+
+def _samples(page: Page) -> Iterable[str]:
+    for section in page.samples:
+        if len(page.samples) > 1:
+            yield f"### {text(section.title)}"
+        for found in section.sets:
+            yield f"#### {text(found.label)}: {text(found.seed_text)}"
+            for picture in (found.wall, found.progress):
+                if picture:
+                    yield from _picture(picture)
+
+
+def _losses(page: Page) -> Iterable[str]:
+    if page.has_losses:
+        yield "## Losses"
+    for section in page.losses:
+        if len(page.losses) > 1 and section.figures:
+            yield f"### {text(section.title)}"
+        for figure in section.figures:
+            yield from _figure(figure)
+
+
+def _card(card: MethodCard) -> Iterable[str]:
+    yield f"### {text(card.title)} ({_code(card.name)})"
+    yield text(card.source) + (f" ([abstract]({card.link}))" if card.link else "")
+    for who, lines in card.losses:
+        yield f"{text(who)}:"
+        for line in lines:
+            fenced = line.svg is not None and "`" not in line.latex and "\n" not in line.latex
+            yield f"```math\n{line.latex}\n```" if fenced else text(line.latex)
+    yield "\n".join(f"- {text(what)}: {text(value)}" for what, value in card.facts)
+    yield "\n".join(
+        [*(f"- {text(note)}" for note in card.notes), *(f"- Code and paper: {text(d)}" for d in card.code_differences)]
+    )

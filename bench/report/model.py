@@ -1,0 +1,199 @@
+"""What a report is made of, before it is HTML or Markdown. All text in here is plain text; the renderers escape it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. `detail` stands small under the text, `badges` are states, `notes` refer to the table's notes."""
+
+    text: str
+    detail: str = ""
+    badges: tuple[str, ...] = ()
+    notes: tuple[int, ...] = ()
+    numeric: bool = False
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One column's head; `code` is a metric's name in results.csv."""
+
+    text: str
+    code: str = ""
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `kind` is "" or "floor"."""
+
+    cells: tuple[Cell, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption, and its notes numbered from 1.
+
+    `name` is unique on the page; `header` is the column that names the rows.
+    """
+
+    name: str
+    caption: str
+    headings: tuple[Heading, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    header: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: SVG at two widths (the same one where it is small), PNG, its words, and what it shows."""
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    wide: str
+    narrow: str
+    png: bytes
+    data: pd.DataFrame
+    table: Table
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Sample images: `page` (WebP) is shown, `evidence` (lossless PNG) lies beside; sizes in pixels."""
+
+    name: str
+    alt: str
+    caption: str
+    page: bytes
+    evidence: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """The samples of one entry: the wall, and how its first row formed (None with a single snapshot)."""
+
+    label: str
+    objective_title: str
+    seed_text: str
+    wall: Picture | None
+    progress: Picture | None
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One line of mathematics: its LaTeX, and its drawing (None where it could not be drawn) with sizes in em."""
+
+    latex: str
+    svg: str | None
+    width: float = 0.0
+    height: float = 0.0
+    depth: float = 0.0
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What an objective's authors state. `losses`: who minimises, and the lines of the equation."""
+
+    name: str
+    title: str
+    source: str
+    link: str | None
+    family: str
+    losses: tuple[tuple[str, tuple[Equation, ...]], ...]
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    code_differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProtocolSection:
+    """The comparison under one protocol."""
+
+    protocol: str
+    title: str
+    table: Table
+    figure: Figure | None
+    sentences: tuple[str, ...]
+    every_metric: Table
+
+
+@dataclass(frozen=True)
+class LossSection:
+    """Loss curves of every entry under one protocol."""
+
+    protocol: str
+    title: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class SampleSection:
+    """Sample walls of every entry under one protocol."""
+
+    protocol: str
+    title: str
+    sets: tuple[SampleSet, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report."""
+
+    study: str
+    title: str
+    notice: str | None
+    caption: str
+    lead: tuple[str, ...]
+    alerts: tuple[str, ...]
+    missing: tuple[str, ...]
+    protocols: tuple[ProtocolSection, ...]
+    equal: Table
+    curves: tuple[Figure, ...]
+    losses: tuple[LossSection, ...]
+    samples: tuple[SampleSection, ...]
+    cards: tuple[MethodCard, ...]
+    recipes: Table
+    parameters: Table
+    environments: Table
+    troubles: Table | None
+    moved: Table | None
+    runs: Table
+    metrics: Table
+    repeat: tuple[str, ...]
+    version: str
+
+    @property
+    def has_losses(self) -> bool:
+        return any(section.figures for section in self.losses)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How much a report shows: rows and columns of each sample wall on the page, and points per loss curve."""
+
+    wall_rows: int = 4
+    wall_columns: int = 8
+    points_per_curve: int = 100
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """What `render` wrote."""
+
+    html: Path
+    markdown: Path
+    results: Path
+    summary: Path
+    figures: tuple[Path, ...] = field(default=())

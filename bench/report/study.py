@@ -1,0 +1,174 @@
+"""Reads a study's folder into what the report needs: plan, runs, results, statistics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.evaluation_settings import EvaluationSettings
+from bench.files import read_json, read_jsonl
+from bench.results import collect, evaluation_settings, run_folder
+from bench.runs import EffectiveState, RunFolder, Status, read_plan
+from bench.statistics import Summary, summarise
+
+
+@dataclass(frozen=True)
+class Run:
+    """One planned run and what lies in its folder."""
+
+    label: str
+    protocol: str
+    objective: str
+    seed: int
+    path: str
+    folder: RunFolder
+    state: EffectiveState
+    status: Status
+    environment: dict[str, Any] | None
+    architecture: dict[str, Any] | None
+    code: dict[str, str]
+    sample_steps: tuple[int, ...]
+    collapsed: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}, {self.protocol}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the comparison under one protocol."""
+
+    label: str
+    protocol: str
+    objective: str
+    card: dict[str, Any]
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    deviations: tuple[str, ...]
+    notes: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that is known about a study."""
+
+    plan: dict[str, Any]
+    settings: EvaluationSettings
+    entries: tuple[Entry, ...]
+    results: pd.DataFrame
+    summaries: tuple[Summary, ...]
+
+    @cached_property
+    def _summary_by_key(self) -> dict[tuple[str, str, str], Summary]:
+        return {(s.protocol, s.label, s.metric): s for s in self.summaries}
+
+    @property
+    def protocols(self) -> list[str]:
+        return list(dict.fromkeys(entry.protocol for entry in self.entries))
+
+    @property
+    def primary(self) -> str:
+        return str(self.plan["primary_metric"])
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self.plan["seeds"])
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for entry in self.entries for run in entry.runs)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        return list(dict.fromkeys(entry.label for entry in self.entries))
+
+    def entries_of(self, protocol: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.protocol == protocol]
+
+    def summary(self, entry: Entry, metric: str) -> Summary:
+        return self._summary_by_key[entry.protocol, entry.label, metric]
+
+    def summaries_of(self, protocol: str, metric: str) -> Iterator[tuple[Entry, Summary]]:
+        return ((entry, self.summary(entry, metric)) for entry in self.entries_of(protocol))
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Return the metrics that have a summary, the primary first."""
+        return list(dict.fromkeys(summary.metric for summary in self.summaries))
+
+    def headline_metrics(self) -> list[str]:
+        """Return the primary metric and those beside it: always coverage, and precision never without recall."""
+        shown = [self.primary, *self.plan["secondary"]]
+        extractor = re.sub(r"^(fid|is)$", "_inception", self.primary).rpartition("_")[2]
+        shown.append(f"coverage_{extractor}")
+        for metric in list(shown):
+            if metric.startswith("precision_"):
+                shown.append(metric.replace("precision_", "recall_"))
+        return [metric for metric in dict.fromkeys(shown) if metric in self.metrics]
+
+
+def load_study(runs_root: Path, name: str) -> Study:
+    """Read runs_root/<name>. Raises BenchError when it was never planned or its runs share no table."""
+    plan = read_plan(runs_root, name)
+    results = collect(runs_root, name)
+    summaries = summarise(results, plan)
+    rows = results[results["collapsed"].fillna(False) & (results["generator"] == plan["generator"])]
+    collapsed = set(rows["run"])
+    runs = [_read_run(runs_root / name, planned, planned["path"] in collapsed) for planned in plan["runs"]]
+    entries = tuple(
+        Entry(
+            label=entry["label"],
+            protocol=entry["protocol"],
+            objective=entry["objective"],
+            card=entry["card"],
+            settings=entry["settings"],
+            recipe=entry.get("recipe", {}),
+            deviations=tuple(entry["deviations"]),
+            notes=tuple(entry["notes"]),
+            runs=tuple(run for run in runs if (run.label, run.protocol) == (entry["label"], entry["protocol"])),
+        )
+        for entry in plan["entries"]
+    )
+    return Study(plan, evaluation_settings(plan), entries, results, tuple(summaries))
+
+
+def read_log(run: Run) -> list[dict[str, Any]]:
+    """Return a run's log, oldest line first."""
+    return read_jsonl(run.folder.log_file)
+
+
+def _read_run(study_folder: Path, planned: dict[str, Any], collapsed: bool) -> Run:
+    folder = run_folder(study_folder, planned["path"])
+    spec = read_json(folder.spec_file) if folder.spec_file.exists() else {}
+    steps = (re.fullmatch(r"step-(\d+)\.png", path.name) for path in folder.samples.glob("step-*.png"))
+    return Run(
+        label=planned["label"],
+        protocol=planned["protocol"],
+        objective=planned["objective"],
+        seed=planned["seed"],
+        path=planned["path"],
+        folder=folder,
+        state=folder.effective_state(),
+        status=folder.status(),
+        environment=_read_if_there(folder.environment_file),
+        architecture=_read_if_there(folder.architecture_file),
+        code=spec.get("code", {}),
+        sample_steps=tuple(sorted(int(match[1]) for match in steps if match)),
+        collapsed=collapsed,
+    )
+
+
+def _read_if_there(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    values = read_json(path)
+    assert isinstance(values, dict)
+    return values

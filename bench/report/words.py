@@ -1,0 +1,118 @@
+"""Numbers and states in words, as the report prints them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bench.errors import BenchError
+from bench.metrics_info import MetricInfo, metric_info
+from bench.statistics import Summary
+
+NOTHING = "–"
+ARROWS = {"lower": "lower is better", "higher": "higher is better"}
+
+
+def decimals(value: float) -> int:
+    """Return how many decimals leave a value three or four digits."""
+    size = abs(value)
+    return 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
+
+
+def number(value: float | None, places: int | None = None, sign: bool = False) -> str:
+    """Write a value with three or four digits (or `places` decimals); tiny ones as 2.1e-05, None as a dash."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    plus = "+" if sign else ""
+    if value != 0 and abs(value) < 0.001 and places is None:
+        return f"{value:{plus}.1e}".replace("-", "−", 1) if value < 0 else f"{value:{plus}.1e}"
+    text = f"{value:{plus},.{decimals(value) if places is None else places}f}"
+    return text.replace("-", "−")
+
+
+def count(value: int) -> str:
+    """Write a whole number with thousands separated."""
+    return f"{value:,}"
+
+
+def interval(low: float | None, high: float | None, places: int | None = None, sign: bool = False) -> str:
+    """Write an interval as [low, high]; "" where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"[{number(low, places, sign)}, {number(high, places, sign)}]"
+
+
+def value_text(summary: Summary) -> tuple[str, str]:
+    """Return what a cell says: mean and interval from three values on, else the values themselves, and ""."""
+    if not summary.values:
+        return NOTHING, ""
+    if summary.mean is None or summary.low is None:
+        return " · ".join(number(score) for score in summary.scores), ""
+    small = max(abs(summary.mean), abs(summary.low)) < 0.001
+    places = None if small else decimals(summary.mean)
+    return number(summary.mean, places), interval(summary.low, summary.high, places)
+
+
+def difference_text(summary: Summary) -> tuple[str, str]:
+    """Return the difference to the baseline and its interval, in the decimals of the mean it belongs to."""
+    if summary.difference is None or summary.mean is None:
+        return NOTHING, ""
+    small = abs(summary.mean) < 0.001
+    places = None if small else decimals(summary.mean)
+    bounds = interval(summary.difference_low, summary.difference_high, places, sign=True)
+    return number(summary.difference, places, sign=True), bounds
+
+
+def rate(value: float) -> str:
+    """Write a learning rate as 2e-4."""
+    mantissa, _, exponent = f"{value:.6e}".partition("e")
+    short = f"{float(mantissa):g}e{int(exponent)}"
+    return short if value < 0.01 else f"{value:g}"
+
+
+def plain(value: object) -> str:
+    """Write a setting's value: floats without trailing digits, lists in parentheses, nothing as "none"."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return rate(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(f"{item:g}" if isinstance(item, float) else plain(item) for item in value) + ")"
+    return str(value)
+
+
+def joined(words: Sequence[str]) -> str:
+    """Join words as prose: a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def plural(number_of: int, word: str) -> str:
+    """Write "1 run", "2 runs"."""
+    return f"{number_of:,} {word}" + ("" if number_of == 1 else "s")
+
+
+def describe_metric(name: str) -> MetricInfo:
+    """Describe a metric; one that this version does not know keeps its bare name and never ranks."""
+    try:
+        return metric_info(name)
+    except BenchError:
+        return MetricInfo(name, name, "", None, False, "Written by another version of bench.", "")
+
+
+def metric_heading(name: str) -> str:
+    """Return a metric's title with an arrow for the better direction."""
+    info = describe_metric(name)
+    arrow = {"lower": " ↓", "higher": " ↑", None: ""}[info.better]
+    return info.title + arrow
+
+
+def protocol_title(protocol: str) -> str:
+    """Return what a protocol is, as a heading."""
+    titles = {
+        "controlled": "Controlled: everything but the losses is equal",
+        "published": "Published: each objective with its authors’ recipe",
+        "custom": "Custom: each entry as the study writes it",
+    }
+    return titles.get(protocol, protocol)
