@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from bench.convolution import DoublingConvolution, HalvingConvolution, use_matrix_product
 from bench.errors import BenchError
 
 Norm = Literal["batch", "layer", "spectral", "none"]
@@ -39,7 +40,37 @@ class Encoded(NamedTuple):
     log_variance: Tensor
 
 
-class SpectralConv2d(nn.Conv2d):
+class Conv2d(nn.Conv2d):
+    """A bias-free convolution with kernel 4."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int) -> None:
+        super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._convolve(input, self.weight)
+
+    def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
+        if self.stride == (2, 2) and use_matrix_product(images[..., ::2]):
+            out: Tensor = HalvingConvolution.apply(images, weight)
+        else:
+            out = self._conv_forward(images, weight, None)
+        return out
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """A bias-free transposed convolution with kernel 4."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int) -> None:
+        super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.stride == (2, 2) and use_matrix_product(input):
+            out: Tensor = DoublingConvolution.apply(input, self.weight)
+            return out
+        return super().forward(input, output_size)
+
+
+class SpectralConv2d(Conv2d):
     """A bias-free convolution divided by its kernel's largest singular value (Miyato et al., arXiv 1802.05957).
 
     The kernel is reshaped to C_out x (C_in k k). The singular vectors u and v are constants to autograd and move only
@@ -49,10 +80,10 @@ class SpectralConv2d(nn.Conv2d):
     u: Tensor
     v: Tensor
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, padding: int) -> None:
-        super().__init__(channels_in, channels_out, kernel, stride, padding, bias=False)
+    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int) -> None:
+        super().__init__(channels_in, channels_out, stride, padding)
         self.register_buffer("u", normalize(torch.ones(channels_out), dim=0))
-        self.register_buffer("v", normalize(torch.ones(channels_in * kernel * kernel), dim=0))
+        self.register_buffer("v", normalize(torch.ones(channels_in * 16), dim=0))
 
     @torch.no_grad()
     def power_iteration(self, iterations: int = 1) -> None:
@@ -63,7 +94,7 @@ class SpectralConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         sigma = torch.dot(self.u, self.weight.flatten(1) @ self.v)
-        return self._conv_forward(input, self.weight / sigma, None)
+        return self._convolve(input, self.weight / sigma)
 
 
 class Generator(nn.Module):
@@ -203,10 +234,10 @@ def _norm_maker(norm: Norm) -> Callable[[int], nn.Module | None]:
     return lambda channels: None
 
 
-def _conv(channels_in: int, channels_out: int, *, stride: int, padding: int, norm: Norm) -> nn.Conv2d:
+def _conv(channels_in: int, channels_out: int, *, stride: int, padding: int, norm: Norm) -> Conv2d:
     if norm == "spectral":
-        return SpectralConv2d(channels_in, channels_out, 4, stride, padding)
-    return nn.Conv2d(channels_in, channels_out, 4, stride, padding, bias=False)
+        return SpectralConv2d(channels_in, channels_out, stride, padding)
+    return Conv2d(channels_in, channels_out, stride, padding)
 
 
 def _trunk(resolution: int, width: int, norm: Norm) -> nn.Sequential:
@@ -230,12 +261,12 @@ def _decoder(resolution: int, width: int, latent: int, make_norm: Callable[[int]
     for index in range(doublings):
         following = width * 2 ** (doublings - 1 - index)
         stride, padding = (1, 0) if index == 0 else (2, 1)
-        layers.add_module(f"conv{index}", nn.ConvTranspose2d(channels, following, 4, stride, padding, bias=False))
+        layers.add_module(f"conv{index}", ConvTranspose2d(channels, following, stride, padding))
         layer_norm = make_norm(following)
         if layer_norm is not None:
             layers.add_module(f"norm{index}", layer_norm)
         layers.add_module(f"activation{index}", nn.ReLU(inplace=True))
         channels = following
-    layers.add_module(f"conv{doublings}", nn.ConvTranspose2d(channels, 3, 4, 2, 1, bias=False))
+    layers.add_module(f"conv{doublings}", ConvTranspose2d(channels, 3, 2, 1))
     layers.add_module("output", nn.Tanh())
     return layers

@@ -10,7 +10,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
 # What decides a run's numbers beside its objective: a change here makes finished runs stale.
-TRAINING_SOURCES = ("networks.py", "objectives/base.py", "data/sampler.py", "training")
+TRAINING_SOURCES = ("networks.py", "convolution.py", "objectives/base.py", "data/sampler.py", "training")
 
 
 def code_without_comments(path: Path) -> str:

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "bench"
 # From low to high: a module may import from its own layer and from lower ones.
 LAYERS = (
     {"errors", "files", "wording", "metrics_info", "evaluation_settings", "source", "__init__"},
-    {"runs", "objectives", "networks", "sampling", "data"},
+    {"runs", "objectives", "networks", "convolution", "sampling", "data"},
     {"config", "config_errors"},
     {"plan"},
     {"cost", "training"},

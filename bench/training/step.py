@@ -47,18 +47,25 @@ class Players:
         if self.objective.updates == "joint":
             self._joint_step(generator_step, batches(generator_step))
         else:
-            for substep in range(discriminator_steps_at(self.spec.recipe, generator_step)):
+            # G does not move between its last discriminator step and its own, so one batch of images serves both.
+            last = discriminator_steps_at(self.spec.recipe, generator_step) - 1
+            for substep in range(last + 1):
                 real = batches(self.discriminator_steps)
-                self._discriminator_step(generator_step, substep, real)
-            self._generator_step(generator_step, real)
+                fake = self._generate(generator_step, substep, len(real), with_graph=substep == last)
+                self._discriminator_step(real, fake.detach(), generator_step)
+            self._generator_step(real, fake, generator_step)
         self._average(generator_step)
         self.summed_steps += 1
 
-    def _discriminator_step(self, generator_step: int, substep: int, real: Tensor) -> None:
+    def _generate(self, generator_step: int, substep: int, count: int, *, with_graph: bool) -> Tensor:
         self.draws.begin("discriminator", generator_step, substep)
+        backbone = self.spec.backbone
+        with torch.set_grad_enabled(with_graph), self._autocast():
+            fake: Tensor = self.G(self.draws.latents(backbone.latent_law, count, backbone.latent))
+        return fake.float()
+
+    def _discriminator_step(self, real: Tensor, fake: Tensor, generator_step: int) -> None:
         self.D.power_iteration()
-        with torch.no_grad(), self._autocast():
-            fake = self.G(self._latents(len(real))).float()
         with self._autocast():
             terms = self.objective.discriminator_loss(self._outputs_in_fp32, real, fake, self.draws)
         self._update(terms, "discriminator", generator_step, self.optimizer_D)
@@ -68,11 +75,10 @@ class Players:
         for name, value in self.draws.observed.items():
             self._sum(f"observed/{name}", value)
 
-    def _generator_step(self, generator_step: int, real: Tensor) -> None:
+    def _generator_step(self, real: Tensor, fake: Tensor, generator_step: int) -> None:
         self.draws.begin("generator", generator_step)
         self.D.requires_grad_(False)  # spares the cost of D's own gradients; D's graph stays
         with self._autocast():
-            fake = self.G(self._latents(len(real))).float()
             terms = self.objective.generator_loss(self._outputs_in_fp32, fake, real, self.draws)
         self._update(terms, "generator", generator_step, self.optimizer_G)
         self.D.requires_grad_(True)
@@ -112,10 +118,6 @@ class Players:
         ):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-
-    def _latents(self, count: int) -> Tensor:
-        backbone = self.spec.backbone
-        return self.draws.latents(backbone.latent_law, count, backbone.latent)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.spec.training.precision == "bf16")
