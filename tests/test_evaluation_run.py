@@ -31,7 +31,7 @@ from bench.runs import RunFolder, Status
 CPU = torch.device("cpu")
 LATENT = 10
 FACES = DataRequest(source="faces", resolution=32, train_count=300, heldout_count=240)
-SETTINGS = EvaluationSettings(extractors=("lite0",), samples=60, snapshot_samples=60, kid_subsets=5, kid_subset_size=40)
+SETTINGS = EvaluationSettings(extractors=("lite0",), samples=50, snapshot_samples=50, kid_subsets=5, kid_subset_size=40)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_run_gets_every_metric_once(run: Path, data: PreparedData, data_root: 
         assert metric_info(line["metric"])
         assert line["schema"] == 1
         assert line["evaluation_id"] == SETTINGS.id()
-        assert line["samples"] == 60
+        assert line["samples"] == 50
         assert np.isfinite([line["value"], line["floor"]]).all()
         assert line["data_sha256"] == data.heldout.sha256
         assert line["floor_source"] == "heldout"
@@ -99,7 +99,7 @@ def test_a_run_gets_every_metric_once(run: Path, data: PreparedData, data_root: 
         assert line["extractor"] == ("pixels" if line["metric"] == "nearest_train" else "lite0")
     by_name = {line["metric"]: line for line in final}
     assert by_name["nearest_train"]["reference_samples"] == 300
-    assert by_name["fd_lite0_train"]["reference_samples"] == 60
+    assert by_name["fd_lite0_train"]["reference_samples"] == 50
     assert by_name["fd_lite0"]["value"] > 3 * by_name["fd_lite0"]["floor"]
     assert by_name["unique_lite0"]["floor"] > 0.9
     assert by_name["nearest_train"]["floor"] == pytest.approx(1, abs=0.1)
@@ -113,22 +113,24 @@ def test_a_run_gets_every_metric_once(run: Path, data: PreparedData, data_root: 
     assert "reference" not in again.__dict__, "nothing is loaded where nothing is missing"
 
 
+RAW = SETTINGS.model_copy(update={"generators": ("raw",)})
+
 IN_ANOTHER_PROCESS = """
 import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from test_evaluation_run import CPU, FACES, SETTINGS, Evaluator, measure, prepare
+from test_evaluation_run import CPU, FACES, RAW, Evaluator, measure, prepare
 root = Path({root!r})
-measure(Path({run!r}), Evaluator(SETTINGS, prepare(FACES, root, workers=1), root, CPU))
+measure(Path({run!r}), Evaluator(RAW, prepare(FACES, root, workers=1), root, CPU))
 """
 
 
 def test_the_same_bits_in_another_process_with_a_cache_of_its_own(
     run: Path, data: PreparedData, data_root: Path, tmp_path: Path
 ) -> None:
-    measure(run, Evaluator(SETTINGS, data, data_root, CPU))
+    measure(run, Evaluator(RAW, data, data_root, CPU))
     file = RunFolder(run).metrics_file
     here = file.read_text()
     file.unlink()
@@ -229,7 +231,7 @@ def test_a_generator_without_finite_images_is_refused_and_nothing_written(
 
 
 def test_snapshots_on_fewer_images_have_a_name_of_their_own(run: Path, data: PreparedData, data_root: Path) -> None:
-    settings = SETTINGS.model_copy(update={"snapshot_samples": 50, "generators": ("raw",)})
+    settings = SETTINGS.model_copy(update={"samples": 60, "generators": ("raw",)})
     measure(run, Evaluator(settings, data, data_root, CPU))
     lines = read_jsonl(RunFolder(run).metrics_file)
     small = [line for line in lines if line["metric"] == "fd_lite0@50"]
@@ -322,7 +324,7 @@ def blobs(random: np.random.Generator, count: int) -> npt.NDArray[Any]:
 
 
 def test_garbage_is_worse_than_slightly_blurred_faces_in_whatever_ranks(data: PreparedData, data_root: Path) -> None:
-    count = 120
+    count = 80
     settings = SETTINGS.model_copy(update={"samples": count, "kid_subset_size": count})
     reference = Evaluator(settings, data, data_root, CPU).reference
     real = np.asarray(data.train.images()[:count]).astype(np.float64)

@@ -118,6 +118,7 @@ def run(
     NAME is a label or a glob such as 'wgan*', or the path of your own objective's file. May be typed again at any time:
     what is done is not done twice, and what was cut off goes on from its last checkpoint.
     """
+    from bench.evaluation.extractors import require_extractors
     from bench.execution.devices import choose_slots
     from bench.execution.pool import PoolOptions
     from bench.execution.running import prepare_images, run_all, work_for
@@ -141,6 +142,7 @@ def run(
         _say_what_is_missing(the_plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
         return EXIT_DONE
     console.print(f"study    {the_plan.study.name}: {len(selected)} runs, {len(slots)} at a time on {_names(slots)}")
+    require_extractors(the_plan.study.evaluation, the_plan.study.data.source, roots.data)
     prepare_images(the_plan, roots.data, console)
     with StopOnSignals() as stop:
         outcomes = run_all(

@@ -71,7 +71,8 @@ def energy(out: Autoencoded, images: Tensor) -> Tensor:
     """
     residual = (out.images - images).flatten(1)
     residual = residual if residual.dtype == torch.float64 else residual.float()
-    return torch.linalg.vector_norm(residual, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(residual, dim=1)
+    return norms
 
 
 def pulling_away_term(code: Tensor) -> Tensor:
