@@ -101,6 +101,14 @@ def read_results(path: Path) -> pd.DataFrame:
     return table[[column.name for column in COLUMNS]]
 
 
+def matching(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows whose columns have these values; an empty cell matches nothing."""
+    chosen = pd.Series(True, index=table.index)
+    for name, value in values.items():
+        chosen &= (table[name] == value).fillna(False).astype(bool)
+    return table[chosen]
+
+
 def run_folder(study_folder: Path, relative: str) -> RunFolder:
     """Return a planned run's folder. Raises BenchError for a path that leaves the study's folder."""
     path = PurePosixPath(relative)

@@ -21,6 +21,7 @@ from scipy import stats
 from bench.errors import BenchError
 from bench.files import write_atomic
 from bench.metrics_info import metric_info
+from bench.results import matching
 
 CONFIDENCE = 0.95
 SEEDS_FOR_INTERVAL = 3
@@ -112,8 +113,7 @@ def run_scores(results: pd.DataFrame, generator: str) -> pd.DataFrame:
 
     A score is the mean over the sample seeds; a run that lacks one of a metric's sample seeds has no score yet.
     """
-    chosen = (results["state"] == "done") & results["final"] & (results["generator"] == generator)
-    measured = results[chosen.fillna(False) & results["value"].notna()]
+    measured = matching(results, state="done", final=True, generator=generator).dropna(subset=["value"])
     scores = (
         measured.groupby(["protocol", "label", "metric", "seed"], sort=False)
         .agg(
@@ -175,8 +175,8 @@ def _ordered_metrics(plan: Mapping[str, Any], scores: pd.DataFrame) -> list[str]
 
 def _counts(results: pd.DataFrame, generator: str) -> dict[tuple[str, str], dict[str, int]]:
     runs = results.drop_duplicates(["protocol", "label", "seed"])
-    fallen = results[(results["generator"] == generator) & results["collapsed"].fillna(False)]
-    fallen = fallen[fallen["state"] == "done"].drop_duplicates(["protocol", "label", "seed"])
+    fallen = matching(results, state="done", generator=generator, collapsed=True)
+    fallen = fallen.drop_duplicates(["protocol", "label", "seed"])
     collapsed = fallen.groupby(["protocol", "label"]).size().to_dict()
     counts = {}
     for key, group in runs.groupby(["protocol", "label"], sort=False):

@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ _ARGUMENTS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+
+# Chromium reads commands from descriptor 3 and answers on 4; the pipes' own numbers are others.
+_WITH_PIPES = """
+import fcntl, os, sys
+read, write = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(read, 3)
+os.dup2(write, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_browser() -> str | None:
@@ -119,13 +129,8 @@ def browser(executable: str) -> Iterator[Browser]:
     to_child, to_browser = os.pipe()
     from_browser, from_child = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # Chromium reads commands from descriptor 3 and answers on 4.
         command = [
-            "/bin/sh",
-            "-c",
-            f'exec "$0" "$@" 3<&{to_child} 4>&{from_child}',
-            executable,
-            *_ARGUMENTS,
+            *(sys.executable, "-c", _WITH_PIPES, str(to_child), str(from_child), executable, *_ARGUMENTS),
             f"--user-data-dir={profile}",
             "about:blank",
         ]

@@ -1,4 +1,4 @@
-"""Writes a study folder as training and evaluation would leave it, without training: for tests of results and report."""
+"""Writes a study folder as training and evaluation leave it, without training: for tests of results and report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from scipy.ndimage import gaussian_filter
 
 from bench.data.faces import draw_faces
 from bench.evaluation_settings import EvaluationSettings
-from bench.files import append_jsonl, write_atomic, write_json
 from bench.objectives import load
 
 OBJECTIVES = ("nsgan", "minimax", "lsgan", "wgan", "wgan-gp", "ebgan", "began", "vae")
@@ -44,7 +43,10 @@ ENVIRONMENT = {
     "threads": 1,
     "commit": "0123456789ab",
 }
-HOSTILE = r"""<script>alert("x")</script> | *a* _b_ `c` $\frac{1}{0}$ & % # {} ~ ^ \input{/etc/passwd} </style> [d](javascript:e)"""
+HOSTILE = (
+    r"""<script>alert("x")</script> | *a* _b_ `c` $\frac{1}{0}$ & % # {} ~ ^ \input{/etc/passwd} </style> """
+    "[d](javascript:e)"
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class StudyFixture:
         card = load(_objective(label)).describe() | dict(self.card_changes.get(label, {}))
         mine, deviations = recipe, []
         if protocol == "published":
-            stated = {key: value for key, value in card["published"].items() if key in recipe}
+            stated = json.loads(json.dumps({key: value for key, value in card["published"].items() if key in recipe}))
             mine = recipe | stated
             deviations = [f"{key} {value}" for key, value in stated.items() if value != recipe[key]]
         notes = card["controlled_notes"] if protocol == "controlled" else []
@@ -185,7 +187,7 @@ def realistic(name: str = "quick", **changes: Any) -> StudyFixture:
 
 
 def troubled(seeds: int = 5, **changes: Any) -> StudyFixture:
-    """Return a study with one of every trouble: diverged, failed, unevaluated, interrupted, unbegun, collapsed, moved."""
+    """Return a study with every trouble: diverged, failed, unevaluated, interrupted, unbegun, collapsed, moved."""
     last = seeds - 1
     return StudyFixture(
         name="troubled",
@@ -268,7 +270,7 @@ def _write_run(fixture: StudyFixture, folder: Path, label: str, protocol: str, s
     for step in fixture.snapshots:
         if step <= reached:
             progress = step / fixture.final_step
-            write_atomic(
+            write_bytes(
                 folder / "samples" / f"step-{step:08d}.png",
                 grid_png(fixture.resolution, objective, seed, progress, fate.collapsed),
             )
@@ -404,6 +406,23 @@ def grid_png(resolution: int, objective: str, seed: int, progress: float, collap
     buffer = io.BytesIO()
     Image.fromarray(grid).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON without flushing to the disk, which costs a test seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def append_jsonl(path: Path, values: list[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(value) + "\n" for value in values)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def plan_of(study: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ FROZEN: tuple[tuple[int, str], ...] = (
         7,
         "c5ccd7d2d9e4d7dfead6dee9d0d7e2c6cdd8bcc3ceb6bdc7c7ced9d4dbe6d9e1ed5c2574702d8dc7cfd9bdc4ceb6bdc7"
         "c3cad4cfd6e1421b52672a817931987f33a0bac1cbb4bbc5b8bfc9c4cbd540251538292120222c292c37b5bcc6b1b7c1"
-        "a9afb8b4bbc4afb3bb8b5a3b693329996442aeb5beabb1bb989ea6a2a8b1a8aeb762432c785236a8aeb8a7adb6a3a9b2"
+        "a9afb8b4bbc4afb3bb8b5a3b46221b996442aeb5beabb1bb989ea6a2a8b1a8aeb762432c785236a8aeb8a7adb6a3a9b2"
         "898e9692979f77809f1b24644e41614d5da79da3ab999fa77d8288132375132377162786182b93182c961c33ac8e939b",
     ),
     (
@@ -41,18 +41,7 @@ FROZEN: tuple[tuple[int, str], ...] = (
         "974442a34b48cc842fa179126e4f14dba11bb15451a24b498b3f3ccf9d13d09e13d7a314c99813d7a314cb9a138d403e",
     ),
 )
-FROZEN_FACTORS = {
-    "skin": 4,
-    "background": 2,
-    "shirt": 0,
-    "glasses": 2,
-    "hat": 0,
-    "hair_style": 1,
-    "hair_colour": 0,
-    "eyes": 2,
-    "mouth": 0,
-    "beard": 3,
-}
+FROZEN_FACTORS = {'skin': 4, 'background': 2, 'shirt': 0, 'glasses': 2, 'hat': 0, 'hair_style': 1, 'hair_colour': 0, 'eyes': 2, 'mouth': 0, 'beard': 3}
 FROZEN_MODE = 74
 
 

@@ -27,10 +27,9 @@ from bench.files import write_atomic
 FACES_SEED = 20_260_101
 """The judge's training faces: a set of their own, which no study draws by default."""
 
-CLEAN_IMAGES, SMALL_IMAGES, SPOILT_IMAGES, JUNK_IMAGES = 20, 14, 14, 16
+CLEAN_IMAGES, SMALL_IMAGES, SPOILT_IMAGES, JUNK_IMAGES = 28, 14, 10, 8
 LEARNING_RATE = 4e-3
-OTHER_FACTORS_WEIGHT = 0.7
-SHARP_BLUR, LOST_BLUR = 1.2, 3.0
+SHARP_BLUR, LOST_BLUR = 1.2, 2.4
 """Blurs (standard deviation in pixels) up to which a face is certain, and from which on nothing is."""
 
 Progress = Callable[[str, int, int], None]
@@ -90,7 +89,7 @@ def batch(training: Faces, random: Generator) -> tuple[Tensor, dict[str, Tensor]
     counts = (CLEAN_IMAGES, SMALL_IMAGES, SPOILT_IMAGES)
     chosen = torch.randint(len(training), (sum(counts),), generator=random)
     clean, small, spoilt = _varied(as_light(training.images[chosen]), random).split_with_sizes(counts)
-    deviation = 1.2 * LOST_BLUR * torch.rand(SPOILT_IMAGES, generator=random)
+    deviation = 1.5 * LOST_BLUR * torch.rand(SPOILT_IMAGES, generator=random)
     strength = 0.10 * torch.rand(SPOILT_IMAGES, 1, 1, 1, generator=random)
     spoilt = blurred(spoilt, deviation) + strength * torch.randn(spoilt.shape, generator=random)
     faded = ((deviation - SHARP_BLUR) / (LOST_BLUR - SHARP_BLUR)).clamp(0.0, 1.0)
@@ -203,8 +202,7 @@ def blurred(light: Tensor, deviation: Tensor) -> Tensor:
 def _loss(output: JudgeOutput, targets: dict[str, Tensor]) -> Tensor:
     total = torch.zeros(())
     for name, target in targets.items():
-        weight = 1.0 if name in faces.MODE_FACTORS else OTHER_FACTORS_WEIGHT
-        total = total + weight * cross_entropy(output.logits[name], target)
+        total = total + cross_entropy(output.logits[name], target)
     return total
 
 
@@ -231,7 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.data.judge_training", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("judge.safetensors"), help="where to write the weights")
     parser.add_argument("--faces", type=int, default=20_000, help="how many faces to draw and train on")
-    parser.add_argument("--steps", type=int, default=3_000, help="how many batches to train on")
+    parser.add_argument("--steps", type=int, default=4_000, help="how many batches to train on")
     parser.add_argument("--heldout", type=int, default=2_000, help="how many held-out faces to test on")
     options = parser.parse_args()
     torch.set_num_threads(1)

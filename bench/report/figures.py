@@ -10,7 +10,8 @@ import pandas as pd
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.plots import Look, both_widths, draw_curves, draw_losses, draw_scores, one_width
 from bench.report.study import Entry, Study, read_log
-from bench.report.words import describe_metric, interval, joined, number, plural
+from bench.report.words import PERCENT_95, describe_metric, interval, joined, number, plural
+from bench.results import matching
 from bench.statistics import Summary
 
 TABLE_STEPS = 8
@@ -24,7 +25,7 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
     info = describe_metric(study.primary)
     wide, narrow, png = both_widths(lambda width: draw_scores(summaries, study.primary, look, width))
     with_interval = any(summary.low is not None for summary in measured)
-    bar = " The pale bar is the mean’s 95 % interval, the upright line the mean." if with_interval else ""
+    bar = f" The pale bar is the mean’s {PERCENT_95} interval, the upright line the mean." if with_interval else ""
     floor = " The dashed line is what real images score against real ones." if measured[0].floor is not None else ""
     data = pd.DataFrame(
         [
@@ -63,7 +64,7 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
             f"scores-{protocol}-data",
             "The numbers in this figure",
             (Heading("objective"), Heading("value of each seed"), Heading("mean", numeric=True),
-             Heading("95 % interval", numeric=True)),
+             Heading(f"{PERCENT_95} interval", numeric=True)),
             rows,
         ),
     )  # fmt: skip
@@ -124,13 +125,8 @@ def thinned(curves: pd.DataFrame, points: int) -> pd.DataFrame:
 
 
 def _metric_curves(study: Study, protocol: str, metric: str) -> pd.DataFrame:
-    table = study.results
-    mine = table[
-        (table["protocol"] == protocol)
-        & (table["metric"] == metric).fillna(False)
-        & (table["generator"] == study.plan["generator"]).fillna(False)
-        & table["value"].notna()
-    ]
+    mine = matching(study.results, protocol=protocol, metric=metric, generator=study.plan["generator"])
+    mine = mine.dropna(subset=["value"])
     grouped = mine.groupby(["label", "seed", "generator_steps"], sort=False)
     curves = grouped.agg(device_seconds=("device_seconds", "first"), value=("value", "mean")).reset_index()
     types = {"seed": int, "generator_steps": float, "device_seconds": float, "value": float}

@@ -9,6 +9,7 @@ from bench.report.model import Cell, Figure, MethodCard, Page, Picture, Table
 from bench.report.naming import file_stem
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
+_LINE_ENDS = re.compile(r"[^\S\u00a0]+")
 _SAFE_CODE = re.compile(r"[\w .@+/:=*'\",-]+")
 
 
@@ -54,8 +55,8 @@ def render_markdown(page: Page) -> str:
 
 
 def text(value: str) -> str:
-    """Escape text so that Markdown shows it as it is: no markup, no HTML, no cell border, no line of its own."""
-    flat = " ".join(value.split())
+    """Escape text so that Markdown shows it as it is: no markup, no HTML, no cell border, no line break."""
+    flat = _LINE_ENDS.sub(" ", value)
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         flat = flat.replace(character, entity)
     return _SPECIAL.sub(r"\\\1", flat)
@@ -78,7 +79,7 @@ def _row(cells: Iterable[str]) -> str:
 def _cell(cell: Cell) -> str:
     body = _code(cell.text) if cell.code else text(cell.text)
     notes = f"<sup>{', '.join(map(str, cell.notes))}</sup>" if cell.notes else ""
-    details = [text(detail) for detail in (cell.detail, *cell.badges) if detail]
+    details = [text(detail) for detail in (*cell.detail.splitlines(), *cell.badges)]
     joint = "<br>" if body or notes else ""
     return body + notes + (joint + "<br>".join(details) if details else "")
 
@@ -99,7 +100,7 @@ def _results(page: Page) -> Iterable[str]:
     for section in page.protocols:
         yield f"### {text(section.title)}"
         yield table(section.table)
-        yield from map(text, section.sentences)
+        yield text(" ".join(section.sentences))
         if section.figure:
             yield from _figure(section.figure)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell. `detail` stands small under the text, `badges` are states, `notes` refer to the table's notes."""
+    """One cell. The lines of `detail` stand small under it, `badges` are states, `notes` numbers of the notes."""
 
     text: str
     detail: str = ""
@@ -125,7 +125,7 @@ class ProtocolSection:
     title: str
     table: Table
     figure: Figure | None
-    sentences: tuple[str, ...]
+    sentences: tuple[str, ...]  # one paragraph
     every_metric: Table
 
 

@@ -9,4 +9,4 @@ import re
 def file_stem(name: str) -> str:
     """Return `name` where it is a plain file name, else a plain one that no other name gets."""
     plain = re.sub(r"[^A-Za-z0-9._@+-]+", "-", name).strip(".-")[:80]
-    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return plain if plain == name and plain else f"{plain or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -11,7 +11,7 @@ from bench.report.plots import Look
 from bench.report.study import Study
 from bench.report.tables import every_metric_table, headline_table, metrics_table, ordered
 from bench.report.walls import sample_set
-from bench.report.words import describe_metric, joined, number, plural, protocol_title
+from bench.report.words import PERCENT_95, describe_metric, joined, number, plural, protocol_title
 from bench.statistics import SEEDS_FOR_INTERVAL, half_width_in_deviations
 
 
@@ -117,8 +117,8 @@ def _what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
             "and any difference between two rows may be a difference between two seeds.",
         )
     sentences = [
-        f"With {seeds} seeds the 95 % interval of a mean reaches {number(half_width_in_deviations(seeds))} standard "
-        "deviations of a run to each side. The order is by mean: where intervals overlap widely, the order of "
+        f"With {seeds} seeds the {PERCENT_95} interval of a mean reaches {number(half_width_in_deviations(seeds))} "
+        "standard deviations of a run to each side. The order is by mean: where intervals overlap widely, the order of "
         "neighbours is not established.",
         "Intervals hold for one row at a time; nothing is corrected for the number of rows.",
     ]

@@ -13,11 +13,12 @@ import seaborn as sns
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoMinorLocator, EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from bench.report.svg import tidy
-from bench.report.words import describe_metric, metric_heading, number
+from bench.report.words import describe_metric, losses, metric_heading, number
 from bench.statistics import Summary
 
 INK, MUTED, GRID = "#2b3036", "#6b737c", "#dfe1e3"
@@ -144,8 +145,9 @@ def draw_curves(curves: pd.DataFrame, metric: str, look: Look, width: float) -> 
     labels = [label for label in look.labels if label in set(curves["label"])]
     columns = 2 if stacked else 4
     rows = -(-len(labels) // columns)
-    height = (5.2 if stacked else 2.9) + 0.19 * rows
-    canvas = Canvas(figsize=(width, height), layout="constrained")
+    height = (5.3 if stacked else 3.0) + 0.19 * rows
+    canvas = Canvas(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
+    canvas.suptitle(metric_heading(metric), x=0.01, ha="left", fontsize=9, color=INK)
     panels = canvas.subplots(2, 1) if stacked else canvas.subplots(1, 2, sharey=True)
     for axes, axis, text in zip(
         panels, ("generator_steps", "device_seconds"), ("generator steps", "seconds of training"), strict=True
@@ -166,8 +168,6 @@ def draw_curves(curves: pd.DataFrame, metric: str, look: Look, width: float) -> 
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(EngFormatter(sep="", places=None))
         _value_scale(axes, curves["value"])
-        if stacked or axes is panels[0]:
-            axes.set_ylabel(describe_metric(metric).title)
     handles = [
         Line2D(
             [],
@@ -265,12 +265,7 @@ def one_width(draw: Callable[[], Canvas]) -> tuple[str, str, bytes]:
 
 
 def _lost(summary: Summary) -> str:
-    parts = [
-        f"{count} {word}"
-        for count, word in ((summary.diverged, "diverged"), (summary.failed, "failed"), (summary.missing, "missing"))
-        if count
-    ]
-    return ", ".join(parts)
+    return ", ".join(losses(summary))
 
 
 def _scale_of_scores(axes: Axes, summaries: Sequence[Summary]) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.report.model import Cell, Heading, Row, Table
-from bench.report.study import Run, Study
-from bench.report.words import NOTHING, count, describe_metric, number, plain, plural, rate
+from bench.report.study import Entry, Run, Study
+from bench.report.words import NOTHING, count, describe_metric, number, plain, plural, rate, readable
 from bench.wording import duration
 
 _PARAMETERS = ("generator", "discriminator", "trunk", "norm", "head", "decoder")
@@ -61,8 +61,8 @@ def equal_table(study: Study) -> Table:
         ),
         (
             "a run has collapsed when",
-            f"coverage is below {settings.collapse_coverage:.0%} of real images’, or the effective unique share is "
-            f"below {settings.collapse_unique:.0%}, at the final step",
+            f"at the final step, coverage is below {100 * settings.collapse_coverage:g}\u00a0% of real images’, or the "
+            f"effective unique share is below {100 * settings.collapse_unique:g}\u00a0%",
         ),
     ]
     return Table(
@@ -86,42 +86,45 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
 
 
 def recipes_table(study: Study) -> Table:
-    """Return how each entry was trained under each protocol."""
-    rows = []
-    for entry in study.entries:
-        recipe = entry.recipe
-        settings = ", ".join(f"{name} {plain(value)}" for name, value in entry.settings.items())
-        rates = [recipe.get(f"learning_rate_{player}") for player in ("discriminator", "generator")]
-        rows.append(
-            Row(
-                (
-                    Cell(entry.label),
-                    Cell(entry.protocol),
-                    Cell(_optimizer(recipe) if recipe else NOTHING),
-                    Cell(" / ".join(rate(value) if value else NOTHING for value in rates), numeric=True),
-                    Cell(str(recipe.get("discriminator_steps", NOTHING)), numeric=True),
-                    Cell(str(recipe.get("norm", NOTHING))),
-                    Cell(plain(recipe.get("warm_up"))),
-                    Cell(settings or "none"),
-                    Cell("; ".join(entry.deviations) or "nothing"),
-                )
-            )
-        )
+    """Return how each entry was trained under each protocol; what all share is said once, in the caption."""
+    headings = (
+        Heading("objective"),
+        Heading("protocol"),
+        Heading("optimiser"),
+        Heading("learning rate D / G", numeric=True),
+        Heading("D steps", numeric=True),
+        Heading("D norm"),
+        Heading("warm-up"),
+        Heading("settings"),
+        Heading("differs from controlled"),
+    )
+    rows = [_recipe_cells(entry) for entry in study.entries]
+    shared = [column for column in range(1, 7) if len({row[column].text for row in rows}) == 1]
+    told = "; ".join(f"{headings[column].text} {rows[0][column].text}" for column in shared)
+    empty = [column for column in (7, 8) if all(row[column].text in ("none", "nothing") for row in rows)]
+    kept = [column for column in range(len(headings)) if column not in (*shared, *empty)]
     return Table(
         "recipes",
-        "How each entry was trained. Whatever is not listed is equal in every row.",
-        (
-            Heading("objective"),
-            Heading("protocol"),
-            Heading("optimiser"),
-            Heading("learning rate D / G", numeric=True),
-            Heading("D steps", numeric=True),
-            Heading("D norm"),
-            Heading("warm-up"),
-            Heading("settings"),
-            Heading("differs from controlled"),
-        ),
-        tuple(rows),
+        "How each entry was trained." + (f" In every row: {told}." if told else ""),
+        tuple(headings[column] for column in kept),
+        tuple(Row(tuple(row[column] for column in kept)) for row in rows),
+    )
+
+
+def _recipe_cells(entry: Entry) -> tuple[Cell, ...]:
+    recipe = entry.recipe
+    settings = ", ".join(f"{name} {plain(value)}" for name, value in entry.settings.items())
+    rates = [recipe.get(f"learning_rate_{player}") for player in ("discriminator", "generator")]
+    return (
+        Cell(entry.label),
+        Cell(entry.protocol),
+        Cell(_optimizer(recipe) if recipe else NOTHING),
+        Cell(" / ".join(rate(value) if value else NOTHING for value in rates), numeric=True),
+        Cell(str(recipe.get("discriminator_steps", NOTHING)), numeric=True),
+        Cell(str(recipe.get("norm", NOTHING))),
+        Cell(plain(recipe.get("warm_up"))),
+        Cell(settings or "none"),
+        Cell(readable(entry.deviations) or "nothing"),
     )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.evaluation_settings import EvaluationSettings
 from bench.files import read_json, read_jsonl
-from bench.results import collect, evaluation_settings, run_folder
+from bench.results import collect, evaluation_settings, matching, run_folder
 from bench.runs import EffectiveState, RunFolder, Status, read_plan
 from bench.statistics import Summary, summarise
 
@@ -120,8 +120,7 @@ def load_study(runs_root: Path, name: str) -> Study:
     plan = read_plan(runs_root, name)
     results = collect(runs_root, name)
     summaries = summarise(results, plan)
-    rows = results[results["collapsed"].fillna(False) & (results["generator"] == plan["generator"])]
-    collapsed = set(rows["run"])
+    collapsed = set(matching(results, generator=plan["generator"], collapsed=True)["run"])
     runs = [_read_run(runs_root / name, planned, planned["path"] in collapsed) for planned in plan["runs"]]
     entries = tuple(
         Entry(

@@ -10,12 +10,15 @@ from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
 from bench.report.words import (
     NOTHING,
+    PERCENT_95,
     count,
     describe_metric,
     difference_text,
+    losses,
     metric_heading,
     number,
     plural,
+    readable,
     value_text,
 )
 from bench.statistics import SEEDS_FOR_INTERVAL, Summary
@@ -31,31 +34,33 @@ def ordered(study: Study, protocol: str) -> list[tuple[Entry, Summary]]:
 def headline_table(study: Study, protocol: str) -> Table:
     """Return the comparison under one protocol: runs, headline metrics, difference to the baseline, cost."""
     rows = ordered(study, protocol)
-    metrics = study.headline_metrics()
+    beside = study.headline_metrics()[1:]
     ranked = any(summary.rank is not None for _, summary in rows)
     compared = any(summary.difference is not None for _, summary in rows)
     notes = _Notes()
     baseline = next((s.baseline for _, s in rows if s.baseline), None)
     headings = [
-        *([Heading("rank", numeric=True)] if ranked else []),
+        *([Heading("rank")] if ranked else []),
         Heading("objective"),
+        Heading(metric_heading(study.primary), study.primary, numeric=True),
         Heading("runs done"),
-        *(Heading(metric_heading(metric), metric, numeric=True) for metric in metrics),
         *([Heading(f"difference to {baseline}", study.primary, numeric=True)] if compared else []),
+        *(Heading(metric_heading(metric), metric, numeric=True) for metric in beside),
         Heading("training time", numeric=True),
     ]
     body = []
     for entry, primary in rows:
         cells = [
-            *([Cell("" if primary.rank is None else str(primary.rank), numeric=True)] if ranked else []),
-            Cell(entry.label, notes=notes.of(entry), badges=_badges(primary, ranked)),
+            *([Cell(NOTHING if primary.rank is None else str(primary.rank))] if ranked else []),
+            Cell(entry.label, notes=notes.of(entry)),
+            _value_cell(primary),
             Cell(f"{primary.done}/{primary.planned}", badges=_states(primary)),
-            *(_value_cell(study.summary(entry, metric)) for metric in metrics),
             *([_difference_cell(primary)] if compared else []),
+            *(_value_cell(study.summary(entry, metric)) for metric in beside),
             Cell(_mean_time(entry), numeric=True),
         ]
         body.append(Row(tuple(cells)))
-    floor = _floor_row(study, protocol, metrics, ranked, compared)
+    floor = _floor_row(study, protocol, beside, ranked, compared)
     return Table(
         f"results-{protocol}",
         _caption(study, protocol, ranked),
@@ -78,8 +83,8 @@ def every_metric_table(study: Study, protocol: str) -> Table:
         rows.append(Row((*cells, Cell(number(float(np.mean(floors)) if floors else None), numeric=True))))
     return Table(
         f"every-metric-{protocol}",
-        f"Every metric at the final step, {protocol} protocol, {study.plan['generator']} generator: mean and 95 % "
-        "interval from three seeds on, else each seed’s value.",
+        f"Every metric at the final step, {protocol} protocol, {study.plan['generator']} generator: mean and "
+        f"{PERCENT_95} interval from three seeds on, else each seed’s value.",
         (
             Heading("metric"),
             *(Heading(entry.label, numeric=True) for entry in entries),
@@ -94,15 +99,14 @@ def metrics_table(study: Study) -> Table:
     rows = []
     for metric in dict.fromkeys([*study.metrics, *sorted(study.results["metric"].dropna().unique())]):
         info = describe_metric(metric)
-        better = {"lower": "lower", "higher": "higher", None: "near its floor"}[info.better]
+        better = {"lower": "lower", "higher": "higher", None: "near real images’"}[info.better]
         use = "may rank" if info.ranks else "never ranks"
         rows.append(
             Row(
                 (
                     Cell(metric, code=True),
                     Cell(info.title),
-                    Cell(better),
-                    Cell(use),
+                    Cell(f"{better}; {use}"),
                     Cell(info.description),
                     Cell(info.source),
                 )
@@ -111,7 +115,7 @@ def metrics_table(study: Study) -> Table:
     return Table(
         "metrics",
         "The metrics of this report.",
-        tuple(map(Heading, ("name", "title", "better", "use", "what it is", "source"))),
+        tuple(map(Heading, ("name", "title", "better", "what it is", "source"))),
         tuple(rows),
     )
 
@@ -125,7 +129,7 @@ class _Notes:
     def of(self, entry: Entry) -> tuple[int, ...]:
         texts = list(entry.notes)
         if entry.deviations:
-            texts.append(f"Differs from the controlled recipe: {'; '.join(entry.deviations)}.")
+            texts.append(f"Differs from the controlled recipe: {readable(entry.deviations)}.")
         moved = [run.seed for run in entry.runs if run.status.continued_on]
         if moved:
             texts.append(f"Continued on another kind of machine: {_seeds(moved)}.")
@@ -143,13 +147,15 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
     against = {"heldout": " against held-out images", "train": " against training images"}.get(
         (some[0].reference or "") if some else "", ""
     )
+    unranked = any(summary.unranked for _, summary in study.summaries_of(protocol, study.primary))
     order = (
-        f"Ranked by the mean of {describe_metric(study.primary).title}; brackets are 95 % intervals over seeds."
+        f"Ranked by the mean of {describe_metric(study.primary).title}; brackets are {PERCENT_95} intervals over seeds."
+        + (" A row whose runs are not all there has no rank." if unranked else "")
         if ranked
-        else f"Not ranked: {_why_not(study)}. Rows are in the order of their names."
+        else f"Not ranked: {_why_not(study)}. Rows stand in the order of their names."
     )
     return (
-        f"Generator step {study.plan['final_step']:,}, {study.plan['generator']} generator{measured}{against}. {order}"
+        f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} generator{measured}{against}. {order}"
         + (f" {study.plan['caption']}" if study.plan["caption"] else "")
     )
 
@@ -163,24 +169,14 @@ def _why_not(study: Study) -> str:
     return "fewer than two rows have all their runs"
 
 
-def _badges(primary: Summary, ranked: bool) -> tuple[str, ...]:
-    return (f"not ranked: {primary.unranked}",) if ranked and primary.unranked else ()
-
-
 def _states(summary: Summary) -> tuple[str, ...]:
-    named = (
-        (summary.diverged, "diverged"),
-        (summary.failed, "failed"),
-        (summary.missing, "missing"),
-        (summary.collapsed, "collapsed"),
-    )
-    return tuple(f"{number_of} {state}" for number_of, state in named if number_of)
+    return (*losses(summary), *([f"{summary.collapsed} collapsed"] if summary.collapsed else []))
 
 
 def _value_cell(summary: Summary) -> Cell:
     text, bounds = value_text(summary)
     basis = summary.basis if summary.values else ""
-    return Cell(text, detail=" ".join(part for part in (bounds, basis) if part), numeric=True)
+    return Cell(text, detail="\n".join(part for part in (bounds, basis) if part), numeric=True)
 
 
 def _difference_cell(summary: Summary) -> Cell:
@@ -188,20 +184,22 @@ def _difference_cell(summary: Summary) -> Cell:
         return Cell("baseline", numeric=True)
     text, bounds = difference_text(summary)
     descriptive = "descriptive" if summary.difference_role == "descriptive" else ""
-    return Cell(text, detail=" ".join(part for part in (bounds, descriptive) if part), numeric=True)
+    return Cell(text, detail="\n".join(part for part in (bounds, descriptive) if part), numeric=True)
 
 
-def _floor_row(study: Study, protocol: str, metrics: Sequence[str], ranked: bool, compared: bool) -> Row | None:
-    cells = []
-    for metric in metrics:
-        floors = [s.floor for _, s in study.summaries_of(protocol, metric) if s.floor is not None]
-        cells.append(Cell(number(float(np.mean(floors)) if floors else None), numeric=True))
-    if all(cell.text == NOTHING for cell in cells):
+def _floor_row(study: Study, protocol: str, beside: Sequence[str], ranked: bool, compared: bool) -> Row | None:
+    primary, *others = (_floor_cell(study, protocol, metric) for metric in (study.primary, *beside))
+    if all(cell.text == NOTHING for cell in (primary, *others)):
         return None
-    left = [Cell("", numeric=True)] if ranked else []
-    right = [Cell("")] * (2 if compared else 1)
-    name = Cell("real images against real images", detail="the floor at the same number of samples")
-    return Row((*left, name, Cell(""), *cells, *right), kind="floor")
+    rank = [Cell("")] if ranked else []
+    name = Cell("real against real", detail="the floor at the same N")
+    middle = [Cell("")] * (2 if compared else 1)
+    return Row((*rank, name, primary, *middle, *others, Cell("")), kind="floor")
+
+
+def _floor_cell(study: Study, protocol: str, metric: str) -> Cell:
+    floors = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
+    return Cell(number(float(np.mean(floors)) if floors else None), numeric=True)
 
 
 def _mean_time(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from bench.metrics_info import MetricInfo, metric_info
 from bench.statistics import Summary
 
 NOTHING = "–"
-ARROWS = {"lower": "lower is better", "higher": "higher is better"}
+PERCENT_95 = "95\u00a0%"
 
 
 def decimals(value: float) -> int:
@@ -64,10 +64,11 @@ def difference_text(summary: Summary) -> tuple[str, str]:
 
 
 def rate(value: float) -> str:
-    """Write a learning rate as 2e-4."""
+    """Write a small value, such as a learning rate, as 2e-4."""
+    if value == 0 or abs(value) >= 0.01:
+        return f"{value:g}"
     mantissa, _, exponent = f"{value:.6e}".partition("e")
-    short = f"{float(mantissa):g}e{int(exponent)}"
-    return short if value < 0.01 else f"{value:g}"
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def plain(value: object) -> str:
@@ -81,6 +82,23 @@ def plain(value: object) -> str:
     if isinstance(value, list | tuple):
         return "(" + ", ".join(f"{item:g}" if isinstance(item, float) else plain(item) for item in value) + ")"
     return str(value)
+
+
+def losses(summary: Summary) -> list[str]:
+    """Return which of a row's planned runs have no score, and why: "1 diverged", "2 not evaluated"."""
+    unevaluated = summary.done - len(summary.values)
+    named = (
+        (summary.diverged, "diverged"),
+        (summary.failed, "failed"),
+        (unevaluated, "not evaluated"),
+        (summary.missing - unevaluated, "missing"),
+    )
+    return [f"{number_of} {state}" for number_of, state in named if number_of]
+
+
+def readable(deviations: Sequence[str]) -> str:
+    """Join the plan's deviations ("discriminator_steps 5"), their keys as words."""
+    return "; ".join(deviation.replace("_", " ") for deviation in deviations)
 
 
 def joined(words: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ def _mouth(pixels: Array, face: Face, head: Head, surface: Surface, skin: Colour
     kind = FACTORS["mouth"][face.factors["mouth"]]
     lip = mixed(skin, (0.72, 0.20, 0.22), 0.50)
     window, du, dv = _local(head, surface, 0.0, MOUTH_V, 0.55, 0.42)
-    width = t["mouth_width"] * {"neutral": 0.245, "smile": 0.32, "open": 0.28, "frown": 0.26}[kind]
+    width = t["mouth_width"] * {"neutral": 0.25, "smile": 0.36, "open": 0.30, "frown": 0.31}[kind]
     x = du * (1.0 / width)
     inside = np.maximum(1.0 - x * x, 0.0)
     if kind == "open":
@@ -123,10 +123,10 @@ def _mouth(pixels: Array, face: Face, head: Head, surface: Surface, skin: Colour
         tongue = du * du * 40.0 + (dv - height + 0.06) * (dv - height + 0.06) * 150.0
         paint(pixels, bump(tongue) * (dv < bottom) * (dv > top + 0.085), TONGUE, window)
         return
-    bend = {"neutral": 0.0, "smile": 0.135, "frown": -0.115}[kind]
+    bend = {"neutral": 0.0, "smile": 0.19, "frown": -0.165}[kind]
     middle = 0.5 * bend - bend * x * x
     _between(pixels, dv, middle - 0.060 * np.sqrt(inside), middle + 0.090 * np.sqrt(inside), lip, head, window)
-    seam = np.maximum(np.abs(dv - middle) - 0.026, np.abs(x) * width - width)
+    seam = np.maximum(np.abs(dv - middle) - 0.032, np.abs(x) * width - width)
     paint(pixels, cover(seam, head.pixel), scaled(lip, 0.42), window)
 
 

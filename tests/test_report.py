@@ -1,0 +1,294 @@
+"""The report's content: every number, every state, nothing that runs, the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report_fixture import Rendered, hostile_report, rendered
+from study_fixture import HOSTILE, Fate, StudyFixture, plan_of
+
+from bench.errors import BenchError
+from bench.report import render
+from bench.report.words import number
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    return hostile_report(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Two finished objectives under two protocols, two seeds, with a notice."""
+    fixture = StudyFixture(objectives=("nsgan", "wgan-gp"), protocols=("controlled", "published"))
+    return rendered(tmp_path_factory.mktemp("small"), fixture)
+
+
+class Reader(HTMLParser):
+    """Collects what the tests ask about: elements with attributes, headings, and table cells by caption."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self._caption: str | None = None
+        self._cell: list[str] | None = None
+        self._in_caption = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "caption":
+            self._in_caption, self._caption = True, ""
+        elif tag == "tr" and self._caption is not None:
+            self.tables.setdefault(self._caption, []).append([])
+        elif tag in ("td", "th"):
+            self._cell = []
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "caption":
+            self._in_caption = False
+        elif tag in ("td", "th") and self._cell is not None and self._caption is not None:
+            self.tables[self._caption][-1].append(" ".join("".join(self._cell).split()))
+            self._cell = None
+
+    def handle_data(self, data: str) -> None:
+        if self._in_caption and self._caption is not None:
+            self._caption += data
+        elif self._cell is not None:
+            self._cell.append(data)
+
+    def named(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.elements if name == tag)
+
+    def table(self, caption: str) -> list[list[str]]:
+        (found,) = (rows for name, rows in self.tables.items() if caption in name)
+        return found
+
+
+def test_the_page_can_run_nothing_and_ask_for_nothing(report: Rendered) -> None:
+    reader = Reader(report.html)
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in report.html
+    tags = {tag for tag, _ in reader.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "link", "base", "form", "svg"}
+    assert not [name for _, attributes in reader.elements for name in attributes if name.startswith("on")]
+    for attributes in (*reader.named("img"), *reader.named("source")):
+        assert (attributes.get("src") or attributes.get("srcset") or "").startswith("data:image/")
+    links = [attributes["href"] or "" for attributes in reader.named("a")]
+    assert all(re.fullmatch(r"#[\w-]+|https://arxiv\.org/abs/\d{4}\.\d{4,5}", link) for link in links)
+    assert "url(" not in report.html
+    assert "@import" not in report.html
+
+
+def test_hostile_text_stays_text(report: Rendered) -> None:
+    assert "<script" not in report.html
+    assert report.html.count("&lt;script&gt;") >= 5  # reason, title, paper, notes, caption
+    assert report.html.count("</style>") == 1
+    outside_code = re.sub(r"```math\n.*?\n```|`[^`\n]*`", "", report.markdown, flags=re.DOTALL)
+    assert "<script" not in report.markdown
+    assert not re.search(r"<(?!br>|sup>|/sup>)", outside_code)
+    assert "](javascript" not in re.sub(r"\\\]\(", "", report.markdown)
+    for line in report.markdown.splitlines():
+        if line.startswith("|") and "alert" in line:
+            assert len(re.findall(r"(?<!\\)\|", line)) == 7  # six cells: the reason did not open another
+
+
+def test_every_row_of_the_comparison_says_what_summary_csv_says(report: Rendered) -> None:
+    rows = Reader(report.html).table("Controlled protocol")
+    header, *body, floor = rows
+    assert [name.split(" ")[0] for name in header[:4]] == ["rank", "objective", "FD", "runs"]
+    summary = report.summary.set_index(["label", "metric"])
+    assert len(body) == 8
+    for row in body:
+        label = re.sub(r"[\d, ]+$", "", row[1])
+        for column, metric in ((2, "fd_lite0"), (5, "coverage_lite0"), (6, "recall_lite0"), (7, "precision_lite0")):
+            cell = summary.loc[label, metric]
+            places = 1 if abs(cell["mean"]) >= 10 else 2 if abs(cell["mean"]) >= 1 else 3
+            texts = [f"{cell[name]:.{places}f}" for name in ("mean", "low", "high")]
+            assert row[column].startswith(f"{texts[0]} [{texts[1]}, {texts[2]}]"), (label, metric)
+        primary = summary.loc[label, "fd_lite0"]
+        assert row[0] == ("–" if pd.isna(primary["rank"]) else f"{primary['rank']:.0f}")
+        assert row[3].startswith(f"{primary['done']}/{primary['planned']}")
+        if not pd.isna(primary["difference"]):
+            assert row[4].startswith(f"{primary['difference']:+.1f} ")
+        if not pd.isna(primary["basis"]):
+            assert primary["basis"] in row[2]
+    assert floor[1].startswith("real against real")
+    assert floor[2] == number(summary.loc[("nsgan", "fd_lite0"), "floor"])
+
+
+def test_ranked_rows_come_first_then_the_others_by_name(report: Rendered) -> None:
+    _, *body, _ = Reader(report.html).table("Controlled protocol")
+    labels = [re.sub(r"[\d, ]+$", "", row[1]) for row in body]
+    assert labels == ["nsgan", "wgan-gp", "began", "ebgan", "lsgan", "minimax", "vae", "wgan"]
+
+
+def test_every_lost_run_is_told_with_its_reason(report: Rendered) -> None:
+    rows = Reader(report.html).table("ended otherwise than planned")
+    told = {(row[0], row[2]): (row[3], row[5]) for row in rows[1:]}
+    assert told["minimax", "4"] == ("diverged", "non-finite loss in generator step 412")
+    assert told["wgan", "4"] == ("failed", " ".join(HOSTILE.split()))
+    assert told["lsgan", "4"][0] == "not begun"
+    assert told["vae", "4"][0] == "interrupted"
+    assert told["ebgan", "4"][0] == "not evaluated"
+    assert told["began", "0"][0] == "collapsed"
+    assert len(told) == 6
+    assert "1 not begun and 1 interrupted" in report.html
+    assert "1 trained run without fd_lite0" in report.html
+
+
+def test_a_moved_run_is_marked(report: Rendered) -> None:
+    (row,) = Reader(report.html).table("continued on another kind of machine")[1:]
+    assert row == ["wgan-gp", "controlled", "0", "torch 2.12.0, Other CPU, AVX2"]
+    assert "Continued on another kind of machine: seed 0." in report.html
+
+
+def test_unequal_backbones_are_a_loud_warning(report: Rendered, small: Rendered) -> None:
+    assert "The backbones are not equal" in report.html
+    assert "ffff000011112222: began (controlled)" in report.html
+    assert "The backbones are not equal" in report.markdown
+    assert "The backbones are not equal" not in small.html
+
+
+def test_structure_is_accessible(report: Rendered) -> None:
+    reader = Reader(report.html)
+    assert next(reader.named("html"))["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    assert all(attributes.get("alt") for attributes in reader.named("img"))
+    assert all(attributes.get("scope") in ("row", "col") for attributes in reader.named("th"))
+    counts = {tag: sum(1 for _ in reader.named(tag)) for tag in ("table", "caption", "figure", "figcaption")}
+    assert counts["table"] == counts["caption"]
+    assert counts["figure"] == counts["figcaption"]
+    ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {attributes["href"] for attributes in reader.named("a")}
+    assert {str(target)[1:] for target in targets if str(target).startswith("#")} <= set(ids)
+    boxes = [attributes for attributes in reader.named("div") if "scroll" in (attributes.get("class") or "").split()]
+    assert len(boxes) == counts["table"]
+    assert all(box["tabindex"] == "0" for box in boxes)
+
+
+def test_two_seeds_are_dots_and_the_notice_is_on_every_page(small: Rendered) -> None:
+    notice = "This is a check of the machinery. It compares nothing."
+    assert small.html.count(notice) == 2
+    assert small.markdown.count(notice) == 2
+    assert small.html.count("Not ranked: fewer than three seeds.") == 2
+    assert "With 2 seeds nothing is ranked" in small.html
+    reader = Reader(small.html)
+    rows = [reader.table("Controlled protocol"), reader.table("Published protocol")]
+    values = small.summary.set_index(["protocol", "label", "metric"])["values"]
+    for protocol, table in zip(("controlled", "published"), rows, strict=True):
+        assert table[0][0] == "objective"
+        for row in table[1:-1]:
+            label = re.sub(r"[\d, ]+$", "", row[0])
+            pairs = str(values[protocol, label, "fd_lite0"]).split()
+            assert row[1] == " · ".join(number(float(pair.split(":")[1])) for pair in pairs)
+    assert "difference to" not in small.html
+
+
+def test_what_differs_from_the_controlled_recipe_is_printed(small: Rendered) -> None:
+    assert "discriminator steps 5" in small.html
+    assert "Not its authors&#39; algorithm: one discriminator step" in small.html
+    assert "Published: each objective with its authors’ recipe" in small.markdown
+
+
+def test_markdown_names_figures_that_are_there(small: Rendered) -> None:
+    folder = small.paths.markdown.parent
+    named = re.findall(r"\]\((figures/[^)]+)\)", small.markdown)
+    assert len(named) > 10
+    assert all((folder / name).is_file() for name in named)
+    stems = {path.stem for path in small.paths.figures if path.suffix == ".svg"}
+    assert "scores-controlled" in stems
+    for stem in stems:
+        assert {(folder / "figures" / f"{stem}{suffix}").is_file() for suffix in (".svg", ".png", ".csv")} == {True}
+    data = pd.read_csv(folder / "figures" / "scores-controlled.csv")
+    values = small.summary.set_index(["protocol", "label", "metric"])["values"]["controlled", "nsgan", "fd_lite0"]
+    mine = data[data["label"] == "nsgan"]
+    written = " ".join(f"{seed}:{value!r}" for seed, value in zip(mine["seed"], mine["value"].tolist(), strict=True))
+    assert written == values
+
+
+def test_the_sample_wall_is_the_median_seeds_and_its_grid_lies_beside_untouched(report: Rendered) -> None:
+    summary = report.summary.set_index(["label", "metric"])
+    pairs = [pair.split(":") for pair in str(summary.loc[("nsgan", "fd_lite0"), "values"]).split()]
+    seed = sorted(pairs, key=lambda pair: float(pair[1]))[2][0]
+    assert f'<h3 class="set">nsgan <span>seed {seed} (the median seed)</span></h3>' in report.html
+    (run,) = (r for r in plan_of(report.study)["runs"] if r["label"] == "nsgan" and str(r["seed"]) == seed)
+    grid = report.study / run["path"] / "samples" / "step-00000900.png"
+    beside = report.paths.html.parent / "figures" / "samples-nsgan-controlled.png"
+    assert beside.read_bytes() == grid.read_bytes()
+
+
+def test_the_same_runs_give_the_same_bytes(small: Rendered, tmp_path: Path) -> None:
+    again = render(small.study.parent, "example", tmp_path / "again")
+    for mine, other in zip(
+        (small.paths.html, small.paths.markdown, small.paths.summary, small.paths.results, *small.paths.figures),
+        (again.html, again.markdown, again.summary, again.results, *again.figures),
+        strict=True,
+    ):
+        assert mine.name == other.name
+        assert mine.read_bytes() == other.read_bytes(), mine.name
+
+
+def test_figures_of_an_earlier_report_go_and_other_files_stay(tmp_path: Path) -> None:
+    both = StudyFixture(objectives=("nsgan", "wgan"), seeds=(0,))
+    both.write(tmp_path / "runs")
+    out = tmp_path / "report"
+    render(tmp_path / "runs", "example", out)
+    assert (out / "figures" / "losses-wgan-controlled.svg").exists()
+    (out / "figures" / "mine.png").write_bytes(b"mine")
+    StudyFixture(objectives=("nsgan",), seeds=(0,)).write(tmp_path / "runs")
+    render(tmp_path / "runs", "example", out)
+    assert not (out / "figures" / "losses-wgan-controlled.svg").exists()
+    assert (out / "figures" / "losses-nsgan-controlled.svg").exists()
+    assert (out / "figures" / "mine.png").read_bytes() == b"mine"
+
+
+def test_a_study_of_which_nothing_ran_has_a_report(tmp_path: Path) -> None:
+    fates = {(label, "controlled", 0): None for label in ("nsgan", "wgan")}
+    found = rendered(tmp_path, StudyFixture(objectives=("nsgan", "wgan"), seeds=(0,), fates=fates))
+    assert "of 2 planned runs, 2 not begun" in found.html
+    assert "No samples." in found.html
+    assert "0 of 2 planned runs done" in found.html
+
+
+def test_a_run_that_diverged_before_its_first_snapshot_is_reported(tmp_path: Path) -> None:
+    fates = {("nsgan", "controlled", 0): Fate("diverged", 100, "non-finite loss in generator step 88")}
+    found = rendered(tmp_path, StudyFixture(objectives=("nsgan", "wgan"), seeds=(0,), fates=fates))
+    assert "non-finite loss in generator step 88" in found.html
+    assert "no samples yet" in found.html
+
+
+def test_a_damaged_grid_does_not_stop_the_report(tmp_path: Path) -> None:
+    study = StudyFixture(objectives=("nsgan",), seeds=(0,)).write(tmp_path / "runs")
+    for grid in study.rglob("step-*.png"):
+        grid.write_bytes(grid.read_bytes()[:200])
+    paths = render(tmp_path / "runs", "example", tmp_path / "report")
+    assert "its grids cannot be read" in paths.html.read_text("utf-8")
+
+
+def test_different_code_versions_are_a_warning(tmp_path: Path) -> None:
+    study = StudyFixture(objectives=("nsgan",), seeds=(0, 1)).write(tmp_path / "runs")
+    spec = study / plan_of(study)["runs"][1]["path"] / "spec.json"
+    spec.write_text(json.dumps({"schema": 1, "code": {"objective": "0bnsgan", "training": "other"}}))
+    html = render(tmp_path / "runs", "example", tmp_path / "report").html.read_text("utf-8")
+    assert "2 versions of the training code" in html
+
+
+def test_a_study_that_was_never_planned_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="has no runs"):
+        render(tmp_path, "nothing", tmp_path / "report")
+
+
+def test_the_page_of_eight_objectives_is_light(report: Rendered) -> None:
+    assert report.paths.html.stat().st_size < 4_000_000

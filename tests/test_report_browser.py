@@ -1,0 +1,96 @@
+"""The report in a real browser: phone and desktop, light and dark. Skipped, with the reason, where there is none."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Browser, browser, find_browser
+from PIL import Image
+from report_fixture import hostile_report
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hostile_report(tmp_path_factory).paths.html
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    executable = find_browser()
+    if executable is None:
+        missing = "Chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with browser(executable) as found:
+        yield found
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_no_page_is_wider_than_its_window(
+    chromium: Browser, page: Path, tmp_path: Path, width: int, dark: bool
+) -> None:
+    chromium.show(page, width, dark=dark)
+    assert chromium.evaluate("document.documentElement.scrollWidth") == width
+    overflowing = chromium.evaluate(
+        """[...document.querySelectorAll('main *')].filter(element => {
+            if (element.closest('.scroll, .losses dd, pre')) return false;
+            const box = element.getBoundingClientRect();
+            return box.width > 0 && box.right > document.documentElement.clientWidth + 1;
+        }).map(element => element.outerHTML.slice(0, 120))"""
+    )
+    assert overflowing == []
+    # Open every table behind a figure: none may widen the page either.
+    chromium.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    assert chromium.evaluate("document.documentElement.scrollWidth") == width
+    picture = tmp_path / f"report-{width}-{'dark' if dark else 'light'}.png"
+    chromium.screenshot(picture, whole=False)
+    corner = np.asarray(Image.open(io.BytesIO(picture.read_bytes())).convert("L"))[-20:, :8].mean()
+    assert (corner < 60) if dark else (corner > 200)
+
+
+def test_nothing_is_asked_for_and_nothing_complained_about(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 1280)
+    requests = [
+        event["params"]["request"]["url"]
+        for event in chromium.events
+        if event.get("method") == "Network.requestWillBeSent"
+    ]
+    assert [url for url in requests if not url.startswith("data:")] == [page.resolve().as_uri()]
+    complaints = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert [event for event in chromium.events if event.get("method") in complaints] == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_picture_is_shown(chromium: Browser, page: Path, width: int, dark: bool) -> None:
+    chromium.show(page, width, dark=dark)
+    sizes = chromium.evaluate("[...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth])")
+    assert len(sizes) > 30
+    assert all(complete and natural > 0 for complete, natural, _ in sizes)
+    # The phone gets figures drawn for it: their letters are as high as in the text, not scaled down.
+    chosen = chromium.evaluate(
+        "[...document.querySelectorAll('picture img')].map(i => [i.naturalWidth, i.clientWidth])"
+    )
+    assert all(shown >= 0.9 * natural for natural, shown in chosen)
+
+
+def test_tables_can_be_reached_and_scrolled_by_keyboard(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 360)
+    assert chromium.evaluate(
+        """(() => { const box = document.querySelector('.scroll'); box.focus(); box.scrollLeft = 200;
+            return document.activeElement === box && box.scrollLeft > 0 && box.scrollWidth > box.clientWidth; })()"""
+    )
+    # The row's name stays in sight.
+    assert chromium.evaluate("document.querySelector('.scroll tbody th').getBoundingClientRect().left >= 0")
+
+
+def test_it_prints(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 1280)
+    assert len(chromium.call("Page.printToPDF", printBackground=False)["data"]) > 100_000
