@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-import pytest
 from study_fixture import HOSTILE, StudyFixture, troubled
 
 from bench.report import ReportPaths, render
@@ -42,8 +41,8 @@ def rendered(root: Path, fixture: StudyFixture) -> Rendered:
 
 
 @lru_cache(maxsize=1)
-def hostile_report(factory: pytest.TempPathFactory) -> Rendered:
-    """Render a study of eight objectives and five seeds at 64 px with every trouble and hostile texts."""
+def hostile_report(root: Path) -> Rendered:
+    """Render a study of eight objectives and five seeds at 64 px with every trouble and hostile texts, below `root`."""
     fixture = troubled(
         5,
         resolution=64,
@@ -52,4 +51,4 @@ def hostile_report(factory: pytest.TempPathFactory) -> Rendered:
         backbone_hashes={"began": "ffff000011112222"},
         caption=HOSTILE,
     )
-    return rendered(factory.mktemp("hostile"), fixture)
+    return rendered(root / "hostile", fixture)

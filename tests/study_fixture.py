@@ -191,7 +191,7 @@ def troubled(seeds: int = 5, **changes: Any) -> StudyFixture:
     last = seeds - 1
     return StudyFixture(
         name="troubled",
-        title="troubled: drawn faces at 32x32",
+        title="troubled: drawn faces",
         notice=None,
         seeds=tuple(range(seeds)),
         fates={
@@ -390,21 +390,27 @@ def _faces(resolution: int) -> npt.NDArray[np.float64]:
     return draw_faces(7, range(64), resolution).astype(np.float64)
 
 
-@lru_cache(maxsize=256)
-def grid_png(resolution: int, objective: str, seed: int, progress: float, collapsed: bool) -> bytes:
-    """Return an 8x8 grid of drawn faces, blurred and mixed as an early or weak generator's samples would be."""
-    rng = np.random.default_rng([seed, OBJECTIVES.index(objective)])
-    images = np.roll(_faces(resolution), seed * 5, axis=0)
-    if collapsed:
-        images = np.repeat(images[:1], 64, axis=0)
+@lru_cache(maxsize=64)
+def _blurred(resolution: int, objective: str, progress: float) -> npt.NDArray[np.uint8]:
+    """Return 64 drawn faces, blurred and mixed with grey as an early or weak generator's samples would be."""
+    images = _faces(resolution)
     sigma = CHARACTER[objective][2] * (1 + 3 * (1 - progress)) * resolution / 64
     blurred = gaussian_filter(images, (0, 0, sigma, sigma))
     grey = blurred.mean(axis=(0, 2, 3), keepdims=True)
-    mixed = progress**0.5 * blurred + (1 - progress**0.5) * grey + rng.normal(0, 6, blurred.shape)
-    tiles = np.clip(mixed, 0, 255).astype(np.uint8).reshape(8, 8, 3, resolution, resolution)
+    noise = np.random.default_rng(0).normal(0, 6, blurred.shape)
+    return np.clip(progress**0.5 * blurred + (1 - progress**0.5) * grey + noise, 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=256)
+def grid_png(resolution: int, objective: str, seed: int, progress: float, collapsed: bool) -> bytes:
+    """Return an 8x8 grid of such faces: another order for every seed, one face 64 times where collapsed."""
+    images = np.roll(_blurred(resolution, objective, progress), seed * 5, axis=0)
+    if collapsed:
+        images = np.repeat(images[:1], 64, axis=0)
+    tiles = images.reshape(8, 8, 3, resolution, resolution)
     grid = tiles.transpose(0, 3, 1, 4, 2).reshape(8 * resolution, 8 * resolution, 3)
     buffer = io.BytesIO()
-    Image.fromarray(grid).save(buffer, format="PNG")
+    Image.fromarray(grid).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 

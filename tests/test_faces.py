@@ -129,7 +129,7 @@ def test_traits_stay_in_their_ranges() -> None:
         assert high - 0.03 * (high - low) < values.max() < high
 
 
-@pytest.mark.parametrize(("resolution", "faces_tried"), [(64, 60), (32, 60)])
+@pytest.mark.parametrize(("resolution", "faces_tried"), [(64, 24), (32, 12)])
 def test_no_mode_factor_is_ever_hidden(resolution: int, faces_tried: int) -> None:
     """Changing one mode factor changes enough of the picture to be seen, whatever else the face wears."""
     least = {"skin": 96, "background": 1600, "shirt": 320, "glasses": 72, "hat": 220}

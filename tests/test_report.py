@@ -21,7 +21,7 @@ from bench.report.words import number
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    return hostile_report(tmp_path_factory)
+    return hostile_report(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")

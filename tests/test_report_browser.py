@@ -16,7 +16,7 @@ from report_fixture import hostile_report
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hostile_report(tmp_path_factory).paths.html
+    return hostile_report(tmp_path_factory.getbasetemp()).paths.html
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from bench.statistics import (
     write_summary,
 )
 
-DATA_SETS = 2000
+DATA_SETS = 1500
 ROOT = Path(__file__).parent.parent
 
 
@@ -199,3 +199,16 @@ def test_summary_csv_holds_every_field(tmp_path: Path) -> None:
     assert list(summary_frame(found).columns) == list(table.columns)
     documented = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("## summary.csv")[1]
     assert set(table.columns) <= set(re.findall(r"`(\w+)`", documented))
+
+
+def test_only_the_final_step_and_the_declared_generator_count(tmp_path: Path) -> None:
+    study = StudyFixture(objectives=("nsgan",), seeds=(0, 1, 2)).write(tmp_path)
+    table, plan = collect(tmp_path, "example"), plan_of(study)
+    early = table[(table["metric"] == "fd_lite0@500") & ~table["final"]].assign(metric="fd_lite0")
+    (before, after) = (
+        next(s for s in summarise(results, plan) if s.metric == "fd_lite0")
+        for results in (table, pd.concat([table, early]))
+    )
+    assert before == after
+    averaged = next(s for s in summarise(table, plan | {"generator": "ema"}) if s.metric == "fd_lite0")
+    assert (averaged.mean or 0) < (before.mean or 0)

@@ -86,8 +86,9 @@ def svg_of(canvas: Canvas) -> str:
 
 
 def png_of(canvas: Canvas) -> bytes:
-    """Return a drawing as PNG on white."""
+    """Return a drawing that svg_of has laid out as PNG on white; the layout is kept, for making it takes longest."""
     buffer = io.BytesIO()
+    canvas.set_layout_engine("none")
     canvas.savefig(buffer, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 

@@ -154,9 +154,10 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
         if ranked
         else f"Not ranked: {_why_not(study)}. Rows stand in the order of their names."
     )
+    caption = f" {study.plan['caption']}" if study.plan["caption"] else ""
     return (
-        f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} generator{measured}{against}. {order}"
-        + (f" {study.plan['caption']}" if study.plan["caption"] else "")
+        f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} "
+        f"generator{measured}{against}. {order}{caption}"
     )
 
 
