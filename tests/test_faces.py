@@ -41,7 +41,18 @@ FROZEN: tuple[tuple[int, str], ...] = (
         "974442a34b48cc842fa179126e4f14dba11bb15451a24b498b3f3ccf9d13d09e13d7a314c99813d7a314cb9a138d403e",
     ),
 )
-FROZEN_FACTORS = {'skin': 4, 'background': 2, 'shirt': 0, 'glasses': 2, 'hat': 0, 'hair_style': 1, 'hair_colour': 0, 'eyes': 2, 'mouth': 0, 'beard': 3}
+FROZEN_FACTORS = {
+    "skin": 4,
+    "background": 2,
+    "shirt": 0,
+    "glasses": 2,
+    "hat": 0,
+    "hair_style": 1,
+    "hair_colour": 0,
+    "eyes": 2,
+    "mouth": 0,
+    "beard": 3,
+}
 FROZEN_MODE = 74
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 from bench.data import faces
 from bench.errors import BenchError
 
-JUDGE_SHA256 = "0" * 64
+JUDGE_SHA256 = "6e2f8d878c7661fa9a69525c560e0c6e74319a265fd77d5ae73c6e467ce6f597"
 """SHA-256 of the weights file that belongs to this version."""
 
 WEIGHTS = Path(__file__).with_name("judge.safetensors")
