@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 SMALL_MAP = 8
+MANY_CHANNELS = 128  # below, the product is too small to pay for gathering its columns
 
 
-def use_matrix_product(small_map: Tensor) -> bool:
-    """Tell whether a layer whose smaller side is `small_map` is faster this way."""
-    on_cpu = small_map.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return on_cpu and 1 < small_map.shape[-1] <= SMALL_MAP
+def use_matrix_product(images: Tensor, weight: Tensor, side: int) -> bool:
+    """Tell whether a layer with this input and kernel, whose smaller map has `side` pixels, is faster this way."""
+    on_cpu = images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return on_cpu and 1 < side <= SMALL_MAP and weight.shape[0] >= MANY_CHANNELS
 
 
 class HalvingConvolution(torch.autograd.Function):

@@ -50,7 +50,7 @@ class Conv2d(nn.Conv2d):
         return self._convolve(input, self.weight)
 
     def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
-        if self.stride == (2, 2) and use_matrix_product(images[..., ::2]):
+        if self.stride == (2, 2) and use_matrix_product(images, weight, images.shape[-1] // 2):
             out: Tensor = HalvingConvolution.apply(images, weight)
         else:
             out = self._conv_forward(images, weight, None)
@@ -64,7 +64,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if self.stride == (2, 2) and use_matrix_product(input):
+        if self.stride == (2, 2) and use_matrix_product(input, self.weight, input.shape[-1]):
             out: Tensor = DoublingConvolution.apply(input, self.weight)
             return out
         return super().forward(input, output_size)

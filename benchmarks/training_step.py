@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import Study
-from bench.networks import build_networks
 from bench.plan import TrainingSpec, make_plan
 from bench.training.environment import describe_environment
 from bench.training.loop import build_players
@@ -49,6 +48,9 @@ def main() -> None:
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds[name].append((time.perf_counter() - began) / options.steps)
+    counts = [sum(p.numel() for p in network.parameters()) for network in tutorial_networks(spec)]
+    ours = build_players(spec, torch.device("cpu"))
+    assert counts == [sum(p.numel() for p in network.parameters()) for network in (ours.G, ours.D)]
     environment = describe_environment(device)
     print(f"{environment['device']}, {environment['capability']}, torch {environment['packages']['torch']}")
     print(
@@ -84,17 +86,30 @@ def our_step(spec: TrainingSpec, images: Tensor, device: torch.device) -> Callab
     return lambda: players.iterate(next(taken), lambda step: batch)
 
 
+def tutorial_networks(spec: TrainingSpec) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the same two networks from torch's own layers."""
+    width, latent = spec.backbone.width, spec.backbone.latent
+    widths = [width * 2**index for index in range(spec.data.resolution.bit_length() - 3)]
+    G, D = nn.Sequential(nn.Unflatten(1, (latent, 1, 1))), nn.Sequential()
+    channels, stride, padding = latent, 1, 0
+    for following in reversed(widths):
+        G.append(nn.ConvTranspose2d(channels, following, 4, stride, padding, bias=False))
+        G.append(nn.BatchNorm2d(following)).append(nn.ReLU(True))
+        channels, stride, padding = following, 2, 1
+    G.append(nn.ConvTranspose2d(channels, 3, 4, 2, 1, bias=False)).append(nn.Tanh())
+    channels = 3
+    for index, following in enumerate(widths):
+        D.append(nn.Conv2d(channels, following, 4, 2, 1, bias=False))
+        if index > 0:
+            D.append(nn.BatchNorm2d(following))
+        D.append(nn.LeakyReLU(0.2, True))
+        channels = following
+    D.append(nn.Conv2d(channels, 1, 4, 1, 0, bias=False)).append(nn.Flatten(0))
+    return G, D
+
+
 def tutorial_loop(spec: TrainingSpec, images: Tensor, device: torch.device) -> Callable[[], None]:
-    G, D = build_networks(
-        resolution=spec.data.resolution,
-        width=spec.backbone.width,
-        latent=spec.backbone.latent,
-        head="score",
-        norm="batch",
-        seed=0,
-    )
-    for network in (G, D):
-        network.to(device, memory_format=torch.contiguous_format)
+    G, D = (network.to(device) for network in tutorial_networks(spec))
     optimizer_G, optimizer_D = (torch.optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (G, D))
     criterion = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(len(images), device=device), torch.zeros(len(images), device=device)

@@ -29,7 +29,7 @@ def test_first_and_second_derivatives(direction: type[torch.autograd.Function]) 
 
 
 def test_a_penalty_through_the_whole_discriminator_agrees_with_plain_convolutions() -> None:
-    _, D = build_networks(resolution=32, width=8, latent=10, head="score", norm="layer", seed=0)
+    _, D = build_networks(resolution=32, width=64, latent=10, head="score", norm="layer", seed=0)
     D = D.double()
     x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
 
@@ -40,14 +40,16 @@ def test_a_penalty_through_the_whole_discriminator_agrees_with_plain_convolution
 
     ours = gradients()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.networks.use_matrix_product", lambda small: False)
+        patch.setattr("bench.networks.use_matrix_product", lambda *layer: False)
         plain = gradients()
     for first, second in zip(ours, plain, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-15)
 
 
-def test_only_small_maps_on_a_cpu_go_this_way() -> None:
-    assert use_matrix_product(torch.empty(1, 1, 8, 8))
-    assert not use_matrix_product(torch.empty(1, 1, 16, 16))
+def test_only_small_maps_with_many_channels_on_a_cpu_go_this_way() -> None:
+    images, weight = torch.empty(1, 64, 16, 16), torch.empty(128, 64, 4, 4)
+    assert use_matrix_product(images, weight, 8)
+    assert not use_matrix_product(images, weight, 16)
+    assert not use_matrix_product(images, weight[:64], 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not use_matrix_product(torch.empty(1, 1, 8, 8))
+        assert not use_matrix_product(images, weight, 8)
