@@ -1,9 +1,9 @@
 """The backbone's convolutions on small maps of a CPU, with their weight gradient as one matrix product.
 
 oneDNN computes the weight gradient of a kernel-4, stride-2 convolution onto 4x4 at less than half the speed of the same
-arithmetic as a matrix product (86 against 34 ms for 32 images, 256 to 512 channels, one AVX2 core), and weight gradients
-are a third of a training step. Both functions here are differentiable as often as needed, because each backward is made
-of differentiable operations.
+arithmetic as a matrix product (86 against 34 ms for 32 images, 256 to 512 channels, one AVX2 core), and weight
+gradients are a third of a training step. Both functions here are differentiable as often as needed, because each
+backward is made of differentiable operations.
 """
 
 from __future__ import annotations
