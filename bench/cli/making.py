@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,11 +119,8 @@ def run(
     NAME is a label or a glob such as 'wgan*', or the path of your own objective's file. May be typed again at any time:
     what is done is not done twice, and what was cut off goes on from its last checkpoint.
     """
-    from bench.evaluation.extractors import require_extractors
     from bench.execution.devices import choose_slots
-    from bench.execution.pool import PoolOptions
-    from bench.execution.running import prepare_images, run_all, work_for
-    from bench.execution.stopping import StopOnSignals
+    from bench.execution.running import work_for
     from bench.plan import make_plan
 
     if not names and not everything:
@@ -141,20 +139,7 @@ def run(
     if dry_run:
         _say_what_is_missing(the_plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
         return EXIT_DONE
-    console.print(f"study    {the_plan.study.name}: {len(selected)} runs, {len(slots)} at a time on {_names(slots)}")
-    require_extractors(the_plan.study.evaluation, the_plan.study.data.source, roots.data)
-    prepare_images(the_plan, roots.data, console)
-    with StopOnSignals() as stop:
-        outcomes = run_all(
-            the_plan,
-            selected,
-            runs_root=roots.runs,
-            slots=slots,
-            options=PoolOptions(roots.data, the_plan.study.training.threads, checkpoint_seconds),
-            console=console,
-            stop=stop,
-        )
-        return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
+    return _carry_out(roots, the_plan, selected, slots, console, checkpoint_seconds)
 
 
 @click.command()
@@ -176,33 +161,21 @@ def evaluate(
     **options: Any,
 ) -> int:
     """Add the metrics that the study asks for and its runs lack, from their snapshots; nothing is trained."""
+    from bench.evaluation.extractors import require_extractors
     from bench.execution.devices import choose_slots
-    from bench.execution.pool import PoolOptions
-    from bench.execution.running import folder_of, prepare_images, run_all, state_of
-    from bench.execution.stopping import StopOnSignals
+    from bench.execution.running import folder_of, state_of
     from bench.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
+    slots = choose_slots(devices, workers, the_plan.study.training.threads)
+    require_extractors(the_plan.study.evaluation, the_plan.study.data.source, roots.data)
     trained = [spec for spec in the_plan.select(names) if state_of(spec, roots.runs) in ("done", "diverged")]
     if not trained:
         raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
     if again:
         for spec in trained:
             folder_of(spec, roots.runs).metrics_file.unlink(missing_ok=True)
-    console = Console(highlight=False)
-    slots = choose_slots(devices, workers, the_plan.study.training.threads)
-    prepare_images(the_plan, roots.data, console)
-    with StopOnSignals() as stop:
-        outcomes = run_all(
-            the_plan,
-            trained,
-            runs_root=roots.runs,
-            slots=slots,
-            options=PoolOptions(roots.data, the_plan.study.training.threads),
-            console=console,
-            stop=stop,
-        )
-        return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
+    return _carry_out(roots, the_plan, trained, slots, Console(highlight=False))
 
 
 @click.command()
@@ -242,6 +215,39 @@ def init(path: Path) -> int:
     shutil.copyfile(packaged_config(), path)
     click.echo(f"Wrote {path}. `bench plan` shows what its default study would do.")
     return EXIT_DONE
+
+
+def _carry_out(
+    roots: Roots,
+    the_plan: Plan,
+    selected: Sequence[RunSpec],
+    slots: list[str],
+    console: Console,
+    checkpoint_seconds: float = 60.0,
+) -> int:
+    """Do what the selected runs lack, and return the exit code."""
+    from bench.evaluation.extractors import require_extractors
+    from bench.execution.pool import PoolOptions
+    from bench.execution.running import prepare_images, run_all
+    from bench.execution.stopping import StopOnSignals
+
+    study = the_plan.study
+    console.print(
+        f"study    {study.name}: {len(selected)} runs, {len(slots)} at a time on {_names(slots)}", markup=False
+    )
+    require_extractors(study.evaluation, study.data.source, roots.data)
+    prepare_images(the_plan, roots.data, console)
+    with StopOnSignals() as stop:
+        outcomes = run_all(
+            the_plan,
+            selected,
+            runs_root=roots.runs,
+            slots=slots,
+            options=PoolOptions(roots.data, study.training.threads, checkpoint_seconds),
+            console=console,
+            stop=stop,
+        )
+        return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
 
 
 def _say_what_is_missing(

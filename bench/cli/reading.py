@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from bench.cli.shared import Roots, json_option, print_json, study_option
-from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError, suggest
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
 from bench.runs import RunFolder, read_plan
 from bench.wording import duration
 
@@ -184,6 +184,3 @@ def _status_table(rows: list[dict[str, Any]]) -> Table:
             row["reason"] or "",
         )
     return table
-
-
-__all__ = ["BenchError", "doctor", "list_", "report", "show", "status", "suggest"]

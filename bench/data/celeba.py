@@ -31,7 +31,7 @@ ARCHIVE_MD5 = "00d2c5bc6d35e252742224ab0c1e8fcb"
 DRIVE_ID = "0B7EVK8r0v71pZjFTYXZWM3FlRnM"
 
 WAYS = (
-    f"Ways to get CelebA: (1) `bench data prepare --source celeba --download` (from Google Drive, whose quota is often"
+    f"Ways to get CelebA: (1) `bench data prepare --study celeba64 --download` (from Google Drive, whose quota is often"
     f" used up); (2) {ARCHIVE_NAME} (1.4 GB) with a browser, from the Drive folder that CelebA's own page links to;"
     " (3) the copy on Kaggle (jessicali9530/celeba-dataset); (4) the parquet shards on Hugging Face"
     " (nielsr/CelebA-faces or flwrlabs/celeba). Then set `path` in the study's data to the archive or to its folder."
