@@ -13,7 +13,7 @@ bench: $(VENV)/.bench
 	@echo "The report is reports/quick/report.html (and report.md beside it)."
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
