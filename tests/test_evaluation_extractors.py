@@ -217,8 +217,8 @@ def test_a_download_is_checked_and_kept(monkeypatch: pytest.MonkeyPatch, random_
     settings = EvaluationSettings(extractors=("inception",))
 
     monkeypatch.setattr(url, (tmp_path / "away.pth").as_uri())
-    with pytest.raises(BenchError) as caught:
-        load_inception(settings, tmp_path, CPU)
+    with pytest.raises(BenchError) as caught:  # said before training, not after it
+        require_extractors(settings, "celeba", tmp_path)
     assert str(weights_cache(tmp_path)) in str(caught.value)
 
     monkeypatch.setattr(url, random_weights.as_uri())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.errors import BenchError
 from bench.evaluation.features import UNSURE, Extractor, Features
-from bench.evaluation.inception import find_weights, load_inception
+from bench.evaluation.inception import load_inception, obtain_weights
 from bench.evaluation.lite0 import LITE0_SHA256, lite0_file, load_lite0
 from bench.evaluation_settings import EvaluationSettings, ExtractorName
 
@@ -50,15 +50,15 @@ def active_extractors(settings: EvaluationSettings, source: str) -> tuple[Extrac
 
 
 def require_extractors(settings: EvaluationSettings, source: str, data_root: Path) -> None:
-    """Raise BenchError, saying what to do, when an extractor's weights are missing; loads nothing.
+    """Raise BenchError, saying what to do, when an extractor's weights cannot be had: for use before training.
 
-    For use before hours of training. Inception weights that are nowhere are downloaded later, so they count as there.
+    Inception weights that are nowhere are downloaded now.
     """
     for name in active_extractors(settings, source):
         if name == "lite0":
             lite0_file()
         elif name == "inception":
-            find_weights(data_root, settings.inception_weights)
+            obtain_weights(settings, data_root)
 
 
 def load_extractors(

@@ -87,14 +87,17 @@ class InceptionExtractor:
 
 
 def load_inception(settings: EvaluationSettings, data_root: Path, device: torch.device) -> InceptionExtractor:
-    """Find, check and load the extractor; downloads its weights (95 MB) where they are nowhere to be found.
+    """Load the extractor with the weights of `obtain_weights`, which raises BenchError where they cannot be had."""
+    return InceptionExtractor(obtain_weights(settings, data_root), device)
+
+
+def obtain_weights(settings: EvaluationSettings, data_root: Path) -> Weights:
+    """Find and check the weights; downloads them (95 MB) where they are nowhere to be found.
 
     Raises BenchError when they cannot be had, or are neither the TF-2015 ones nor those the settings accept.
     """
-    file = find_weights(data_root, settings.inception_weights)
-    if file is None:
-        file = _download(weights_cache(data_root))
-    return InceptionExtractor(read_weights(file, settings.inception_weights_sha256), device)
+    file = find_weights(data_root, settings.inception_weights) or _download(weights_cache(data_root))
+    return read_weights(file, settings.inception_weights_sha256)
 
 
 def find_weights(data_root: Path, path: str | None = None) -> Path | None:
