@@ -61,8 +61,13 @@ def equal_table(study: Study) -> Table:
         ),
         (
             "a run has collapsed when",
-            f"at the final step, coverage is below {100 * settings.collapse_coverage:g}\u00a0% of real images’, or the "
-            f"effective unique share is below {100 * settings.collapse_unique:g}\u00a0%",
+            "at the final step, "
+            + (
+                f"coverage is below {100 * settings.collapse_coverage:g}\u00a0% of real images’, or "
+                if settings.collapse_coverage > 0
+                else ""
+            )
+            + f"the effective unique share is below {100 * settings.collapse_unique:g}\u00a0%",
         ),
     ]
     return Table(
