@@ -24,6 +24,13 @@ def share_done(job: Job) -> float:
     return job.status.generator_steps / max(job.spec.training.budget.generator_steps, 1)
 
 
+def phase(job: Job) -> str:
+    """Return what a running job is at, in a word."""
+    if job.status.phase is not None:
+        return job.status.phase
+    return "starting" if job.status.state in ("planned", "running") else "finishing"
+
+
 def seconds_left(jobs: Sequence[Job], elapsed: float, share_at_start: float) -> float | None:
     """Estimate the time until all jobs are through, from the pace so far; None before there is any."""
     share = sum(share_done(job) for job in jobs) / max(len(jobs), 1)
@@ -58,7 +65,7 @@ class PlainDisplay:
         self._last = now
         running = [job for job in jobs if job.process is not None and job.outcome is None]
         parts = [
-            f"{job.spec.name} {job.status.phase or 'starting'} "
+            f"{job.spec.name} {phase(job)} "
             f"{job.status.generator_steps}/{job.spec.training.budget.generator_steps}"
             for job in running
         ]
@@ -116,7 +123,7 @@ class LiveDisplay:
             table.add_row(
                 job.spec.name,
                 job.device,
-                job.status.phase or "starting",
+                phase(job),
                 f"{steps:,} / {total:,}",
                 ProgressBar(total=total, completed=steps, width=20),
                 f"{job.status.steps_per_second:.1f}/s" if job.status.steps_per_second else "",
