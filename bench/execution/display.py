@@ -65,8 +65,7 @@ class PlainDisplay:
         self._last = now
         running = [job for job in jobs if job.process is not None and job.outcome is None]
         parts = [
-            f"{job.spec.name} {phase(job)} "
-            f"{job.status.generator_steps}/{job.spec.training.budget.generator_steps}"
+            f"{job.spec.name} {phase(job)} {job.status.generator_steps}/{job.spec.training.budget.generator_steps}"
             for job in running
         ]
         left = seconds_left(jobs, now - self._began, 0.0)
