@@ -94,7 +94,7 @@ def _studies(config: Path | None, data_root: Path) -> list[Finding]:
         read = load_config(find_config(config))
     except BenchError as error:
         return [Finding("missing", error.message, error.hint or "")]
-    findings = [Finding("ok", f"{read.path}: {len(read.studies)} studies")]
+    findings = [Finding("ok", f"{read.path}: {len(read.studies)} {'study' if len(read.studies) == 1 else 'studies'}")]
     for name, study in read.studies.items():
         try:
             ready = is_prepared(study.data, data_root) is not None
