@@ -57,8 +57,3 @@ def recalibrated(G: Network, law: LatentLaw, latent: int, device: torch.device) 
 def to_uint8(images: Tensor) -> Tensor:
     """Turn images in [-1, 1] into bytes, rounding to the nearest of 0..255."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def from_uint8(images: Tensor) -> Tensor:
-    """Turn bytes into float32 images in [-1, 1]: x / 127.5 - 1."""
-    return images.float() / 127.5 - 1

@@ -76,7 +76,7 @@ def run_pool(
                 running.append(job)
                 watcher.started(job)
             for job in list(running):
-                job.status = _status_of(job)
+                job.status = job.folder.status()
                 if job.process is not None and job.process.poll() is not None:
                     _finish(job)
                     running.remove(job)
@@ -114,7 +114,7 @@ def _finish(job: Job) -> None:
     assert job.process is not None
     code = job.process.returncode
     job.finished = time.monotonic()
-    job.status = _status_of(job)
+    job.status = job.folder.status()
     job.reason = job.status.reason
     state = job.status.state
     if code == EXIT_DONE and state in ("done", "diverged"):
@@ -144,10 +144,6 @@ def _stop_all(running: Sequence[Job]) -> None:
             job.process.kill()
             job.process.wait()
         job.outcome = "interrupted"
-
-
-def _status_of(job: Job) -> Status:
-    return job.folder.status()
 
 
 def _last_words(job: Job) -> str:

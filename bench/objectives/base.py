@@ -167,8 +167,12 @@ def input_gradient(D: Players, images: Tensor) -> Tensor:
     Its graph is kept, so that a penalty on it can be minimised. D must treat samples independently.
     """
     with torch.autocast(images.device.type, enabled=False):
-        points = images.detach()
-        points = (points if points.dtype == torch.float64 else points.float()).requires_grad_()
+        points = widened(images.detach()).requires_grad_()
         scores = D(points)
         (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     return gradient.flatten(1)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return values in fp32, or as they are in fp64: what sums over pixels and penalties are computed in."""
+    return values if values.dtype == torch.float64 else values.float()

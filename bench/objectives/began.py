@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.networks import Autoencoded, Head
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
 
 
 class BoundaryEquilibrium(Objective):
@@ -78,5 +78,4 @@ class BoundaryEquilibrium(Objective):
 
 def reconstruction_error(out: Autoencoded, images: Tensor) -> Tensor:
     """Return mean |R(x) - x| over pixels, channels and batch, in fp32. The target carries its graph."""
-    residual = out.images - images
-    return (residual if residual.dtype == torch.float64 else residual.float()).abs().mean()
+    return widened(out.images - images).abs().mean()

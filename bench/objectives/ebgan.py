@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, relu
 
 from bench.networks import Autoencoded, Head
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
 
 
 class EnergyBased(Objective):
@@ -69,15 +69,13 @@ def energy(out: Autoencoded, images: Tensor) -> Tensor:
 
     The target carries its graph: the generator's loss needs the direct path through x as well.
     """
-    residual = (out.images - images).flatten(1)
-    residual = residual if residual.dtype == torch.float64 else residual.float()
-    norms: Tensor = torch.linalg.vector_norm(residual, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(widened((out.images - images).flatten(1)), dim=1)
     return norms
 
 
 def pulling_away_term(code: Tensor) -> Tensor:
     """Return the mean squared cosine between the codes (N x d) of different samples (equation 4)."""
-    unit = normalize(code.flatten(1) if code.dtype == torch.float64 else code.flatten(1).float(), dim=1)
+    unit = normalize(widened(code.flatten(1)), dim=1)
     squared = (unit @ unit.T).square()
     count = len(code)
     off_diagonal: Tensor = squared.sum() - squared.diagonal().sum()

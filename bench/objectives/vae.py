@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from bench.networks import Head
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
 
 
 class VariationalAutoencoder(Objective):
@@ -48,10 +47,9 @@ class VariationalAutoencoder(Objective):
     )
 
     def joint_loss(self, D: Players, G: Players, real: Tensor, step: Step) -> Terms:
-        mean, log_variance = (value if value.dtype == torch.float64 else value.float() for value in D(real))
+        mean, log_variance = (widened(value) for value in D(real))
         noise = step.normal("reparametrisation", tuple(mean.shape)).to(mean.dtype)
-        residual = G(mean + (0.5 * log_variance).exp() * noise) - real
-        residual = residual if residual.dtype == torch.float64 else residual.float()
+        residual = widened(G(mean + (0.5 * log_variance).exp() * noise) - real)
         kl = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).flatten(1).sum(1).mean()
         return {
             "reconstruction": residual.square().flatten(1).sum(1).mean() / (2 * self.noise_scale**2),
