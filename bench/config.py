@@ -43,7 +43,16 @@ class WarmUp(Table):
 
 
 class Recipe(Table):
-    """How a run is optimised; under `controlled` the same for every row. RMSProp reads `alpha`, Adam `betas`."""
+    """How a run is optimised; under `controlled` the same for every row. RMSProp reads `alpha`, Adam `betas`.
+
+    weight_decay         L2, added to the gradients of both players
+    packing              images that D judges together as one sample (PacGAN, Lin et al. 2017); divides the batch
+    lazy_penalty         every how many D steps the penalty is taken, so many times as strong, as an optimiser step of
+                         its own; D's rate and betas are rescaled by k/(k+1) (StyleGAN2, Karras et al. 2019)
+    instance_noise       standard deviation at the start of the Gaussian noise on all images that D sees, on [-1, 1];
+                         it falls linearly to 0 over `instance_noise_steps` generator steps (not given: the whole run)
+    latent_law           what G's latents are drawn from (not given: what the study's backbone says)
+    """
 
     optimizer: Optimizer = "adam"
     learning_rate_discriminator: float = Field(1e-4, gt=0, le=1)
@@ -54,6 +63,12 @@ class Recipe(Table):
     discriminator_steps: int = Field(1, ge=1, le=1000)
     norm: Literal["batch", "layer", "spectral", "none"] = "layer"
     warm_up: WarmUp | None = None
+    weight_decay: float = Field(0.0, ge=0, lt=1)
+    packing: int = Field(1, ge=1, le=16)
+    lazy_penalty: int = Field(1, ge=1, le=1000)
+    instance_noise: float = Field(0.0, ge=0, le=10)
+    instance_noise_steps: int | None = Field(None, ge=1)
+    latent_law: Literal["normal", "uniform"] | None = None
 
 
 class RecipeOverrides(Table):
@@ -69,6 +84,12 @@ class RecipeOverrides(Table):
     discriminator_steps: int | None = Field(None, ge=1, le=1000)
     norm: Literal["batch", "layer", "spectral", "none"] | None = None
     warm_up: WarmUp | None = None
+    weight_decay: float | None = Field(None, ge=0, lt=1)
+    packing: int | None = Field(None, ge=1, le=16)
+    lazy_penalty: int | None = Field(None, ge=1, le=1000)
+    instance_noise: float | None = Field(None, ge=0, le=10)
+    instance_noise_steps: int | None = Field(None, ge=1)
+    latent_law: Literal["normal", "uniform"] | None = None
 
     def over(self, base: Recipe) -> Recipe:
         """Return `base` with what is set here in its place."""
@@ -117,7 +138,7 @@ class Entry(Table):
 
 
 class Study(Table):
-    """One comparison: what `[study.<name>]` resolves to."""
+    """One comparison: what `[study.<name>]` resolves to. `settings` go to every row whose objective has them."""
 
     name: str
     title: str
@@ -134,6 +155,7 @@ class Study(Table):
     data: DataRequest
     backbone: Backbone = Backbone()
     recipe: RecipeOverrides = RecipeOverrides()
+    settings: dict[str, Any] = Field(default_factory=dict)
     budget: Budget
     training: Training = Training()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -266,14 +288,23 @@ def _read_study(
         study = Study.model_validate(_tuples(values))
     except ValidationError as error:
         mine.extend(problems_of(error, where, Study))
-    if study is not None and study.budget.batch > (study.data.train_count or study.budget.batch):
-        too_many = f"is more than train_count {study.data.train_count}"
-        mine.append(Problem((*where, "budget", "batch"), study.budget.batch, too_many))
+    if study is not None:
+        mine.extend(_batch_problems(study, where))
     for problem in mine:
         found_in = replace(problem, where=_written_in(problem.where, name, tables, common))
         if found_in not in problems:  # a mistake in what studies share is one mistake
             problems.append(found_in)
     return None if mine else study
+
+
+def _batch_problems(study: Study, where: tuple[str | int, ...]) -> list[Problem]:
+    batch, found = study.budget.batch, []
+    if batch > (study.data.train_count or batch):
+        found.append(f"is more than train_count {study.data.train_count}")
+    for packing in {recipe.packing or 1 for recipe in (study.recipe, *(e.recipe for e in study.objectives)) if recipe}:
+        if batch % packing or batch // packing < 2:
+            found.append(f"cannot be packed by {packing}: it must be a multiple, and hold two packs or more")
+    return [Problem((*where, "budget", "batch"), batch, what) for what in found]
 
 
 def _written_in(

@@ -21,7 +21,7 @@ from bench.convolution import DoublingConvolution, HalvingConvolution, use_matri
 from bench.errors import BenchError
 
 Norm = Literal["batch", "layer", "spectral", "none"]
-Head = Literal["score", "autoencoder", "encoder", "embedding"]
+Head = Literal["score", "sliced", "autoencoder", "encoder", "embedding"]
 EMBEDDING_SIZE = 128
 SPECTRAL_BURN_IN = 30
 
@@ -40,6 +40,17 @@ class Encoded(NamedTuple):
     log_variance: Tensor
 
 
+class Sliced(NamedTuple):
+    """What a sliced score head returns, twice the same N values: their graphs differ (Takida et al., 2301.12811).
+
+    With features h and the last layer's weight w = |w| omega: in `function` omega is a constant, in `direction` all but
+    omega is.
+    """
+
+    function: Tensor
+    direction: Tensor
+
+
 class Conv2d(nn.Conv2d):
     """A bias-free convolution with kernel 4."""
 
@@ -47,7 +58,11 @@ class Conv2d(nn.Conv2d):
         super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._convolve(input, self.weight)
+        return self._convolve(input, self.effective_weight())
+
+    def effective_weight(self) -> Tensor:
+        """Return the kernel that the input meets."""
+        return self.weight
 
     def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
         if self.stride == (2, 2) and use_matrix_product(images, weight, images.shape[-1] // 2):
@@ -92,9 +107,8 @@ class SpectralConv2d(Conv2d):
             self.v.copy_(normalize(matrix.T @ self.u, dim=0))
             self.u.copy_(normalize(matrix @ self.v, dim=0))
 
-    def forward(self, input: Tensor) -> Tensor:
-        sigma = torch.dot(self.u, self.weight.flatten(1) @ self.v)
-        return self._convolve(input, self.weight / sigma)
+    def effective_weight(self) -> Tensor:
+        return self.weight / torch.dot(self.u, self.weight.flatten(1) @ self.v)
 
 
 class Generator(nn.Module):
@@ -112,23 +126,29 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The trunk (R x R halved down to 4 x 4) under one of four heads.
+    """The trunk (R x R halved down to 4 x 4) under one of five heads.
 
-    `score` returns N values without activation; `autoencoder` an `Autoencoded`; `encoder` an `Encoded`; `embedding`
-    N x 128. `norm` follows every convolution of the trunk but the first, and the decoder's but the last.
+    `score` returns N values without activation; `sliced` a `Sliced` of the same parameters; `autoencoder` an
+    `Autoencoded`; `encoder` an `Encoded`; `embedding` N x 128. `norm` follows every convolution of the trunk but the
+    first, and the decoder's but the last. With `packing` m, a sample is m images, N x 3m x R x R (`pack`).
     """
 
-    def __init__(self, resolution: int, width: int, latent: int, head: Head, norm: Norm) -> None:
+    def __init__(self, resolution: int, width: int, latent: int, head: Head, norm: Norm, packing: int = 1) -> None:
         super().__init__()
         self.head_kind = head
-        self.trunk = _trunk(resolution, width, norm)
+        self.packing = packing
+        self.trunk = _trunk(resolution, width, norm, packing)
         top = width * 2 ** (_doublings(resolution) - 1)
-        outputs = {"score": 1, "autoencoder": latent, "encoder": 2 * latent, "embedding": EMBEDDING_SIZE}[head]
+        sizes = {"score": 1, "sliced": 1, "autoencoder": latent, "encoder": 2 * latent, "embedding": EMBEDDING_SIZE}
+        outputs = sizes[head]
         self.head = _conv(top, outputs, stride=1, padding=0, norm=norm)
         self.decoder = _decoder(resolution, width, latent, _norm_maker(norm)) if head == "autoencoder" else None
 
-    def forward(self, images: Tensor) -> Tensor | Autoencoded | Encoded:
-        out: Tensor = self.head(self.trunk(images)).flatten(1)
+    def forward(self, images: Tensor) -> Tensor | Sliced | Autoencoded | Encoded:
+        features = self.trunk(images)
+        if self.head_kind == "sliced":
+            return sliced(features.flatten(1), self.head.effective_weight().flatten())
+        out: Tensor = self.head(features).flatten(1)
         if self.head_kind == "score":
             return out.squeeze(1)
         if self.decoder is not None:
@@ -144,8 +164,22 @@ class Discriminator(nn.Module):
                 module.power_iteration(iterations)
 
 
+def sliced(features: Tensor, weight: Tensor) -> Sliced:
+    """Return both scores of features N x d under the last layer's weight (d,); see `Sliced`."""
+    norm = torch.linalg.vector_norm(weight)
+    omega, scaled = weight / norm, features * norm
+    return Sliced(scaled @ omega.detach(), scaled.detach() @ omega)
+
+
+def pack(images: Tensor, packing: int) -> Tensor:
+    """Make one sample of every `packing` images that follow each other: N x C x ... to N/m x mC x ..."""
+    if packing == 1:
+        return images
+    return images.reshape(len(images) // packing, packing * images.shape[1], *images.shape[2:])
+
+
 def build_networks(
-    *, resolution: int, width: int, latent: int, head: Head, norm: Norm, seed: int
+    *, resolution: int, width: int, latent: int, head: Head, norm: Norm, seed: int, packing: int = 1
 ) -> tuple[Generator, Discriminator]:
     """Build both networks with the initial weights of `seed`.
 
@@ -153,7 +187,7 @@ def build_networks(
     parameter: rows that differ in those start from equal convolutions.
     """
     G = Generator(resolution, width, latent)
-    D = Discriminator(resolution, width, latent, head, norm)
+    D = Discriminator(resolution, width, latent, head, norm, packing)
     for network, prefix in ((G, "generator"), (D, "discriminator")):
         _initialise(network, prefix, seed)
         network.to(memory_format=torch.channels_last)
@@ -164,12 +198,18 @@ def build_networks(
 def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
     """Return the hash of what must be equal in every row, and the parameter counts of all parts.
 
-    The hash covers name, shape, stride and padding of each convolution of the generator and the trunk.
+    The hash covers name, shape, stride and padding of each convolution of the generator and the trunk; of the trunk's
+    first kernel, the part that meets one image of a pack.
     """
+
+    def shape(module: nn.Conv2d | nn.ConvTranspose2d) -> list[int]:
+        per_image = module.weight[:, :3] if module is D.trunk[0] else module.weight
+        return list(per_image.shape)
+
     shared = [
         (
             f"{prefix}.{name}",
-            list(module.weight.shape),
+            shape(module),
             list(module.stride),
             list(cast(tuple[int, ...], module.padding)),
         )
@@ -186,6 +226,7 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
 
     return {
         "backbone_hash": digest[:16],
+        "packing": D.packing,
         "parameters": {
             "generator": sum(p.numel() for p in G.parameters()),
             "discriminator": sum(p.numel() for p in D.parameters()),
@@ -207,12 +248,22 @@ def _initialise(network: nn.Module, prefix: str, seed: int) -> None:
     for name, parameter in network.named_parameters():
         generator = torch.Generator().manual_seed(address(seed, "weights", prefix, name))
         with torch.no_grad():
-            if parameter.dim() > 1:  # a convolution
+            if name == "trunk.conv0.weight":
+                _initialise_first(parameter, seed, prefix, name)
+            elif parameter.dim() > 1:  # a convolution
                 parameter.normal_(0.0, 0.02, generator=generator)
             elif name.endswith("weight"):  # a norm's gain
                 parameter.normal_(1.0, 0.02, generator=generator)
             else:
                 parameter.zero_()
+
+
+def _initialise_first(weight: Tensor, seed: int, prefix: str, name: str) -> None:
+    """Draw the trunk's first kernel, per image of a pack: the first image's part is what an unpacked one has."""
+    for index, part in enumerate(torch.split(weight, 3, dim=1)):
+        own = (index,) if index else ()
+        generator = torch.Generator().manual_seed(address(seed, "weights", prefix, name, *own))
+        part.copy_(torch.empty(part.shape).normal_(0.0, 0.02, generator=generator))
 
 
 def _doublings(resolution: int) -> int:
@@ -240,9 +291,9 @@ def _conv(channels_in: int, channels_out: int, *, stride: int, padding: int, nor
     return Conv2d(channels_in, channels_out, stride, padding)
 
 
-def _trunk(resolution: int, width: int, norm: Norm) -> nn.Sequential:
+def _trunk(resolution: int, width: int, norm: Norm, packing: int) -> nn.Sequential:
     layers = nn.Sequential()
-    channels = 3
+    channels = 3 * packing
     for index in range(_doublings(resolution)):
         following = width * 2**index
         layers.add_module(f"conv{index}", _conv(channels, following, stride=2, padding=1, norm=norm))

@@ -199,7 +199,7 @@ def controlled_recipe(study: Study) -> Recipe:
 
 def make_plan(study: Study) -> Plan:
     """Resolve every entry under every protocol. Imports torch. Raises BenchError listing all unfit settings."""
-    problems: list[str] = []
+    problems: list[str] = _unused_settings(study)
     entries: list[PlannedEntry] = []
     for entry in expanded_entries(study):
         try:
@@ -224,10 +224,23 @@ def run_state(run: RunSpec, folder: RunFolder) -> PlanState:
     return state
 
 
+def _unused_settings(study: Study) -> list[str]:
+    """Name the settings given to all rows that no row's objective has."""
+    known = {name for entry in study.objectives for name in load(entry.objective).model_fields}
+    return [
+        f"settings.{name}: no row's objective has this setting{suggest(name, known)}"
+        for name in study.settings
+        if name not in known
+    ]
+
+
 def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
     objective = load(entry.objective)
+    given = {name: value for name, value in study.settings.items() if name in objective.model_fields}
+    lacking = tuple(f'"{name}" has no meaning for this objective' for name in study.settings if name not in given)
+    given |= entry.settings
     try:
-        settings = objective.model_validate(entry.settings).model_dump(mode="json")
+        settings = objective.model_validate(given).model_dump(mode="json")
     except ValidationError as error:
         found = problems_of(error, (entry.label,), objective)
         raise BenchError("\n  ".join(_setting_mistake(problem) for problem in found)) from error
@@ -246,7 +259,7 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
     for protocol in protocols:
         recipe, notes = shared, ()
         if protocol == "published":
-            recipe, spec = _published(objective, spec, entry, shared)
+            recipe, spec = _published(objective, spec, given, shared)
         elif protocol == "custom" and entry.recipe is not None:
             recipe = entry.recipe.over(shared)
         else:
@@ -256,6 +269,7 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
                 f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does '
                 f"not allow; use one of {', '.join(objective.norms)}"
             )
+        recipe, without = _fitting(objective.model_validate(spec.settings), recipe, entry)
         planned.append(
             PlannedEntry(
                 label=entry.label,
@@ -264,16 +278,16 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
                 spec=spec,
                 recipe=recipe,
                 deviations=_deviations(recipe, shared),
-                notes=notes,
+                notes=(*notes, *lacking, *without),
             )
         )
     return planned
 
 
 def _published(
-    objective: type[Objective], spec: ObjectiveSpec, entry: Entry, shared: Recipe
+    objective: type[Objective], spec: ObjectiveSpec, given: Mapping[str, Any], shared: Recipe
 ) -> tuple[Recipe, ObjectiveSpec]:
-    """Return the authors' recipe and settings; an entry's own settings stand above the authors'."""
+    """Return the authors' recipe and settings; the settings that the study gives stand above the authors'."""
     card = objective.card.published
     recipe = shared.model_copy(
         update={
@@ -285,8 +299,31 @@ def _published(
             "norm": card.norm,
         }
     )
-    settings = objective.model_validate({**card.settings, **entry.settings}).model_dump(mode="json")
+    settings = objective.model_validate({**card.settings, **given}).model_dump(mode="json")
     return recipe, spec.model_copy(update={"settings": settings})
+
+
+def _fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:
+    """Return the recipe without what has no meaning for the objective, and what was left out, in words.
+
+    Raises BenchError where the entry itself asks for it.
+    """
+    unfit = {}
+    if objective.head not in ("score", "sliced", "embedding"):
+        unfit["packing"] = f"its discriminator's {objective.head} head judges single images"
+    if objective.updates == "joint":
+        unfit["instance_noise"] = "it has no discriminator"
+    if not objective.has_penalty():
+        unfit["lazy_penalty"] = "it has no penalty that can be taken lazily"
+    if objective.latent_law is not None:
+        unfit["latent_law"] = f"its latents are {objective.latent_law} by definition"
+    neutral = Recipe()
+    asked = {name: why for name, why in unfit.items() if getattr(recipe, name) != getattr(neutral, name)}
+    for name, why in asked.items():
+        if entry.recipe is not None and getattr(entry.recipe, name) is not None:
+            raise BenchError(f"{entry.label}: {name} has no meaning for {objective.name()}: {why}")
+    update = {name: getattr(neutral, name) for name in asked}
+    return recipe.model_copy(update=update), tuple(f"without {name}: {why}" for name, why in asked.items())
 
 
 def _deviations(recipe: Recipe, shared: Recipe) -> tuple[str, ...]:
@@ -311,8 +348,9 @@ def _setting_mistake(problem: Problem) -> str:
 
 def _run_spec(study: Study, entry: PlannedEntry, seed: int, code: str) -> RunSpec:
     backbone = study.backbone
-    if entry.objective.latent_law is not None:
-        backbone = backbone.model_copy(update={"latent_law": entry.objective.latent_law})
+    law = entry.objective.latent_law or entry.recipe.latent_law
+    if law is not None:
+        backbone = backbone.model_copy(update={"latent_law": law})
     training = TrainingSpec(
         objective=entry.spec,
         data=study.data,
@@ -323,6 +361,7 @@ def _run_spec(study: Study, entry: PlannedEntry, seed: int, code: str) -> RunSpe
         seed=seed,
     )
     file = Path(entry.spec.file) if entry.spec.file else source_file(entry.spec.name)
+    built_on = [source_file(name) for name in entry.objective.model_validate(entry.spec.settings).parts()]
     return RunSpec(
         schema=SCHEMA,
         id=training.id(),
@@ -331,5 +370,5 @@ def _run_spec(study: Study, entry: PlannedEntry, seed: int, code: str) -> RunSpe
         protocol=entry.protocol,
         training=training,
         evaluation=study.evaluation,
-        code={"objective": objective_hash(file), "training": code},
+        code={"objective": objective_hash(file, *built_on), "training": code},
     )

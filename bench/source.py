@@ -41,9 +41,12 @@ def training_hash() -> str:
     return hash_sources(files)
 
 
-def objective_hash(path: Path) -> str:
-    """Return the hash of an objective's file and of the package's objectives that it imports."""
-    return hash_sources(_with_imports(path, []))
+def objective_hash(*paths: Path) -> str:
+    """Return the hash of an objective's files and of the package's objectives that they import."""
+    found: list[Path] = []
+    for path in paths:
+        _with_imports(path, found)
+    return hash_sources(found)
 
 
 def _with_imports(path: Path, seen: list[Path]) -> list[Path]:

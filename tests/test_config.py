@@ -72,13 +72,13 @@ def test_options_override_the_file(tmp_path: Path) -> None:
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     text = (
         GOOD.replace('baseline = "nsgan"', 'baseline = "nsgam"')
-        .replace('["nsgan", "vae"]', '["nsgan", "wgan-pg"]')
+        .replace('["nsgan", "vae"]', '["nsgan", "minimaxx"]')
         .replace("learning_rate = 2e-4", "learning_rte = 2e-4")
         .replace("batch = 16", 'batch = "many"')
         .replace('seeds = "0-2"', 'seeds = "0-"')
     )
     found = mistakes(tmp_path, text)
-    assert 'no such objective (did you mean "wgan-gp"?)' in found
+    assert 'no such objective (did you mean "minimax"?)' in found
     assert 'unknown key (did you mean "learning_rate"?); allowed: ' in found
     assert 'line 22, study.two.budget.batch = "many": must be an integer' in found
     assert 'study.one.seeds = "0-"' in found

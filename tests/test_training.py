@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from training_fixture import CPU, study, trained
 
-from bench.config import Recipe, Study, WarmUp
+from bench.config import Recipe, WarmUp
 from bench.data import PreparedData, prepare
 from bench.errors import BenchError
 from bench.execution.devices import available_devices, choose_slots
 from bench.files import read_json, read_jsonl
-from bench.plan import RunSpec, make_plan
+from bench.plan import make_plan
 from bench.runs import RunFolder, Status
 from bench.sampling import draw_latents, latent_blocks, recalibrated, to_uint8
 from bench.training.loop import Interrupted, Pace, build_players, snapshot_steps, train
 from bench.training.step import discriminator_steps_at, halvings
 
-CPU = torch.device("cpu")
 NAN_OBJECTIVE = """
 from bench.objectives.nsgan import NonSaturating
 
@@ -34,32 +33,9 @@ class Poisoned(NonSaturating):
 """
 
 
-def study(**changes: Any) -> Study:
-    values: dict[str, Any] = {
-        "name": "s",
-        "title": "S",
-        "objectives": ({"objective": "nsgan", "label": "row"},),
-        "baseline": "row",
-        "seeds": (0,),
-        "data": {"source": "faces", "resolution": 32, "train_count": 40, "heldout_count": 60},
-        "backbone": {"width": 4, "latent": 8},
-        "recipe": {"learning_rate": 1e-3},
-        "budget": {"generator_steps": 8, "batch": 8, "halve_every": 3},
-        "training": {"snapshots": 2, "log_every": 2},
-    }
-    return Study.model_validate(values | changes)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     return prepare(study().data, tmp_path_factory.mktemp("data"))
-
-
-def trained(folder: Path, data: PreparedData, **changes: Any) -> tuple[RunFolder, RunSpec, Status]:
-    run = make_plan(study(**changes)).runs[0]
-    run_folder = RunFolder(folder)
-    run.write(run_folder.spec_file)
-    return run_folder, run, train(run_folder, run, data, CPU)
 
 
 def test_a_run_leaves_what_a_run_directory_promises(tmp_path: Path, data: PreparedData) -> None:

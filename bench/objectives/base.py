@@ -40,23 +40,26 @@ class Published:
     betas: tuple[float, float] = (0.5, 0.999)
     discriminator_steps: int = 1
     norm: Norm = "batch"
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Golden:
     """Losses that the code must return, to six digits in float64, for given discriminator outputs.
 
-    `real` and `fake` are one number per sample: logits under a score head; under an autoencoding one, energies. A joint
-    objective gives `encoded` (mean and log-variance of one sample, reconstructed without error) and `joint`.
+    `real` and `fake` are one value per sample: logits under a score head, energies under an autoencoding one, vectors
+    under an embedding one. `penalty` is that of the discriminator C(x) = w x with w = `linear`. A joint objective gives
+    `encoded` (mean and log-variance of one sample, reconstructed without error) and `joint`.
     """
 
     discriminator: float | None = None
     generator: float | None = None
     joint: float | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)
-    real: tuple[float, ...] = (2.0, -1.0, 0.5)
-    fake: tuple[float, ...] = (0.3, -1.2, 0.7)
+    penalty: float | None = None
+    linear: tuple[float, ...] = (3.0, 4.0)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    real: tuple[Any, ...] = (2.0, -1.0, 0.5)
+    fake: tuple[Any, ...] = (0.3, -1.2, 0.7)
     encoded: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     state: Mapping[str, float] = field(default_factory=dict)
     state_after: Mapping[str, float] = field(default_factory=dict)
@@ -115,6 +118,8 @@ class Objective(BaseModel, ABC):
     norms: ClassVar[tuple[Norm, ...]] = ALL_NORMS
     updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
     latent_law: ClassVar[Literal["normal", "uniform"] | None] = None  # None: the study's
+    fakes_per_real: ClassVar[int] = 1  # `fake` holds so many times the real batch
+    duplication_invariant: ClassVar[bool] = True  # a batch given twice has the same losses; unbiased estimates differ
 
     @classmethod
     def name(cls) -> str:
@@ -126,6 +131,10 @@ class Objective(BaseModel, ABC):
     def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
         """Return the discriminator's terms. `real` and `fake` are N x 3 x R x R in [-1, 1]; `fake` carries no graph."""
         raise NotImplementedError
+
+    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        """Return terms that are added to the discriminator's, apart so that a study can take them lazily."""
+        return {}
 
     def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
         """Return the generator's terms. `fake` carries G's graph; `real` is the last discriminator step's batch."""
@@ -142,6 +151,14 @@ class Objective(BaseModel, ABC):
     def after_discriminator_step(self, D: nn.Module, step: Step) -> None:
         """Act after the discriminator's optimiser step: clip weights, move `step.state` (in place)."""
 
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of the package's objectives that this one is set to build on."""
+        return ()
+
+    def has_penalty(self) -> bool:
+        """Tell whether there is a penalty that can be taken lazily."""
+        return type(self).discriminator_penalty is not Objective.discriminator_penalty
+
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """Return the card with name, head, norms and settings as plain JSON values, for card.json."""
@@ -157,6 +174,7 @@ class Objective(BaseModel, ABC):
             "head": cls.head,
             "norms": list(cls.norms),
             "updates": cls.updates,
+            "fakes_per_real": cls.fakes_per_real,
             "settings": settings,
         }
 
@@ -171,6 +189,28 @@ def input_gradient(D: Players, images: Tensor) -> Tensor:
         scores = D(points)
         (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     return gradient.flatten(1)
+
+
+def interpolated(real: Tensor, fake: Tensor, step: Step) -> Tensor:
+    """Return points between real and generated images, one weight from U(0, 1) per sample."""
+    weight = step.uniform("interpolation", (len(real), *(1,) * (real.dim() - 1))).to(real.dtype)
+    return weight * real + (1 - weight) * fake
+
+
+class Heard:
+    """A discriminator that remembers what it said of which images, so that one pass serves several terms."""
+
+    def __init__(self, D: Players) -> None:
+        self._D = D
+        self._said: list[tuple[Tensor, Any]] = []
+
+    def __call__(self, images: Tensor) -> Any:
+        for seen, out in self._said:
+            if seen is images:
+                return out
+        out = self._D(images)
+        self._said.append((images, out))
+        return out
 
 
 def widened(values: Tensor) -> Tensor:

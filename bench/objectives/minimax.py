@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -12,6 +13,10 @@ from bench.objectives.base import Card, Golden, Objective, Players, Published, S
 
 class Minimax(Objective):
     """Goodfellow et al. 2014, equation 1. G minimises log(1 - D), which saturates while D rejects its samples."""
+
+    real_label: float = Field(
+        1.0, gt=0.5, le=1, description="D's target on real images; below 1: one-sided label smoothing"
+    )
 
     card: ClassVar[Card] = Card(
         title="Minimax GAN",
@@ -25,15 +30,23 @@ class Minimax(Objective):
         published=Published(
             source="DCGAN's recipe (arXiv 1511.06434); the GAN paper states none for convolutional networks"
         ),
-        golden=(Golden(discriminator=1.378363, generator=-0.740275),),
+        golden=(
+            Golden(discriminator=1.378363, generator=-0.740275),
+            Golden(discriminator=1.428363, generator=-0.740275, settings={"real_label": 0.9}),
+        ),
         notes=(
             "At the optimal discriminator the value is 2 log 2 - 2 JS(p, q).",
+            "One-sided label smoothing (Salimans et al., arXiv 1606.03498, section 3.4) is the setting `real_label`: "
+            "with "
+            "alpha the optimal D is alpha p / (p + q).",
             "The generator's gradient vanishes while D rejects its samples: saturation is a result here, not an error.",
         ),
     )
 
     def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
-        return {"real": softplus(-D(real)).mean(), "fake": softplus(D(fake)).mean()}
+        scores = D(real)
+        missing = 1 - self.real_label  # a target below 1 is a mixture of both labels
+        return {"real": (softplus(-scores) + missing * scores).mean(), "fake": softplus(D(fake)).mean()}
 
     def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": -softplus(D(fake)).mean()}

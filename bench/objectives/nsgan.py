@@ -24,10 +24,15 @@ class NonSaturating(Minimax):
         discriminator_loss=Minimax.card.discriminator_loss,
         generator_loss=r"\mathbb{E}_{\tilde{x}}\,\log(1+e^{-C(\tilde{x})})",
         published=Published(source="arXiv 1511.06434, section 4"),
-        golden=(Golden(discriminator=1.378363, generator=0.806941),),
+        golden=(
+            Golden(discriminator=1.378363, generator=0.806941),
+            Golden(discriminator=1.428363, generator=0.806941, settings={"real_label": 0.9}),
+        ),
         notes=("With D optimal, G follows the gradient of KL(q || p) - 2 JS(p, q).",),
         code_differences=(
-            "The authors' Theano code adds weight decay 1e-5 to both networks; the paper does not, nor does this.",
+            "The authors' Theano code adds weight decay 1e-5 to both networks; the paper does not, and is followed: "
+            "the "
+            "code's is the setting `weight_decay` of an entry.",
             "A well-known TensorFlow port takes two generator steps per discriminator step; the paper takes one.",
         ),
     )

@@ -20,7 +20,7 @@ from bench.data import PreparedData
 from bench.data.sampler import Sampler, gather, load_to_device
 from bench.errors import BenchError
 from bench.files import append_jsonl, read_json, read_jsonl, write_atomic, write_json
-from bench.networks import build_networks, describe_architecture
+from bench.networks import Discriminator, Generator, build_networks, describe_architecture, pack
 from bench.objectives import load
 from bench.objectives.base import input_gradient
 from bench.plan import RunSpec, TrainingSpec
@@ -28,7 +28,7 @@ from bench.runs import RunFolder, Status
 from bench.sampling import draw_latents, recalibrated, to_uint8
 from bench.training.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
 from bench.training.environment import describe_environment, kind_of_machine
-from bench.training.step import Players, halvings
+from bench.training.step import Players, StepSettings, halvings
 
 GRID = 8  # a sample grid has 8 x 8 images
 STATUS_SECONDS = 2.0
@@ -63,8 +63,9 @@ def build_players(spec: TrainingSpec, device: torch.device) -> Players:
         head=objective.head,
         norm=spec.recipe.norm,
         seed=spec.seed,
+        packing=spec.recipe.packing,
     )
-    return Players(spec, objective, G, D, device)
+    return Players(StepSettings.of(spec), objective, G, D, device)
 
 
 def train(
@@ -85,7 +86,8 @@ class _Trainer:
         self.device = device
         self.pace = pace
         self.players = build_players(self.spec, device)
-        write_json(folder.architecture_file, describe_architecture(self.players.G, self.players.D))
+        networks = cast(Generator, self.players.G), cast(Discriminator, self.players.D)
+        write_json(folder.architecture_file, describe_architecture(*networks))
         self.status = self._begin(data)
         self.images = load_to_device(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
@@ -265,7 +267,7 @@ class _Trainer:
 
     def _gradient_norm(self) -> float | None:
         """Return the mean norm of D's gradient on the next batch: what a Lipschitz bound would bound."""
-        real = self._batch(self.players.discriminator_steps)
+        real = pack(self._batch(self.players.discriminator_steps), self.spec.recipe.packing)
         self.players.D.requires_grad_(False)
         norm = torch.linalg.vector_norm(input_gradient(self.players.D, real).detach(), dim=1).mean()
         self.players.D.requires_grad_(True)

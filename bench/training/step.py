@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.config import Recipe
-from bench.networks import Autoencoded, Discriminator, Encoded, Generator
-from bench.objectives.base import Objective, Terms
+from bench.networks import pack
+from bench.objectives.base import Objective, Terms, widened
 from bench.plan import TrainingSpec
 from bench.training.draws import Draws
 
@@ -18,21 +19,56 @@ Batches = Callable[[int], Tensor]
 """Maps the number of discriminator steps taken so far to a batch of real images."""
 
 
+@dataclass(frozen=True)
+class StepSettings:
+    """What an iteration depends on beside the objective and the networks."""
+
+    recipe: Recipe
+    latent: int
+    latent_law: str
+    generator_steps: int
+    halve_every: int
+    ema_decay: float
+    precision: str
+    seed: int
+
+    @classmethod
+    def of(cls, spec: TrainingSpec) -> StepSettings:
+        return cls(
+            recipe=spec.recipe,
+            latent=spec.backbone.latent,
+            latent_law=spec.backbone.latent_law,
+            generator_steps=spec.budget.generator_steps,
+            halve_every=spec.budget.halve_every,
+            ema_decay=spec.training.ema_decay,
+            precision=spec.training.precision,
+            seed=spec.seed,
+        )
+
+
 class Players:
-    """Both networks with their optimisers, the averaged generator, and the step that moves them."""
+    """Both networks with their optimisers, the averaged generator, and the step that moves them.
+
+    G maps latents N x d to images, D judges images (or packs of them); beside that, D has `power_iteration()`.
+    """
 
     def __init__(
-        self, spec: TrainingSpec, objective: Objective, G: Generator, D: Discriminator, device: torch.device
+        self, settings: StepSettings, objective: Objective, G: nn.Module, D: nn.Module, device: torch.device
     ) -> None:
-        recipe = spec.recipe
-        self.spec = spec
+        recipe = settings.recipe
+        self.settings = settings
         self.objective = objective
         self.G = G.to(device)
         self.D = D.to(device)
+        # A lazy penalty takes one optimiser step more every k: rate and moments are those of k/(k+1) of a step.
+        lazy = recipe.lazy_penalty if objective.has_penalty() else 1
+        self.discriminator_share = lazy / (lazy + 1) if lazy > 1 else 1.0
         self.optimizer_G = make_optimizer(self.G, recipe, recipe.learning_rate_generator)
-        self.optimizer_D = make_optimizer(self.D, recipe, recipe.learning_rate_discriminator)
+        self.optimizer_D = make_optimizer(
+            self.D, recipe, recipe.learning_rate_discriminator, share=self.discriminator_share
+        )
         self.ema = [parameter.detach().clone() for parameter in self.G.parameters()]
-        self.draws = Draws(spec.seed, device, objective.initial_state())
+        self.draws = Draws(settings.seed, device, objective.initial_state())
         self.device = device
         self.discriminator_steps = 0
         self.images_seen = 0
@@ -48,30 +84,47 @@ class Players:
             self._joint_step(generator_step, batches(generator_step))
         else:
             # G does not move between its last discriminator step and its own, so one batch of images serves both.
-            last = discriminator_steps_at(self.spec.recipe, generator_step) - 1
+            last = discriminator_steps_at(self.settings.recipe, generator_step) - 1
             for substep in range(last + 1):
                 real = batches(self.discriminator_steps)
+                self.images_seen += len(real)
                 fake = self._generate(generator_step, substep, len(real), with_graph=substep == last)
+                real, fake = self.as_judged(real, generator_step, "real"), self.as_judged(fake, generator_step, "fake")
                 self._discriminator_step(real, fake.detach(), generator_step)
             self._generator_step(real, fake, generator_step)
         self._average(generator_step)
         self.summed_steps += 1
 
+    def as_judged(self, images: Tensor, generator_step: int, purpose: str) -> Tensor:
+        """Return images as D sees them: under instance noise, and packed. `purpose` addresses the noise."""
+        level = noise_level(self.settings, generator_step)
+        if level > 0:
+            images = images + level * self.draws.normal(f"instance noise {purpose}", tuple(images.shape))
+        return pack(images, self.settings.recipe.packing)
+
     def _generate(self, generator_step: int, substep: int, count: int, *, with_graph: bool) -> Tensor:
         self.draws.begin("discriminator", generator_step, substep)
-        backbone = self.spec.backbone
+        settings = self.settings
+        latents = self.draws.latents(settings.latent_law, count * self.objective.fakes_per_real, settings.latent)
         with torch.set_grad_enabled(with_graph), self._autocast():
-            fake: Tensor = self.G(self.draws.latents(backbone.latent_law, count, backbone.latent))
-        return fake.float()
+            fake: Tensor = self.G(latents)
+        return widened(fake)
 
     def _discriminator_step(self, real: Tensor, fake: Tensor, generator_step: int) -> None:
-        self.D.power_iteration()
+        self.D.power_iteration()  # type: ignore[operator]
+        objective, every = self.objective, self.settings.recipe.lazy_penalty
         with self._autocast():
-            terms = self.objective.discriminator_loss(self._outputs_in_fp32, real, fake, self.draws)
+            terms = objective.discriminator_loss(self._outputs_in_fp32, real, fake, self.draws)
+            if every == 1:
+                terms |= objective.discriminator_penalty(self._outputs_in_fp32, real, fake, self.draws)
         self._update(terms, "discriminator", generator_step, self.optimizer_D)
-        self.objective.after_discriminator_step(self.D, self.draws)
+        if every > 1 and objective.has_penalty() and self.discriminator_steps % every == 0:
+            with self._autocast():
+                penalty = objective.discriminator_penalty(self._outputs_in_fp32, real, fake, self.draws)
+            terms = {name: every * value for name, value in penalty.items()}
+            self._update(terms, "discriminator", generator_step, self.optimizer_D)
+        objective.after_discriminator_step(self.D, self.draws)
         self.discriminator_steps += 1
-        self.images_seen += len(real)
         for name, value in self.draws.observed.items():
             self._sum(f"observed/{name}", value)
 
@@ -85,7 +138,7 @@ class Players:
 
     def _joint_step(self, generator_step: int, real: Tensor) -> None:
         self.draws.begin("joint", generator_step)
-        self.D.power_iteration()
+        self.D.power_iteration()  # type: ignore[operator]
         with self._autocast():
             terms = self.objective.joint_loss(self._outputs_in_fp32, self.G, real, self.draws)
         self._update(terms, "generator", generator_step, self.optimizer_G, self.optimizer_D)
@@ -107,29 +160,27 @@ class Players:
     @torch.no_grad()
     def _average(self, generator_step: int) -> None:
         """Move the averaged generator: decay, ramped up so that early weights fade in short runs as in long ones."""
-        decay = min(self.spec.training.ema_decay, (1 + generator_step) / (10 + generator_step))
+        decay = min(self.settings.ema_decay, (1 + generator_step) / (10 + generator_step))
         torch._foreach_lerp_(self.ema, list(self.G.parameters()), 1 - decay)
 
     def _set_learning_rates(self, generator_step: int) -> None:
-        recipe, factor = self.spec.recipe, halvings(generator_step, self.spec.budget.halve_every)
+        recipe, factor = self.settings.recipe, halvings(generator_step, self.settings.halve_every)
         for optimizer, rate in (
             (self.optimizer_G, recipe.learning_rate_generator),
-            (self.optimizer_D, recipe.learning_rate_discriminator),
+            (self.optimizer_D, recipe.learning_rate_discriminator * self.discriminator_share),
         ):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.spec.training.precision == "bf16")
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.precision == "bf16")
 
     def _outputs_in_fp32(self, images: Tensor) -> Any:
         """Call D and widen what it returns, so that losses are computed in fp32 under mixed precision."""
         out = self.D(images)
-        if isinstance(out, Autoencoded):
-            return Autoencoded(out.images.float(), out.code.float())
-        if isinstance(out, Encoded):
-            return Encoded(out.mean.float(), out.log_variance.float())
-        return out.float()
+        if isinstance(out, tuple):
+            return type(out)(*(widened(part) for part in out))
+        return widened(out)
 
     def _sum(self, name: str, value: Tensor) -> None:
         if name in self.sums:
@@ -138,13 +189,31 @@ class Players:
             self.sums[name] = value.clone()
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
-    """Return Adam (fused) or RMSProp over the network's parameters."""
+def make_optimizer(
+    network: nn.Module, recipe: Recipe, learning_rate: float, *, share: float = 1.0
+) -> torch.optim.Optimizer:
+    """Return Adam (fused) or RMSProp over the network's parameters, for steps that count as `share` of one."""
+    parameters, decay = network.parameters(), recipe.weight_decay
     if recipe.optimizer == "adam":
+        first, second = recipe.betas
         return torch.optim.Adam(
-            network.parameters(), lr=learning_rate, betas=recipe.betas, eps=recipe.epsilon, fused=True
+            parameters,
+            lr=learning_rate * share,
+            betas=(first**share, second**share),
+            eps=recipe.epsilon,
+            weight_decay=decay,
+            fused=True,
         )
-    return torch.optim.RMSprop(network.parameters(), lr=learning_rate, alpha=recipe.alpha, eps=recipe.epsilon)
+    alpha = recipe.alpha**share
+    return torch.optim.RMSprop(
+        parameters, lr=learning_rate * share, alpha=alpha, eps=recipe.epsilon, weight_decay=decay
+    )
+
+
+def noise_level(settings: StepSettings, generator_step: int) -> float:
+    """Return the standard deviation of the instance noise: from its start linearly to 0."""
+    steps = settings.recipe.instance_noise_steps or settings.generator_steps
+    return settings.recipe.instance_noise * max(0.0, 1 - generator_step / steps)
 
 
 def discriminator_steps_at(recipe: Recipe, generator_step: int) -> int:

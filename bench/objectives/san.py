@@ -1,0 +1,63 @@
+"""Slicing adversarial network, over any base loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.networks import Head
+from bench.objectives._over import OverBase
+from bench.objectives.base import Card, Golden, Heard, Players, Published, Step, Terms
+
+
+class SlicingAdversarial(OverBase):
+    """Takida et al. 2023, section 5: D's last layer is a direction, which maximises the Wasserstein loss.
+
+    The base loss trains the features and the layer's length with the direction held constant; the direction is trained
+    with everything else held constant.
+    """
+
+    head: ClassVar[Head] = "sliced"
+    card: ClassVar[Card] = Card(
+        title="Slicing adversarial network",
+        paper="SAN: Inducing Metrizability of GAN with Discriminative Normalized Linear Layer",
+        authors="Takida et al.",
+        year=2023,
+        arxiv="2301.12811",
+        family="slicing",
+        discriminator_loss=(
+            r"L_{base}(\langle h, \mathrm{sg}[\omega]\rangle) + \mathbb{E}\,\langle "
+            r"\mathrm{sg}[h(\tilde{x})],\omega\rangle"
+            r" - \mathbb{E}\,\langle \mathrm{sg}[h(x)],\omega\rangle, \quad \omega = w/\|w\|_2"
+        ),
+        generator_loss=r"L_{base}(\langle h(\tilde{x}), \omega\rangle)",
+        published=Published(
+            source="as its base (hinge: arXiv 1802.05957); the authors' own example is Adam 1e-3, (0, 0.99) on MNIST",
+            betas=(0.0, 0.9),
+            discriminator_steps=5,
+            norm="spectral",
+        ),
+        golden=(
+            Golden(discriminator=1.266667, generator=0.066667),
+            Golden(discriminator=0.811697, generator=0.806941, settings={"base": "nsgan"}),
+        ),
+        notes=("For G it is the base loss: both scores are the same number.",),
+        code_differences=(
+            "The authors' code multiplies the features by |w| before the stop-gradient, so that the base loss trains "
+            "the "
+            "layer's length; the paper's w has none. The code is followed.",
+        ),
+        controlled_notes=("Over the base's losses alone, with one discriminator step.",),
+    )
+
+    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        heard = Heard(D)
+        terms = self.inner().discriminator_loss(lambda images: heard(images).function, real, fake, step)
+        return terms | {"direction": heard(fake).direction.mean() - heard(real).direction.mean()}
+
+    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        return self.inner().discriminator_penalty(lambda images: D(images).function, real, fake, step)
+
+    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+        return self.inner().generator_loss(lambda images: D(images).function, fake, real, step)

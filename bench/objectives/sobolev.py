@@ -1,0 +1,58 @@
+"""Sobolev GAN."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from bench.networks import Norm
+from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Step, Terms, input_gradient
+from bench.objectives.fisher import Fisher, constraint_terms
+
+
+class Sobolev(Fisher):
+    """Mroueh et al. 2017, algorithm 1: as Fisher GAN, with the gradient's second moment bounded."""
+
+    rho: float = Field(2e-8, gt=0, description="rho: the quadratic penalty's weight and the multiplier's rate")
+
+    norms: ClassVar[tuple[Norm, ...]] = PER_SAMPLE_NORMS
+    card: ClassVar[Card] = Card(
+        title="Sobolev GAN",
+        paper="Sobolev GAN",
+        authors="Mroueh, Li, Sercu, Raj, Cheng",
+        year=2017,
+        arxiv="1711.04894",
+        family="integral probability metric",
+        discriminator_loss=(
+            r"\mathbb{E}\,C(\tilde{x}) - \mathbb{E}\,C(x) - \Lambda\,(1-\Omega) + \frac{\rho}{2}\,(1-\Omega)^2,"
+            r" \quad \Omega = \frac{1}{2}\,\mathbb{E}\,\|\nabla C(x)\|_2^2 + \frac{1}{2}\,\mathbb{E}\,\|\nabla "
+            r"C(\tilde{x})\|_2^2"
+        ),
+        generator_loss=Fisher.card.generator_loss,
+        published=Published(
+            source="Fisher GAN's code (RMSProp 5e-5, 5 D steps), as none was found for Sobolev's images; rho 2e-8 from "
+            "the authors' semi-supervised code; no norm, because gradients are per sample",
+            optimizer="rmsprop",
+            learning_rate_discriminator=5e-5,
+            learning_rate_generator=5e-5,
+            discriminator_steps=5,
+            norm="none",
+        ),
+        golden=(
+            # C(x) = x has slope 1 everywhere: Omega is 1, and the constraint costs nothing.
+            Golden(discriminator=-0.566667, generator=0.066667, settings={"rho": 0.1}, state={"multiplier": 0.3}),
+        ),
+        notes=("The bound is on the mean over real and generated images, not on points between them.",),
+        code_differences=(
+            "The authors' semi-supervised code draws one interpolation weight for a whole batch in another penalty; "
+            "nothing is interpolated here.",
+        ),
+        controlled_notes=Fisher.card.controlled_notes,
+    )
+
+    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        energies = [input_gradient(D, images).square().sum(1).mean() for images in (real, fake)]
+        omega = 0.5 * energies[0] + 0.5 * energies[1]
+        return {"real": -D(real).mean(), "fake": D(fake).mean(), **constraint_terms(omega, self.rho, step)}
