@@ -165,7 +165,7 @@ class Objective(BaseModel, ABC):
         values = asdict(cls.card)
         del values["golden"]
         settings = {
-            name: {"default": info.default, "description": info.description or ""}
+            name: {"default": info.get_default(call_default_factory=True), "description": info.description or ""}
             for name, info in cls.model_fields.items()
         }
         return {

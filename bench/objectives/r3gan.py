@@ -44,7 +44,7 @@ class RegularisedRelativistic(RelativisticStandard):
         ),
         code_differences=(
             "The paper writes one function for both players (minimax); the authors' code gives G the swapped, "
-            "non-saturating loss. The code, which made the results, is followed.",
+            "non-saturating loss. The code, which made the results, is followed; the paper's is the setting `minimax`.",
             "gamma 1 lies in the range 0.1 to 2 of the authors' presets for 64x64; none is published for DCGAN.",
         ),
         controlled_notes=("The authors hold beta1 = 0 and no normalisation in D to be essential.",),

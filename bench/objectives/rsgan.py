@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -13,6 +14,8 @@ from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Objective, Pla
 
 class RelativisticStandard(Objective):
     """Jolicoeur-Martineau 2018, equations 9 and 10: D compares a real with a generated image, paired by place."""
+
+    minimax: bool = Field(False, description="G minimises the negative of D's loss instead of its own, swapped one")
 
     norms: ClassVar[tuple[Norm, ...]] = PER_SAMPLE_NORMS
     card: ClassVar[Card] = Card(
@@ -29,7 +32,10 @@ class RelativisticStandard(Objective):
             "best 32x32 results",
             norm="spectral",
         ),
-        golden=(Golden(discriminator=0.521355, generator=1.088021),),
+        golden=(
+            Golden(discriminator=0.521355, generator=1.088021),
+            Golden(discriminator=0.521355, generator=-0.521355, settings={"minimax": True}),
+        ),
         notes=(
             "C is determined up to a constant; at the optimal D the value is log 2 - JS(p x q, q x p).",
             "Its empirical loss has no sub-optimal local minima that drop modes, the separable losses have (Sun et "
@@ -43,4 +49,5 @@ class RelativisticStandard(Objective):
         return {"pairs": softplus(D(fake) - D(real)).mean()}
 
     def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
-        return {"pairs": softplus(D(real) - D(fake)).mean()}
+        behind = D(real) - D(fake)
+        return {"pairs": -softplus(-behind).mean() if self.minimax else softplus(behind).mean()}
