@@ -14,6 +14,7 @@ from bench.networks import pack
 from bench.objectives.base import Objective, Terms, widened
 from bench.plan import TrainingSpec
 from bench.training.draws import Draws
+from bench.training.ranks import Ranks, synchronise_norms
 
 Batches = Callable[[int], Tensor]
 """Maps the number of discriminator steps taken so far to a batch of real images."""
@@ -53,13 +54,23 @@ class Players:
     """
 
     def __init__(
-        self, settings: StepSettings, objective: Objective, G: nn.Module, D: nn.Module, device: torch.device
+        self,
+        settings: StepSettings,
+        objective: Objective,
+        G: nn.Module,
+        D: nn.Module,
+        device: torch.device,
+        ranks: Ranks | None = None,
     ) -> None:
         recipe = settings.recipe
         self.settings = settings
         self.objective = objective
+        self.ranks = ranks or Ranks()
         self.G = G.to(device)
         self.D = D.to(device)
+        for network in (self.G, self.D):
+            synchronise_norms(network, self.ranks)
+        self._shared_G, self._shared_D = self.ranks.shared(self.G), self.ranks.shared(self.D)
         # A lazy penalty takes one optimiser step more every k: rate and moments are those of k/(k+1) of a step.
         lazy = recipe.lazy_penalty if objective.has_penalty() else 1
         self.discriminator_share = lazy / (lazy + 1) if lazy > 1 else 1.0
@@ -107,7 +118,7 @@ class Players:
         settings = self.settings
         latents = self.draws.latents(settings.latent_law, count * self.objective.fakes_per_real, settings.latent)
         with torch.set_grad_enabled(with_graph), self._autocast():
-            fake: Tensor = self.G(latents)
+            fake: Tensor = self._shared_G(latents)
         return widened(fake)
 
     def _discriminator_step(self, real: Tensor, fake: Tensor, generator_step: int) -> None:
@@ -140,7 +151,7 @@ class Players:
         self.draws.begin("joint", generator_step)
         self.D.power_iteration()  # type: ignore[operator]
         with self._autocast():
-            terms = self.objective.joint_loss(self._outputs_in_fp32, self.G, real, self.draws)
+            terms = self.objective.joint_loss(self._outputs_in_fp32, self._shared_G, real, self.draws)
         self._update(terms, "generator", generator_step, self.optimizer_G, self.optimizer_D)
         self.images_seen += len(real)
 
@@ -150,6 +161,7 @@ class Players:
             optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         for optimizer in optimizers:
+            self.ranks.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
             optimizer.step()
         with torch.no_grad():
             bad_now = ~torch.isfinite(total) & (self.first_bad_step < 0)
@@ -177,7 +189,7 @@ class Players:
 
     def _outputs_in_fp32(self, images: Tensor) -> Any:
         """Call D and widen what it returns, so that losses are computed in fp32 under mixed precision."""
-        out = self.D(images)
+        out = self._shared_D(images)
         if isinstance(out, tuple):
             return type(out)(*(widened(part) for part in out))
         return widened(out)

@@ -1,0 +1,136 @@
+"""One run over several processes, exactly: every rank computes its part of the batch, and knows all that was computed.
+
+A tensor over the batch is either *whole* (equal on every rank) or a *part* (this rank's samples). Objectives see whole
+tensors alone: a shared network takes its part of what it is given, computes, and gathers the outputs of all. So a loss
+that couples samples (a relativistic mean, MMD, pulling away, BEGAN's k) needs to know nothing of ranks, and a penalty's
+input gradient is whole too. The gradient of a whole tensor is whole, that of a part is a part, to any order; a weight
+meets one part on each rank, so its gradient is the sum over ranks: one all-reduce of all of them, flattened. (A wrapper
+such as DistributedDataParallel would average what penalties need apart.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+class Ranks:
+    """The processes of one run: which of them this is, and what they do together. A single one does nothing."""
+
+    def __init__(self, rank: int = 0, count: int = 1) -> None:
+        self.rank = rank
+        self.count = count
+
+    def part(self, whole: Tensor) -> Tensor:
+        """Return this rank's samples of a whole tensor; differentiable to any order."""
+        return whole if self.count == 1 else _Part.apply(whole, self)
+
+    def gathered(self, part: Tensor) -> Tensor:
+        """Return the whole tensor whose part this is, in the order of ranks; differentiable to any order."""
+        return part if self.count == 1 else _Whole.apply(part, self)
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Return the sum over ranks of a statistic of parts, to compute with parts; differentiable to any order."""
+        return values if self.count == 1 else _Summed.apply(values)
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Add up the parameters' gradients over ranks, in one all-reduce."""
+        if self.count == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view(gradient.shape))
+            start += gradient.numel()
+
+    def shared(self, network: nn.Module) -> Any:
+        """Return the network as a function of whole tensors."""
+        if self.count == 1:
+            return network
+
+        def compute(whole: Tensor) -> Any:
+            out = network(self.part(whole))
+            if isinstance(out, tuple):
+                return type(out)(*(self.gathered(part) for part in out))
+            return self.gathered(out)
+
+        return compute
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose statistics in training are those of all ranks' samples."""
+
+    ranks: Ranks
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training or self.running_mean is None):
+            return super().forward(input)
+        dimensions = (0, 2, 3)
+        count = input.numel() // input.shape[1] * self.ranks.count
+        mean = self.ranks.summed(input.sum(dimensions)) / count
+        centred = input - mean[:, None, None]
+        variance = self.ranks.summed(centred.square().sum(dimensions)) / count
+        self._remember(mean, variance * count / (count - 1))
+        scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
+        return scaled * self.weight[:, None, None] + self.bias[:, None, None]
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+def synchronise_norms(network: nn.Module, ranks: Ranks) -> None:
+    """Give every batch norm of the network the statistics of all ranks; parameters and their names stay."""
+    if ranks.count == 1:
+        return
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = BatchNorm2d
+            module.ranks = ranks  # type: ignore[assignment]
+
+
+class _Part(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, whole: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks = ranks
+        return whole.chunk(ranks.count)[ranks.rank].clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Whole.apply(gradient, ctx.ranks), None
+
+
+class _Whole(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks = ranks
+        parts = [torch.empty(part.shape, dtype=part.dtype, device=part.device) for _ in range(ranks.count)]
+        distributed.all_gather(parts, part.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Part.apply(gradient, ctx.ranks), None
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total: Tensor = _Summed.apply(gradient)
+        return total
