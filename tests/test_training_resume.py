@@ -41,7 +41,7 @@ def small_study(entry: dict[str, Any]) -> Study:
 
 
 def start(folder: Path, data: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bench.execution.worker", "--run", str(folder), "--data", str(data)]
+    command = [sys.executable, "-m", "bench.execution.worker", "--folder", str(folder), "--data", str(data)]
     return subprocess.Popen(
         [*command, "--checkpoint-seconds", "0.05"], env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
     )

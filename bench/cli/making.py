@@ -99,6 +99,9 @@ def plan(roots: Roots, /, names: tuple[str, ...], study: str | None, as_json: bo
     "--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0,cuda:1."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Runs at a time on the CPU [one per core].")
+@click.option(
+    "--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, each on a device."
+)
 @click.option("--checkpoint-seconds", type=float, default=60.0, show_default=True, help="How often runs are made safe.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.pass_obj
@@ -110,6 +113,7 @@ def run(
     study: str | None,
     devices: str,
     workers: int | None,
+    ranks: int,
     checkpoint_seconds: float,
     dry_run: bool,
     **options: Any,
@@ -134,12 +138,12 @@ def run(
         names = tuple(Path(name).stem.replace("_", "-") if name in own else name for name in names)
     the_plan = make_plan(roots.read_study(study, table))
     selected = the_plan.select(names)
-    slots = choose_slots(devices, workers, the_plan.study.training.threads)
+    slots = choose_slots(devices, workers, the_plan.study.training.threads, ranks)
     console = Console(highlight=False)
     if dry_run:
         _say_what_is_missing(the_plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
         return EXIT_DONE
-    return _carry_out(roots, the_plan, selected, slots, console, checkpoint_seconds)
+    return _carry_out(roots, the_plan, selected, slots, console, checkpoint_seconds, ranks)
 
 
 @click.command()
@@ -224,6 +228,7 @@ def _carry_out(
     slots: list[str],
     console: Console,
     checkpoint_seconds: float = 60.0,
+    ranks: int = 1,
 ) -> int:
     """Do what the selected runs lack, and return the exit code."""
     from bench.evaluation.extractors import require_extractors
@@ -243,7 +248,7 @@ def _carry_out(
             selected,
             runs_root=roots.runs,
             slots=slots,
-            options=PoolOptions(roots.data, study.training.threads, checkpoint_seconds),
+            options=PoolOptions(roots.data, study.training.threads, checkpoint_seconds, ranks),
             console=console,
             stop=stop,
         )

@@ -33,12 +33,12 @@ def available_devices() -> list[Device]:
     return [*found, Device("cpu", f"{cores()} cores")]
 
 
-def choose_slots(devices: str, workers: int | None, threads: int) -> list[str]:
-    """Return the device of each run that may go at a time.
+def choose_slots(devices: str, workers: int | None, threads: int, ranks: int = 1) -> list[str]:
+    """Return the device of each run that may go at a time; with several ranks to a run, their devices with commas.
 
     `devices` is "auto" (the accelerators, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1". An
-    accelerator takes one run; the CPU takes `workers` (by default one per core and thread of a run).
-    Raises BenchError for a device that is not there, and where memory is too short for one worker.
+    accelerator takes one run or rank; the CPU takes `workers` (by default one per core and thread of a run).
+    Raises BenchError for a device that is not there, and where memory or devices are too few for one run.
     """
     there = {device.name: device for device in available_devices()}
     accelerators = [name for name in there if name != "cpu"]
@@ -59,10 +59,26 @@ def choose_slots(devices: str, workers: int | None, threads: int) -> list[str]:
         raise BenchError("No device was named", hint="Type --devices auto, all, cpu or cuda:0.")
     slots: list[str] = []
     for name in dict.fromkeys(names):
-        slots.extend([name] * (_cpu_workers(workers, threads) if name == "cpu" else 1))
+        slots.extend([name] * (_cpu_workers(workers, threads, ranks) if name == "cpu" else 1))
     if workers is not None and any(name != "cpu" for name in slots):
         slots = slots[: max(workers, 1)]
-    return _that_fit_memory(slots)
+    return _shared_out(_that_fit_memory(slots), ranks)
+
+
+def _shared_out(slots: list[str], ranks: int) -> list[str]:
+    """Return one slot for every `ranks` devices of one kind."""
+    if ranks == 1:
+        return slots
+    groups = []
+    for kind in dict.fromkeys(name.partition(":")[0] for name in slots):
+        same = [name for name in slots if name.partition(":")[0] == kind]
+        groups += [",".join(same[at : at + ranks]) for at in range(0, len(same) - ranks + 1, ranks)]
+    if not groups:
+        raise BenchError(
+            f"A run over {ranks} ranks needs {ranks} devices of one kind; there are {len(slots)}",
+            hint="Ask for fewer ranks, or name the devices with --devices.",
+        )
+    return groups
 
 
 def cores() -> int:
@@ -81,8 +97,10 @@ def available_memory_bytes() -> int | None:
     return None
 
 
-def _cpu_workers(workers: int | None, threads: int) -> int:
-    return max(1, workers) if workers is not None else max(1, cores() // threads)
+def _cpu_workers(workers: int | None, threads: int, ranks: int) -> int:
+    """Return how many processes the CPU takes: whole runs, one at least."""
+    runs = max(1, workers) if workers is not None else max(1, cores() // (threads * ranks))
+    return runs * ranks
 
 
 def _that_fit_memory(slots: list[str]) -> list[str]:

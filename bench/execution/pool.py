@@ -54,6 +54,7 @@ class PoolOptions:
     data_root: Path
     threads: int = 1
     checkpoint_seconds: float = 60.0
+    ranks: int = 1
 
 
 def run_pool(
@@ -96,8 +97,9 @@ def _start(job: Job, device: str, options: PoolOptions) -> None:
     with (job.folder.path / "worker.log").open("ab") as log:
         job.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "bench.execution.worker"),
-                *("--run", str(job.folder.path), "--data", str(options.data_root), "--device", device),
+                *launcher(options.ranks),
+                "bench.execution.worker",
+                *("--folder", str(job.folder.path), "--data", str(options.data_root), "--device", device),
                 *("--checkpoint-seconds", str(options.checkpoint_seconds)),
             ],
             stdout=log,
@@ -108,6 +110,14 @@ def _start(job: Job, device: str, options: PoolOptions) -> None:
         )
     job.device = device
     job.started = time.monotonic()
+
+
+def launcher(ranks: int) -> list[str]:
+    """Return what starts a module as one process, or as many as a run has ranks."""
+    if ranks == 1:
+        return [sys.executable, "-m"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    return [*launcher, "--nproc-per-node", str(ranks), "-m"]
 
 
 def _finish(job: Job) -> None:

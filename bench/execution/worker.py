@@ -1,4 +1,7 @@
-"""One run in a process of its own: `python -m bench.execution.worker --run FOLDER --data FOLDER --device cpu`.
+"""One run in a process of its own: `python -m bench.execution.worker --folder FOLDER --data FOLDER --device cpu`.
+
+Under torchrun one run has several processes, its ranks: `--device` then names one device for each, or "cpu" for all.
+The first rank owns the run's folder, writes and evaluates.
 
 It trains what is missing, evaluates what is missing, and says what became of it in status.json. Exit codes: 0 the run
 is done or diverged (both are results), 1 it failed, 130 it was asked to stop and can be taken up again.
@@ -11,6 +14,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,20 +26,31 @@ from bench.runs import RunFolder
 def main(arguments: list[str] | None = None) -> int:
     """Run the worker; see the module's text."""
     parser = argparse.ArgumentParser(prog="bench.execution.worker")
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
     parser.add_argument("--train-only", action="store_true")
     options = parser.parse_args(arguments)
     stop = _StopRequest()
-    folder = RunFolder(options.run)
+    folder = RunFolder(options.folder)
     try:
-        with folder.owned():
+        with folder.owned() if _rank() == 0 else nullcontext():
             return _work(folder, options, stop)
     except BenchError as error:
-        print(f"{options.run}: {error}", file=sys.stderr)
+        print(f"{options.folder}: {error}", file=sys.stderr)
         return error.exit_code if error.exit_code == EXIT_INTERRUPTED else EXIT_RUNS_FAILED
+
+
+def _rank() -> int:
+    """Return which rank of its run this process is; torchrun sets RANK."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def _device(names: str) -> str:
+    """Return this rank's device out of the names of all ranks' devices."""
+    devices = names.split(",")
+    return devices[int(os.environ.get("LOCAL_RANK", "0")) % len(devices)]
 
 
 class _StopRequest:
@@ -63,19 +78,25 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
     from bench.plan import RunSpec
     from bench.training.environment import prepare_process
     from bench.training.loop import Interrupted, Pace, train
+    from bench.training.ranks import Ranks
 
     try:
         spec = RunSpec.read(folder.spec_file)
         prepare_process(spec.training.training.threads)
-        device = torch.device(options.device)
+        device = torch.device(_device(options.device))
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        ranks = Ranks.of_environment(device)
         data = is_prepared(spec.training.data, options.data)
         if data is None:
             raise BenchError(
                 f"The images of {spec.name} are not prepared in {options.data}", hint="Type `bench data prepare`."
             )
         if folder.status().state not in ("done", "diverged"):
-            train(folder, spec, data, device, Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop))
-        if not options.train_only:
+            pace = Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop)
+            train(folder, spec, data, device, pace, ranks)
+        ranks.part_company()
+        if ranks.first and not options.train_only:
             evaluate_folder(folder, spec, data, options.data, device, stop)
     except Interrupted:
         return EXIT_INTERRUPTED
@@ -88,6 +109,8 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
 def _record_failure(folder: RunFolder, error: Exception) -> None:
     """Write why the run failed into its status, and the traceback into failure.txt beside it."""
     reason = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    if _rank() > 0:
+        reason = f"rank {_rank()}: {reason}"
     if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
         reason = f"out of memory ({reason.splitlines()[0]})"
     write_atomic(folder.path / "failure.txt", "".join(traceback.format_exception(error)))

@@ -45,9 +45,10 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 def kind_of_machine(environment: dict[str, Any]) -> str:
-    """Return what must be equal for a run to give the same bits: torch, device model, processor capability."""
-    torch_version = environment["packages"]["torch"]
-    return f"torch {torch_version}, {environment['device']}, {environment['capability']}"
+    """Return what must be equal for a run to give the same bits: torch, device model, processor capability, ranks."""
+    torch_version, ranks = environment["packages"]["torch"], environment.get("ranks", 1)
+    several = f", {ranks} ranks" if ranks > 1 else ""
+    return f"torch {torch_version}, {environment['device']}, {environment['capability']}{several}"
 
 
 def device_name(device: torch.device) -> str:

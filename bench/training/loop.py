@@ -28,6 +28,7 @@ from bench.runs import RunFolder, Status
 from bench.sampling import draw_latents, recalibrated, to_uint8
 from bench.training.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
 from bench.training.environment import describe_environment, kind_of_machine
+from bench.training.ranks import Ranks, without_ranks
 from bench.training.step import Players, StepSettings, halvings
 
 GRID = 8  # a sample grid has 8 x 8 images
@@ -52,7 +53,7 @@ def snapshot_steps(spec: TrainingSpec) -> list[int]:
     return sorted({max(1, last >> index) for index in range(spec.training.snapshots)})
 
 
-def build_players(spec: TrainingSpec, device: torch.device) -> Players:
+def build_players(spec: TrainingSpec, device: torch.device, ranks: Ranks | None = None) -> Players:
     """Build the networks, optimisers and objective of a spec, at step 0."""
     objective_class = load(spec.objective.file or spec.objective.name)
     objective = objective_class.model_validate(spec.objective.settings)
@@ -65,29 +66,37 @@ def build_players(spec: TrainingSpec, device: torch.device) -> Players:
         seed=spec.seed,
         packing=spec.recipe.packing,
     )
-    return Players(StepSettings.of(spec), objective, G, D, device)
+    return Players(StepSettings.of(spec), objective, G, D, device, ranks)
 
 
 def train(
-    folder: RunFolder, spec: RunSpec, data: PreparedData, device: torch.device, pace: Pace | None = None
+    folder: RunFolder,
+    spec: RunSpec,
+    data: PreparedData,
+    device: torch.device,
+    pace: Pace | None = None,
+    ranks: Ranks | None = None,
 ) -> Status:
     """Train `spec` in `folder` to its end and return its status: done or diverged.
 
-    Call it with the run's lock held. Raises Interrupted, after saving, when `pace.stop` says so, and BenchError when
-    the data is not what the run began with or the last checkpoint cannot be used.
+    Call it with the run's lock held; with several ranks, on all of them, of which the first holds the lock and writes.
+    Raises Interrupted, after saving, when `pace.stop` says so, and BenchError when the data is not what the run began
+    with, the last checkpoint cannot be used, or the batch cannot be shared out evenly.
     """
-    return _Trainer(folder, spec, data, device, pace or Pace()).run()
+    return _Trainer(folder, spec, data, device, pace or Pace(), ranks or Ranks()).run()
 
 
 class _Trainer:
-    def __init__(self, folder: RunFolder, spec: RunSpec, data: PreparedData, device: torch.device, pace: Pace) -> None:
+    def __init__(
+        self, folder: RunFolder, spec: RunSpec, data: PreparedData, device: torch.device, pace: Pace, ranks: Ranks
+    ) -> None:
         self.folder = folder
         self.spec = spec.training
         self.device = device
         self.pace = pace
-        self.players = build_players(self.spec, device)
-        networks = cast(Generator, self.players.G), cast(Discriminator, self.players.D)
-        write_json(folder.architecture_file, describe_architecture(*networks))
+        self.ranks = ranks
+        _refuse_uneven_parts(self.spec, ranks)
+        self.players = build_players(self.spec, device, ranks)
         self.status = self._begin(data)
         self.images = load_to_device(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
@@ -115,7 +124,7 @@ class _Trainer:
                 generator_steps=step,
                 discriminator_steps=self.players.discriminator_steps,
                 images_seen=self.players.images_seen,
-                device_seconds=self.status.device_seconds + time.perf_counter() - started,
+                device_seconds=self.status.device_seconds + self.ranks.count * (time.perf_counter() - started),
             )
             if log_due:
                 reason = self._divergence()
@@ -128,14 +137,14 @@ class _Trainer:
             if now - status_at >= STATUS_SECONDS:
                 rate = (step - steps_before) / (time.perf_counter() - began)
                 self.status = replace(self.status, steps_per_second=round(rate, 3))
-                self.folder.write_status(self.status)
+                self._write_status()
                 status_at = now
-            stop = self.pace.stop()
+            stop = self.ranks.agree(self.pace.stop, step)
             if stop or (now - checkpoint_at >= self.pace.checkpoint_seconds and step < last):
                 self._checkpoint()
                 checkpoint_at = time.monotonic()
             if stop and step < last:
-                self.folder.write_status(self.status)
+                self._write_status()
                 raise Interrupted
         return self._finish("done", None)
 
@@ -148,11 +157,15 @@ class _Trainer:
                 f"{self.folder.path} was begun with other images than are prepared now",
                 hint="Bring the old images back, or `bench clean` the run and train it again.",
             )
-        environment = describe_environment(self.device)
+        environment = describe_environment(self.device) | {"ranks": self.ranks.count}
         here = kind_of_machine(environment)
         continued = list(status.continued_on)
+        if self.ranks.first:
+            networks = cast(Generator, self.players.G), cast(Discriminator, self.players.D)
+            write_json(self.folder.architecture_file, describe_architecture(*networks))
         if not self.folder.environment_file.exists() or status.generator_steps == 0:
-            write_json(self.folder.environment_file, environment)
+            if self.ranks.first:
+                write_json(self.folder.environment_file, environment)
         else:
             began_on = kind_of_machine(read_json(self.folder.environment_file))
             if here != began_on and here not in continued:
@@ -168,8 +181,14 @@ class _Trainer:
             data_sha256=found,
             continued_on=continued,
         )
-        self.folder.write_status(status)
+        self.ranks.wait()  # all have read what the first one now writes anew
+        if self.ranks.first:
+            self.folder.write_status(status)
         return status
+
+    def _write_status(self) -> None:
+        if self.ranks.first:
+            self.folder.write_status(self.status)
 
     def _resume(self) -> int:
         """Load the newest checkpoint and cut the log back to it. Returns the generator steps already taken."""
@@ -197,11 +216,15 @@ class _Trainer:
             device_seconds=0.0 if state is None else state["device_seconds"],
         )
         lines = [line for line in read_jsonl(self.folder.log_file) if line["generator_steps"] <= steps]
-        write_atomic(self.folder.log_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        self.ranks.wait()
+        if self.ranks.first:
+            write_atomic(self.folder.log_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         self.logged_discriminator_steps: int = lines[-1]["discriminator_steps"] if lines else 0
         return steps
 
     def _checkpoint(self) -> None:
+        if not self.ranks.first:
+            return
         players = self.players
         save_checkpoint(
             self.folder.path,
@@ -260,7 +283,8 @@ class _Trainer:
             },
             **groups,
         }
-        append_jsonl(self.folder.log_file, [line])
+        if self.ranks.first:
+            append_jsonl(self.folder.log_file, [line])
         players.sums.clear()
         players.summed_steps = 0
         self.logged_discriminator_steps = players.discriminator_steps
@@ -275,6 +299,8 @@ class _Trainer:
 
     def _snapshot(self) -> None:
         """Save both generators, and a grid of the raw one's samples of the fixed latents."""
+        if not self.ranks.first:
+            return
         raw = self.players.G.state_dict()
         averaged = dict(raw)
         averaged.update(
@@ -285,7 +311,7 @@ class _Trainer:
         write_atomic(self.folder.snapshot_file(self.generator_steps), save(tensors))
 
         backbone = self.spec.backbone
-        G = recalibrated(self.players.G, backbone.latent_law, backbone.latent, self.device)
+        G = recalibrated(without_ranks(self.players.G), backbone.latent_law, backbone.latent, self.device)
         with torch.no_grad():
             images = to_uint8(G(self.grid_latents)).permute(0, 2, 3, 1).cpu().numpy()
         write_atomic(self.folder.sample_file(self.generator_steps), _grid_png(images))
@@ -295,9 +321,20 @@ class _Trainer:
         self.status = replace(
             self.status, state=state, phase=None, reason=reason, steps_per_second=round(steps_per_second, 3)
         )
-        self.folder.write_status(self.status)
-        drop_checkpoints(self.folder.path)
+        self._write_status()
+        if self.ranks.first:
+            drop_checkpoints(self.folder.path)
         return self.status
+
+
+def _refuse_uneven_parts(spec: TrainingSpec, ranks: Ranks) -> None:
+    samples = spec.budget.batch // spec.recipe.packing
+    if samples % ranks.count:
+        packed = f" in packs of {spec.recipe.packing}" if spec.recipe.packing > 1 else ""
+        raise BenchError(
+            f"A batch of {spec.budget.batch}{packed} cannot be shared evenly by {ranks.count} ranks",
+            hint="Choose a number of ranks that divides it.",
+        )
 
 
 def _room_for_images(device: torch.device) -> int:

@@ -10,19 +10,59 @@ such as DistributedDataParallel would average what penalties need apart.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+import os
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
+AGREE_EVERY = 10  # steps: a stop waits for at most so many
+
 
 class Ranks:
     """The processes of one run: which of them this is, and what they do together. A single one does nothing."""
 
-    def __init__(self, rank: int = 0, count: int = 1) -> None:
+    def __init__(self, rank: int = 0, count: int = 1, device: torch.device | None = None) -> None:
         self.rank = rank
         self.count = count
+        self.device = device or torch.device("cpu")
+
+    @classmethod
+    def of_environment(cls, device: torch.device) -> Ranks:
+        """Join the processes that torchrun started: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=timedelta(minutes=10))
+        return cls(distributed.get_rank(), distributed.get_world_size(), device)
+
+    @property
+    def first(self) -> bool:
+        """Tell whether this rank is the one that writes."""
+        return self.rank == 0
+
+    def part_company(self) -> None:
+        """End what the ranks have in common; each goes on, or ends, alone."""
+        if self.count > 1:
+            distributed.destroy_process_group()
+
+    def wait(self) -> None:
+        """Wait for all ranks to come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def agree(self, asked: Callable[[], bool], step: int) -> bool:
+        """Return whether any rank is asked to stop; several ranks come together for it every few steps only."""
+        if self.count == 1:
+            return asked()
+        if step % AGREE_EVERY:
+            return False
+        votes = torch.tensor(float(asked()), device=self.device)
+        distributed.all_reduce(votes)
+        return bool(votes > 0)
 
     def part(self, whole: Tensor) -> Tensor:
         """Return this rank's samples of a whole tensor; differentiable to any order."""
@@ -97,6 +137,15 @@ def synchronise_norms(network: nn.Module, ranks: Ranks) -> None:
         if type(module) is nn.BatchNorm2d:
             module.__class__ = BatchNorm2d
             module.ranks = ranks  # type: ignore[assignment]
+
+
+def without_ranks(network: nn.Module) -> nn.Module:
+    """Return a copy of the network that works in this process alone."""
+    twin = copy.deepcopy(network)
+    for module in twin.modules():
+        if type(module) is BatchNorm2d:
+            module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
+    return twin
 
 
 class _Part(torch.autograd.Function):
