@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from bench import __version__
-from bench.config import Backbone, Budget, Entry, Protocol, Recipe, Study, Table, Training, expanded_entries
+from bench.config import Backbone, Budget, Entry, Protocol, Study, Training, expanded_entries
 from bench.config_errors import Problem, problems_of
 from bench.data import DataRequest
 from bench.errors import BenchError, suggest
 from bench.evaluation_settings import EvaluationSettings
 from bench.files import read_json, write_json
 from bench.objectives import is_file, load, source_file
+from bench.recipe import Recipe, Table
 from bench.runs import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schema
 from bench.source import objective_hash, training_hash
 

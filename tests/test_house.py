@@ -19,7 +19,7 @@ PACKAGE = ROOT / "bench"
 LAYERS = (
     {"errors", "files", "wording", "metrics_info", "evaluation_settings", "source", "__init__"},
     {"runs", "objectives", "networks", "convolution", "sampling", "data"},
-    {"config", "config_errors"},
+    {"recipe", "config", "config_errors"},
     {"plan"},
     {"cost", "training"},
     {"evaluation"},
@@ -27,7 +27,8 @@ LAYERS = (
     {"results"},
     {"statistics"},
     {"report"},
-    {"listing", "showing", "doctor"},
+    {"contract", "theory", "modes", "scaffold"},
+    {"gallery", "listing", "showing", "doctor"},
     {"cli"},
     {"__main__"},
 )

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing
 
-from bench.config import Recipe
 from bench.networks import Norm, build_networks
 from bench.objectives import load, names
+from bench.recipe import Recipe
 from bench.training.ranks import Ranks
 from bench.training.step import Players, StepSettings
 

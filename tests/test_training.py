@@ -10,12 +10,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from training_fixture import CPU, study, trained
 
-from bench.config import Recipe, WarmUp
 from bench.data import PreparedData, prepare
 from bench.errors import BenchError
 from bench.execution.devices import available_devices, choose_slots
 from bench.files import read_json, read_jsonl
 from bench.plan import make_plan
+from bench.recipe import Recipe, WarmUp
 from bench.runs import RunFolder, Status
 from bench.sampling import draw_latents, latent_blocks, recalibrated, to_uint8
 from bench.training.loop import Interrupted, Pace, build_players, snapshot_steps, train

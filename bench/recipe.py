@@ -1,0 +1,83 @@
+"""How a run is optimised: the recipe of a study, and what an entry sets above it. Never imports torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Optimizer = Literal["adam", "rmsprop"]
+
+
+class Table(BaseModel):
+    """A table of bench.toml: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class WarmUp(Table):
+    """More discriminator steps in the first generator steps, and again in every `repeat_every`-th one."""
+
+    generator_steps: int = Field(ge=0)
+    discriminator_steps: int = Field(ge=1)
+    repeat_every: int | None = Field(None, ge=1)
+
+
+class Recipe(Table):
+    """How a run is optimised; under `controlled` the same for every row. RMSProp reads `alpha`, Adam `betas`.
+
+    weight_decay         L2, added to the gradients of both players
+    packing              images that D judges together as one sample (PacGAN, Lin et al. 2017); divides the batch
+    lazy_penalty         every how many D steps the penalty is taken, so many times as strong, as an optimiser step of
+                         its own; D's rate and betas are rescaled by k/(k+1) (StyleGAN2, Karras et al. 2019)
+    instance_noise       standard deviation at the start of the Gaussian noise on all images that D sees, on [-1, 1];
+                         it falls linearly to 0 over `instance_noise_steps` generator steps (not given: the whole run)
+    latent_law           what G's latents are drawn from (not given: what the study's backbone says)
+    """
+
+    optimizer: Optimizer = "adam"
+    learning_rate_discriminator: float = Field(1e-4, gt=0, le=1)
+    learning_rate_generator: float = Field(1e-4, gt=0, le=1)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
+    alpha: float = Field(0.99, ge=0, lt=1)
+    epsilon: float = Field(1e-8, gt=0)
+    discriminator_steps: int = Field(1, ge=1, le=1000)
+    norm: Literal["batch", "layer", "spectral", "none"] = "layer"
+    warm_up: WarmUp | None = None
+    weight_decay: float = Field(0.0, ge=0, lt=1)
+    packing: int = Field(1, ge=1, le=16)
+    lazy_penalty: int = Field(1, ge=1, le=1000)
+    instance_noise: float = Field(0.0, ge=0, le=10)
+    instance_noise_steps: int | None = Field(None, ge=1)
+    latent_law: Literal["normal", "uniform"] | None = None
+
+
+class RecipeOverrides(Table):
+    """The same keys, each optional; `learning_rate` sets both players'."""
+
+    optimizer: Optimizer | None = None
+    learning_rate: float | None = Field(None, gt=0, le=1)
+    learning_rate_discriminator: float | None = Field(None, gt=0, le=1)
+    learning_rate_generator: float | None = Field(None, gt=0, le=1)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] | None = None
+    alpha: float | None = Field(None, ge=0, lt=1)
+    epsilon: float | None = Field(None, gt=0)
+    discriminator_steps: int | None = Field(None, ge=1, le=1000)
+    norm: Literal["batch", "layer", "spectral", "none"] | None = None
+    warm_up: WarmUp | None = None
+    weight_decay: float | None = Field(None, ge=0, lt=1)
+    packing: int | None = Field(None, ge=1, le=16)
+    lazy_penalty: int | None = Field(None, ge=1, le=1000)
+    instance_noise: float | None = Field(None, ge=0, le=10)
+    instance_noise_steps: int | None = Field(None, ge=1)
+    latent_law: Literal["normal", "uniform"] | None = None
+
+    def over(self, base: Recipe) -> Recipe:
+        """Return `base` with what is set here in its place."""
+        values = self.model_dump(exclude_none=True, exclude={"learning_rate"})
+        if self.learning_rate is not None:
+            values = {
+                "learning_rate_discriminator": self.learning_rate,
+                "learning_rate_generator": self.learning_rate,
+            } | values
+        return Recipe.model_validate(base.model_dump() | values)
