@@ -1,0 +1,250 @@
+"""What a number of seeds can resolve, and how many more would decide a pair: by the noncentral t distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import comb
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+from bench.errors import BenchError, suggest
+from bench.results import matching
+from bench.statistics.arms import Arm, ranking_direction, untested
+from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT
+from bench.statistics.significance import welch_tests
+from bench.statistics.summary import Summary, summarise
+
+POWER = 0.8
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The smallest gap between two entries that a table's seeds resolve: 80 times in 100, by a two-sided t test at 5 %.
+
+    For a single comparison; for Holm's first step over the `comparisons` with a baseline; and over all `pairs`. Gaps
+    are in standard deviations of a run and in the metric's unit, at the `deviation` pooled over the entries, whose own
+    range from `least_deviation` to `greatest_deviation`: between two steady entries less is resolved, between two
+    unsteady ones more is needed. Deviations and gaps in units are None until two runs of an entry are scored.
+    """
+
+    protocol: str
+    metric: str
+    seeds: int
+    comparisons: int
+    pairs: int
+    deviation: float | None
+    least_deviation: float | None
+    greatest_deviation: float | None
+    single_gap_in_deviations: float
+    baseline_gap_in_deviations: float
+    pairs_gap_in_deviations: float
+    single_gap: float | None
+    baseline_gap: float | None
+    pairs_gap: float | None
+
+
+@dataclass(frozen=True)
+class MoreSeeds:
+    """How many seeds would decide between two entries, should the gap and the spreads be what they have been so far.
+
+    Decide: 80 times in 100, by Welch's test at `alpha`, 5 % over the `family` of comparisons. `decided` means that the
+    present runs do. `seeds_needed` is per entry, in all; `first_more` and `second_more` beyond those planned now, and
+    `device_seconds` what they cost. `seeds_at_widest` and `seeds_at_narrowest` are needed if the true gap stands at the
+    far or the near end of its 95 % interval. None beyond MOST_SEEDS, and where the interval's near end is no gap at
+    all. `unanswered` says why there is no number.
+    """
+
+    protocol: str
+    metric: str
+    first: str
+    second: str
+    first_seeds: int
+    second_seeds: int
+    family: int
+    alpha: float
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p: float | None = None
+    decided: bool = False
+    seeds_needed: int | None = None
+    seeds_at_widest: int | None = None
+    seeds_at_narrowest: int | None = None
+    first_more: int | None = None
+    second_more: int | None = None
+    device_seconds: float | None = None
+    unanswered: str = ""
+
+
+def detectable_gap(seeds: int, alpha: float = ALPHA) -> float:
+    """Return the gap, in standard deviations of a run, that a two-sample t test finds with probability POWER.
+
+    Two-sided at `alpha`, so many seeds in each arm, equal variances; at least two seeds.
+    """
+    freedom = 2 * seeds - 2
+    threshold = stats.t.isf(alpha / 2, freedom)
+    return float(special.nctdtrinc(freedom, 1 - POWER, threshold) * np.sqrt(2 / seeds))
+
+
+def fewest_seeds_for_ranks(alpha: float = ALPHA) -> int:
+    """Return from how many seeds per arm an exact two-sided permutation test can reach `alpha` at all."""
+    seeds = 1
+    while 2 / comb(2 * seeds, seeds) > alpha:
+        seeds += 1
+    return seeds
+
+
+def resolutions(summaries: Sequence[Summary], without: Collection[str] = ()) -> list[Resolution]:
+    """Return what every table resolves, one per protocol and metric; none where fewer than two seeds are planned."""
+    tables: dict[tuple[str, str], list[Summary]] = {}
+    for summary in summaries:
+        if summary.label not in without:
+            tables.setdefault((summary.protocol, summary.metric), []).append(summary)
+    return [_resolution(rows) for rows in tables.values() if max(row.planned for row in rows) > 1 and len(rows) > 1]
+
+
+def resolve(
+    first: Arm,
+    second: Arm,
+    family: int = 1,
+    seconds_per_run: tuple[float | None, float | None] = (None, None),
+    protocol: str = "",
+    metric: str = "",
+) -> MoreSeeds:
+    """Return how many seeds would decide between two entries that are one of `family` comparisons.
+
+    `seconds_per_run`: device seconds of one run of each, None where not known. The gap seen so far is a guess at the
+    true one: read the number together with its two companions.
+    """
+    answer = MoreSeeds(
+        protocol, metric, first.label, second.label, first.planned, second.planned, family, ALPHA / family
+    )
+    reason = _unplannable(first, second, answer.alpha)
+    test = None if reason else welch_tests([(first.values, second.values)])[0]
+    if test is None:
+        return replace(answer, unanswered=reason or "no score varies: there is no spread to plan by")
+    gap = float(first.values.mean() - second.values.mean())
+    near, far = sorted((abs(test.low), abs(test.high)))
+    if test.low <= 0 <= test.high:
+        near = 0.0
+    at_gap, at_far, at_near = (
+        _seeds_for(size, float(first.values.var(ddof=1)), float(second.values.var(ddof=1)), answer.alpha)
+        for size in (abs(gap), far, near)
+    )
+    complete = first.complete and second.complete and not untested(first, second)
+    answer = replace(
+        answer,
+        difference=gap,
+        difference_low=test.low,
+        difference_high=test.high,
+        p=test.p,
+        decided=complete and test.p <= answer.alpha,
+        seeds_needed=at_gap,
+        seeds_at_widest=at_far,
+        seeds_at_narrowest=at_near,
+    )
+    return _priced(answer, seconds_per_run)
+
+
+def resolve_in_study(
+    results: pd.DataFrame, plan: Mapping[str, Any], first: str, second: str, without: Collection[str] = ()
+) -> list[MoreSeeds]:
+    """Return, per protocol that has both entries, how many seeds would decide between them on the primary metric.
+
+    The family is that of the table the pair stands in: comparisons with the baseline if one of them is it, else all
+    pairs. Raises BenchError for a label that the study lacks, for a pair under no common protocol, and for a metric
+    that never ranks.
+    """
+    labels = list(dict.fromkeys(entry["label"] for entry in plan["entries"]))
+    for label in (first, second):
+        if label not in labels:
+            raise BenchError(
+                f'Study "{plan["study"]}" has no entry "{label}"{suggest(label, labels)}',
+                hint=f"It has {', '.join(labels)}.",
+            )
+    if first == second:
+        raise BenchError(f'"{first}" and "{second}" are one entry', hint="Name two different ones.")
+    if ranking_direction(plan["primary_metric"]) is None:
+        raise BenchError(f"{plan['primary_metric']} never ranks, so no number of seeds decides by it")
+    primary = [s for s in summarise(results, plan, without) if s.role == "primary"]
+    seconds = device_seconds_per_run(results)
+    answers = []
+    for protocol in dict.fromkeys(s.protocol for s in primary):
+        rows = {s.label: s for s in primary if s.protocol == protocol}
+        if first in rows and second in rows:
+            entries = len([label for label in rows if label not in without])
+            family = entries - 1 if plan["baseline"] in (first, second) else comb(entries, 2)
+            costs = seconds.get((protocol, first)), seconds.get((protocol, second))
+            arms = rows[first].arm, rows[second].arm
+            answers.append(resolve(*arms, max(family, 1), costs, protocol, plan["primary_metric"]))
+    if not answers:
+        raise BenchError(f'"{first}" and "{second}" share no protocol in study "{plan["study"]}"')
+    return answers
+
+
+def device_seconds_per_run(results: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """Return the mean training time of the done runs by (protocol, label), in device seconds."""
+    done = matching(results, state="done").dropna(subset=["device_seconds"])
+    runs = done.groupby(["protocol", "label", "seed"])["device_seconds"].max().reset_index()
+    means = runs.groupby(["protocol", "label"])["device_seconds"].mean().reset_index()
+    return {(row["protocol"], row["label"]): float(row["device_seconds"]) for row in means.to_dict("records")}
+
+
+def _resolution(rows: Sequence[Summary]) -> Resolution:
+    seeds, comparisons, pairs = max(row.planned for row in rows), len(rows) - 1, comb(len(rows), 2)
+    spread = [(len(row.values) - 1, row.deviation) for row in rows if row.deviation is not None]
+    deviation = None
+    if spread:
+        deviation = float(np.sqrt(np.average([d**2 for _, d in spread], weights=[freedom for freedom, _ in spread])))
+    gaps = [detectable_gap(seeds, ALPHA / family) for family in (1, comparisons, pairs)]
+    return Resolution(
+        rows[0].protocol,
+        rows[0].metric,
+        seeds,
+        comparisons,
+        pairs,
+        deviation,
+        min((d for _, d in spread), default=None),
+        max((d for _, d in spread), default=None),
+        *gaps,
+        *(None if deviation is None else gap * deviation for gap in gaps),
+    )
+
+
+def _unplannable(first: Arm, second: Arm, alpha: float) -> str:
+    """Return why no number of seeds can be told, "" when one may."""
+    lost = [f"{arm.lost} of {arm.planned} runs of {arm.label}" for arm in (first, second) if arm.lost]
+    if lost:
+        seeds = fewest_seeds_for_ranks(alpha)
+        return f"{' and '.join(lost)} lost: ranks decide, not a t test, and they can only from {seeds} seeds per entry"
+    if min(len(first.scores), len(second.scores)) < SEEDS_FOR_INTERVAL:
+        return f"fewer than {SEEDS_FOR_INTERVAL} runs of each have a score: there is no spread to plan by"
+    return ""
+
+
+def _seeds_for(gap: float, first_variance: float, second_variance: float, alpha: float) -> int | None:
+    """Return the fewest seeds per arm with which Welch's test finds `gap` with probability POWER; None: too many."""
+    seeds = np.arange(SEEDS_FOR_VERDICT, MOST_SEEDS + 1)
+    total = first_variance + second_variance
+    freedom = (seeds - 1) * total**2 / (first_variance**2 + second_variance**2)
+    power = stats.nct.sf(stats.t.isf(alpha / 2, freedom), freedom, gap / np.sqrt(total / seeds))
+    enough = seeds[power >= POWER]
+    return int(enough[0]) if len(enough) else None
+
+
+def _priced(answer: MoreSeeds, seconds_per_run: tuple[float | None, float | None]) -> MoreSeeds:
+    """Add how many seeds are still to be run and what they cost: none where the pair is decided."""
+    if answer.decided:
+        return replace(answer, first_more=0, second_more=0, device_seconds=0.0)
+    if answer.seeds_needed is None:
+        return replace(answer, unanswered=f"at this gap and spread more than {MOST_SEEDS:,} seeds per entry")
+    more = max(answer.seeds_needed - answer.first_seeds, 0), max(answer.seeds_needed - answer.second_seeds, 0)
+    costs = [(count, seconds) for count, seconds in zip(more, seconds_per_run, strict=True) if count]
+    known = [count * seconds for count, seconds in costs if seconds is not None]
+    total = sum(known) if len(known) == len(costs) else None
+    return replace(answer, first_more=more[0], second_more=more[1], device_seconds=total)
