@@ -28,7 +28,7 @@ LAYERS = (
     {"statistics"},
     {"report"},
     {"contract", "theory", "modes", "scaffold"},
-    {"gallery", "listing", "showing", "doctor"},
+    {"gallery", "listing", "showing", "deciding", "doctor"},
     {"cli"},
     {"__main__"},
 )

@@ -25,13 +25,18 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @study_option
 @override_options
+@click.option("--resolve", metavar="A,B", help="Say instead how many more seeds would decide between two entries.")
 @json_option
 @click.pass_obj
-def plan(roots: Roots, /, names: tuple[str, ...], study: str | None, as_json: bool, **options: Any) -> int:
+def plan(
+    roots: Roots, /, names: tuple[str, ...], study: str | None, resolve: str | None, as_json: bool, **options: Any
+) -> int:
     """Show the runs of a study: what is done, stale, missing or failed, and what the rest would cost.
 
     NAME is an entry's label or a glob such as 'wgan*'; none means all.
     """
+    if resolve is not None:
+        return _say_how_many_seeds(roots, roots.planned_study(study), resolve, as_json=as_json)
     from bench.cost import estimate
     from bench.execution.devices import choose_slots
     from bench.execution.running import folder_of, state_of
@@ -99,9 +104,7 @@ def plan(roots: Roots, /, names: tuple[str, ...], study: str | None, as_json: bo
     "--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0,cuda:1."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Runs at a time on the CPU [one per core].")
-@click.option(
-    "--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, each on a device."
-)
+@click.option("--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, each on a device.")
 @click.option("--checkpoint-seconds", type=float, default=60.0, show_default=True, help="How often runs are made safe.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.pass_obj
@@ -253,6 +256,18 @@ def _carry_out(
             stop=stop,
         )
         return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
+
+
+def _say_how_many_seeds(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
+    from bench import deciding
+
+    found = deciding.answers(roots.runs, study, pair)
+    if as_json:
+        print_json([deciding.as_json(answer) for answer in found])
+        return EXIT_DONE
+    for answer in found:
+        click.echo("\n".join(deciding.in_words(answer)))
+    return EXIT_DONE
 
 
 def _say_what_is_missing(
