@@ -13,24 +13,21 @@ def listing(kind: str, config: Config) -> Rows:
 
 
 def _objectives(config: Config) -> Rows:
-    from bench.objectives import load, names
+    from bench.gallery import all_facts, shown
 
-    rows: Rows = []
-    for name in names():
-        objective = load(name)
-        card = objective.card
-        rows.append(
-            {
-                "name": name,
-                "year": card.year,
-                "family": card.family,
-                "head": objective.head,
-                "settings": ", ".join(f"{key}={info.default:g}" for key, info in objective.model_fields.items()),
-                "title": card.title,
-                "arXiv": card.arxiv,
-            }
-        )
-    return rows
+    return [
+        {
+            "name": facts.name,
+            "year": facts.card["year"],
+            "family": facts.card["family"],
+            "head": facts.card["head"],
+            "norms": facts.norms,
+            "needs": ", ".join(facts.needs),
+            "step_cost": facts.cost_text,
+            "settings": ", ".join(f"{key}={shown(value['default'])}" for key, value in facts.card["settings"].items()),
+        }
+        for facts in all_facts()
+    ]
 
 
 def _studies(config: Config) -> Rows:

@@ -25,7 +25,7 @@ from bench.runs import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schem
 from bench.source import objective_hash, training_hash
 
 if TYPE_CHECKING:
-    from bench.objectives.base import Objective
+    from bench.objectives.base import Objective, Published
 
 PlanState = Literal["planned", "running", "interrupted", "done", "diverged", "failed", "stale"]
 
@@ -198,6 +198,19 @@ def controlled_recipe(study: Study) -> Recipe:
     return study.recipe.over(Recipe())
 
 
+def published_recipe(card: Published, shared: Recipe) -> Recipe:
+    """Return the recipe that authors state, with what they leave open as the study shares it."""
+    stated = {
+        "optimizer": card.optimizer,
+        "learning_rate_discriminator": card.learning_rate_discriminator,
+        "learning_rate_generator": card.learning_rate_generator,
+        "betas": card.betas,
+        "discriminator_steps": card.discriminator_steps,
+        "norm": card.norm,
+    }
+    return shared.model_copy(update=stated)
+
+
 def make_plan(study: Study) -> Plan:
     """Resolve every entry under every protocol. Imports torch. Raises BenchError listing all unfit settings."""
     problems: list[str] = _unused_settings(study)
@@ -290,18 +303,8 @@ def _published(
 ) -> tuple[Recipe, ObjectiveSpec]:
     """Return the authors' recipe and settings; the settings that the study gives stand above the authors'."""
     card = objective.card.published
-    recipe = shared.model_copy(
-        update={
-            "optimizer": card.optimizer,
-            "learning_rate_discriminator": card.learning_rate_discriminator,
-            "learning_rate_generator": card.learning_rate_generator,
-            "betas": card.betas,
-            "discriminator_steps": card.discriminator_steps,
-            "norm": card.norm,
-        }
-    )
     settings = objective.model_validate({**card.settings, **given}).model_dump(mode="json")
-    return recipe, spec.model_copy(update={"settings": settings})
+    return published_recipe(card, shared), spec.model_copy(update={"settings": settings})
 
 
 def _fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:

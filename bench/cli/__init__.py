@@ -9,6 +9,7 @@ import click
 from bench import __version__
 from bench.cli.data import data
 from bench.cli.making import clean, evaluate, init, plan, run
+from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
 from bench.cli.shared import Roots
 
@@ -40,9 +41,11 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
     bench run --all      train and evaluate the default study (what is missing of it)
     bench report         write its report as Markdown and HTML
     bench list           objectives, studies, datasets and metrics
+    bench new NAME       write an objective of your own, with its test
+    bench check          prove that an objective is what it says
     """
     context.obj = Roots(config=config, runs=runs, reports=reports, data=data_root)
 
 
-for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init):
+for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init, check, new):
     bench.add_command(command)

@@ -21,12 +21,14 @@ KINDS = ("objectives", "studies", "datasets", "metrics")
 
 @click.command("list")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
+@click.option("--objectives", is_flag=True, help="The same as `bench list objectives`.")
 @json_option
 @click.pass_obj
-def list_(roots: Roots, kind: str | None, as_json: bool) -> int:
+def list_(roots: Roots, kind: str | None, objectives: bool, as_json: bool) -> int:
     """List objectives, studies, datasets and metrics, or only one KIND of them."""
     from bench.listing import listing
 
+    kind = "objectives" if objectives else kind
     config = roots.read_config()
     found = {name: listing(name, config) for name in ([kind] if kind else KINDS)}
     if as_json:

@@ -119,6 +119,7 @@ class Objective(BaseModel, ABC):
     updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
     latent_law: ClassVar[Literal["normal", "uniform"] | None] = None  # None: the study's
     fakes_per_real: ClassVar[int] = 1  # `fake` holds so many times the real batch
+    stop_gradients: ClassVar[str] = ""  # what the losses hold constant on purpose, and where the paper says so
     duplication_invariant: ClassVar[bool] = True  # a batch given twice has the same losses; unbiased estimates differ
 
     @classmethod

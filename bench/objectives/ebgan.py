@@ -20,6 +20,7 @@ class EnergyBased(Objective):
     pulling_away: float = Field(0.0, ge=0, description="weight of the pulling-away term in G's loss (authors: 0.1)")
 
     head: ClassVar[Head] = "autoencoder"
+    duplication_invariant: ClassVar[bool] = False  # the pulling-away term leaves out each sample's pair with itself
     card: ClassVar[Card] = Card(
         title="Energy-based GAN",
         paper="Energy-based Generative Adversarial Network",
@@ -41,6 +42,7 @@ class EnergyBased(Objective):
         ),
         golden=(
             Golden(discriminator=6.0, generator=7.0, settings={"margin": 10.0}, real=(1.0, 3.0), fake=(2.0, 12.0)),
+            Golden(generator=7.1, settings={"pulling_away": 0.1}, real=(1.0, 3.0), fake=(2.0, 12.0)),
         ),
         notes=(
             "The hinge is inside the mean over samples: a hinge on the batch mean is another loss.",
@@ -76,7 +78,7 @@ def energy(out: Autoencoded, images: Tensor) -> Tensor:
 def pulling_away_term(code: Tensor) -> Tensor:
     """Return the mean squared cosine between the codes (N x d) of different samples (equation 4)."""
     unit = normalize(widened(code.flatten(1)), dim=1)
-    squared = (unit @ unit.T).square()
+    squared = (unit[:, None] * unit[None]).sum(2).square()  # no matrix product: autocast would take it in bf16
     count = len(code)
     off_diagonal: Tensor = squared.sum() - squared.diagonal().sum()
     return off_diagonal / (count * (count - 1))

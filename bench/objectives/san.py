@@ -19,6 +19,7 @@ class SlicingAdversarial(OverBase):
     """
 
     head: ClassVar[Head] = "sliced"
+    stop_gradients: ClassVar[str] = "omega in the base loss, everything but omega in the direction's (section 5)"
     card: ClassVar[Card] = Card(
         title="Slicing adversarial network",
         paper="SAN: Inducing Metrizability of GAN with Discriminative Normalized Linear Layer",

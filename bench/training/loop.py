@@ -196,18 +196,7 @@ class _Trainer:
         steps = 0 if state is None else cast(int, state["generator_steps"])
         players = self.players
         if state is not None:
-            players.G.load_state_dict(state["G"])
-            players.D.load_state_dict(state["D"])
-            players.optimizer_G.load_state_dict(state["optimizer_G"])
-            players.optimizer_D.load_state_dict(state["optimizer_D"])
-            for mine, saved in zip(players.ema, state["ema"], strict=True):
-                mine.copy_(saved)
-            for name, value in state["state"].items():
-                players.draws.state[name].copy_(value)
-            players.discriminator_steps = state["discriminator_steps"]
-            players.images_seen = state["images_seen"]
-            players.first_bad_step.copy_(state["first_bad_step"])
-            players.sums, players.summed_steps = dict(state["sums"]), state["summed_steps"]
+            players.restore(state)
         self.status = replace(
             self.status,
             generator_steps=steps,
@@ -225,25 +214,8 @@ class _Trainer:
     def _checkpoint(self) -> None:
         if not self.ranks.first:
             return
-        players = self.players
-        save_checkpoint(
-            self.folder.path,
-            self.generator_steps,
-            {
-                "G": players.G.state_dict(),
-                "D": players.D.state_dict(),
-                "optimizer_G": players.optimizer_G.state_dict(),
-                "optimizer_D": players.optimizer_D.state_dict(),
-                "ema": players.ema,
-                "state": players.draws.state,
-                "discriminator_steps": players.discriminator_steps,
-                "images_seen": players.images_seen,
-                "first_bad_step": players.first_bad_step,
-                "sums": players.sums,
-                "summed_steps": players.summed_steps,
-                "device_seconds": self.status.device_seconds,
-            },
-        )
+        state = self.players.saved() | {"device_seconds": self.status.device_seconds}
+        save_checkpoint(self.folder.path, self.generator_steps, state)
 
     def _batch(self, discriminator_steps: int) -> Tensor:
         return gather(self.images, self.sampler.batch_indices(discriminator_steps), self.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,37 @@ class Players:
         if level > 0:
             images = images + level * self.draws.normal(f"instance noise {purpose}", tuple(images.shape))
         return pack(images, self.settings.recipe.packing)
+
+    def saved(self) -> dict[str, Any]:
+        """Return all that the next iteration depends on, for a checkpoint: live tensors, not copies."""
+        return {
+            "G": self.G.state_dict(),
+            "D": self.D.state_dict(),
+            "optimizer_G": self.optimizer_G.state_dict(),
+            "optimizer_D": self.optimizer_D.state_dict(),
+            "ema": self.ema,
+            "state": self.draws.state,
+            "discriminator_steps": self.discriminator_steps,
+            "images_seen": self.images_seen,
+            "first_bad_step": self.first_bad_step,
+            "sums": self.sums,
+            "summed_steps": self.summed_steps,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what `saved` returned."""
+        self.G.load_state_dict(saved["G"])
+        self.D.load_state_dict(saved["D"])
+        self.optimizer_G.load_state_dict(saved["optimizer_G"])
+        self.optimizer_D.load_state_dict(saved["optimizer_D"])
+        for mine, value in zip(self.ema, saved["ema"], strict=True):
+            mine.copy_(value)
+        for name, value in saved["state"].items():
+            self.draws.state[name].copy_(value)
+        self.discriminator_steps = saved["discriminator_steps"]
+        self.images_seen = saved["images_seen"]
+        self.first_bad_step.copy_(saved["first_bad_step"])
+        self.sums, self.summed_steps = dict(saved["sums"]), saved["summed_steps"]
 
     def _generate(self, generator_step: int, substep: int, count: int, *, with_graph: bool) -> Tensor:
         self.draws.begin("discriminator", generator_step, substep)

@@ -1,0 +1,69 @@
+"""The verbs for those who write objectives: check one against the contract, start a new one."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from bench.cli.shared import json_option, print_json
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+from bench.wording import duration
+
+
+@click.command()
+@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...")
+@click.option("--verbose", "-v", is_flag=True, help="Show every check, not only those that fail.")
+@json_option
+def check(objectives: tuple[str, ...], verbose: bool, as_json: bool) -> int:
+    """Check objectives against the contract: golden numbers, gradients, batches, precision, training.
+
+    OBJECTIVE is a name, or the path of your own file; none means all of the package's. What fails is told with what to
+    do about it, and the exit code is then 1.
+    """
+    from bench.objectives import names, source_file
+
+    for name in objectives:
+        source_file(name)  # a wrong name is told before anything is checked
+    import torch
+
+    from bench.contract import check_objective
+
+    torch.set_num_threads(1)  # the networks are too small to share out
+    began = time.perf_counter()
+    reports = []
+    for name in objectives or names():
+        report = check_objective(name)
+        reports.append(report)
+        if not as_json:
+            click.echo(report.text(verbose=verbose))
+    failed = [report.name for report in reports if not report.passed]
+    if as_json:
+        print_json([report.as_json() for report in reports])
+    elif len(reports) > 1:
+        many, took = len(reports), duration(time.perf_counter() - began)
+        verdict = f"{len(failed)} of {many} objectives do not meet the contract: {', '.join(failed)}"
+        click.echo(f"\n{verdict if failed else f'{many} objectives meet the contract'} ({took}).")
+    return EXIT_RUNS_FAILED if failed else EXIT_DONE
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where to write it [the current folder].",
+)
+def new(name: str, directory: Path) -> int:
+    """Write an objective to start from, and its test: my_objective.py for the NAME my-objective."""
+    from bench.scaffold import write_objective
+
+    file, test = write_objective(name, directory)
+    path = str(file) if file.is_absolute() else os.path.join(os.curdir, file)  # noqa: PTH118 - Path drops the ./
+    click.echo(f"Wrote {file} (a hinge loss to change) and {test}.")
+    click.echo(f"Next: bench check {path}    does it meet the contract?")
+    click.echo(f"      bench run {path}      train it beside the study's other rows")
+    return EXIT_DONE

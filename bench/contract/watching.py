@@ -1,0 +1,148 @@
+"""Watching what a loss does: which values it holds constant, whether it takes gradients, what it reads back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.objectives.base import Objective
+
+
+class HostReadError(Exception):
+    """A loss read a tensor's value, or made its work depend on one."""
+
+
+class HeldConstant(TorchFunctionMode):
+    """Remembers what a computation holds constant, and holds it at the same values when the computation is repeated.
+
+    That is every result of `detach` and everything computed under `no_grad`. A finite difference then treats constants
+    as autograd does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[Tensor] = []
+        self._next: int | None = None
+
+    @contextmanager
+    def repeated(self) -> Iterator[None]:
+        """Replay, in the same order, what was found while recording."""
+        self._next = 0
+        try:
+            with self:
+                yield
+        finally:
+            self._next = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.__name__
+        detaches = name == "detach" or func == torch.Tensor.data.__get__  # type: ignore[attr-defined]
+        in_place = name.endswith("_") and not name.endswith("__")
+        if not isinstance(out, Tensor) or in_place or (torch.is_grad_enabled() and not detaches):
+            return out
+        if self._next is None:
+            self._found.append(out.detach().clone())
+            return out
+        self._next += 1
+        return self._found[self._next - 1].clone()
+
+
+class GradientsTaken(TorchFunctionMode):
+    """Notes whether a computation takes gradients of its own, as a gradient penalty does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.any = False
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        self.any = self.any or func is torch.autograd.grad
+        return func(*args, **(kwargs or {}))
+
+
+_READS = {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "__array__", "__format__"}
+_MADE_ON_THE_CPU = {"tensor", "as_tensor", "zeros", "ones", "full", "empty", "arange", "linspace", "eye", "from_numpy"}
+_READING_KERNELS = {"_local_scalar_dense", "equal", "masked_select", "nonzero", "_unique2"}
+_INDEXING_KERNELS = {"index", "index_put", "index_put_"}
+
+
+class _NoHostCalls(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        name = func.__name__
+        if name in _READS:
+            raise HostReadError(f"{name.strip('_')} reads a tensor's value")
+        out = func(*args, **(kwargs or {}))
+        if name in _MADE_ON_THE_CPU and "device" not in (kwargs or {}) and isinstance(out, Tensor) and out.dim() > 0:
+            raise HostReadError(f"torch.{name} makes a tensor on the CPU, wherever the images are")
+        return out
+
+
+class _NoHostKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        name = func.name().removeprefix("aten::").partition(".")[0]
+        if name in _READING_KERNELS:
+            raise HostReadError(f"{name.strip('_')} reads a tensor's values")
+        if name in _INDEXING_KERNELS and any(index is not None and index.dtype == torch.bool for index in args[1]):
+            raise HostReadError("an index of true and false gives a shape that depends on values")
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def on_the_device() -> Iterator[None]:
+    """Raise HostReadError where a value is read, a shape depends on one, or a tensor is made on the CPU."""
+    with _NoHostCalls(), _NoHostKernels():  # type: ignore[no-untyped-call]
+        yield
+
+
+def line_of(error: BaseException, cls: type[Objective]) -> str:
+    """Return ", line 12 of my_objective.py" for the last place in the objective's files that an error passed."""
+    own = [base for base in cls.__mro__ if issubclass(base, Objective) and base is not Objective]
+    return line_in(error, {str(source) for base in own if (source := _source(base)) is not None})
+
+
+def line_in(error: BaseException, files: set[str]) -> str:
+    """Return ", line 12 of file.py" for the last place in `files` that an error passed, or an empty string."""
+    place = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file in files:
+            place = f", line {traceback.tb_lineno} of {Path(file).name}"
+        traceback = traceback.tb_next
+    return place
+
+
+def _source(cls: type) -> str | None:
+    return getattr(sys.modules.get(cls.__module__), "__file__", None)

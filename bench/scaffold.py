@@ -1,0 +1,64 @@
+"""What `bench new` writes: a small objective that works, and its test."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import re
+from pathlib import Path
+from string import Template
+
+from bench.errors import BenchError
+from bench.files import write_atomic
+from bench.objectives import names
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def write_objective(name: str, directory: Path) -> tuple[Path, Path]:
+    """Write my_objective.py and test_my_objective.py for the name my-objective, and return their paths.
+
+    Raises BenchError when the name cannot be one, is taken, or a file is there already; nothing is then written.
+    """
+    stem = name.replace("-", "_")
+    class_name = "".join(word.capitalize() for word in name.split("-"))
+    files = directory / f"{stem}.py", directory / f"test_{stem}.py"
+    text = (_TEMPLATES / "objective.py.txt").read_text(encoding="utf-8")
+    _check(name, stem, class_name, text)
+    for file in files:
+        if file.exists():
+            raise BenchError(f"{file} is there already", hint="Choose another name or --directory, or move it away.")
+    values = {
+        "name": name,
+        "stem": stem,
+        "class_name": class_name,
+        "title": name.replace("-", " ").capitalize(),
+        "year": str(datetime.date.today().year),
+    }
+    test = (_TEMPLATES / "test_objective.py.txt").read_text(encoding="utf-8")
+    for file, template in zip(files, (text, test), strict=True):
+        write_atomic(file, Template(template).substitute(values))
+    return files
+
+
+def _check(name: str, stem: str, class_name: str, text: str) -> None:
+    if not _NAME.fullmatch(name):
+        tidy = re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name.removesuffix(".py")).lower())
+        near = tidy.strip("-0123456789") and tidy.strip("-")
+        did_you_mean = f' (did you mean "{near}"?)' if near and _NAME.fullmatch(near) else ""
+        raise BenchError(
+            f'"{name}" cannot be an objective\'s name{did_you_mean}',
+            hint="Names are small letters and digits, with hyphens between words: my-objective.",
+        )
+    if name in names():
+        raise BenchError(
+            f'"{name}" is one of the package\'s objectives',
+            hint=f"Choose another name, such as my-{name}; `bench list objectives` shows those that are taken.",
+        )
+    if re.search(rf"\b{class_name}\b", text):
+        raise BenchError(f'"{name}" would hide a name that the file needs', hint=f"Choose another, such as my-{name}.")
+    if importlib.util.find_spec(stem) is not None:
+        raise BenchError(
+            f'{stem}.py would hide the Python module "{stem}"', hint=f"Choose another name, such as my-{name}."
+        )

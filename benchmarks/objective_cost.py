@@ -1,0 +1,151 @@
+"""What a step of each objective costs, relative to nsgan's: its extra work and nothing else.
+
+    python benchmarks/objective_cost.py [OBJECTIVE...] [--width 64] [--batch 64] [--threads 2] [--out FILE]
+
+A step is a generator step with the one discriminator step before it, under the controlled recipe and the objective's
+default settings. Each round times steps of the objective between steps of nsgan, so that a drift of the machine
+cancels; the median of the ratios counts. R1 is measured again with its penalty every 16 steps, over whole periods.
+`--out bench/objective_cost.json` writes what `bench list objectives` and docs/objectives.md show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.config import Study
+from bench.files import write_json
+from bench.objectives import names
+from bench.plan import make_plan
+from bench.training.environment import describe_environment
+from bench.training.loop import build_players
+
+BASELINE = "nsgan"
+LAZY = {"r1": 16}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Step times of all objectives relative to nsgan's.")
+    parser.add_argument("objectives", nargs="*", help="which [all]")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=2, help="steps per timing")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    timer = Timer(options)
+    rows: dict[str, dict[str, float]] = {}
+    for name in options.objectives or names():
+        rows[name] = timer.compare(name, options.steps)
+        print(
+            f"{name:10} {rows[name]['ratio']:6.2f}  [{rows[name]['lowest']:.2f}, {rows[name]['highest']:.2f}]",
+            flush=True,
+        )
+    lazy_rows: dict[str, dict[str, float]] = {}
+    for name, every in LAZY.items():
+        if name in rows:
+            lazy_rows[name] = {"every": every, **timer.compare(name, every, lazy_penalty=every)}
+            print(f"{name:10} {lazy_rows[name]['ratio']:6.2f}  with its penalty every {every} steps", flush=True)
+    environment = describe_environment(torch.device(options.device))
+    print(f"{BASELINE}: {1000 * timer.baseline_seconds():.1f} ms a step on {environment['device']}")
+    if options.out:
+        measured = {
+            "device": f"{environment['device']}, {environment['capability']}",
+            "torch": environment["packages"]["torch"],
+            **{
+                key: getattr(options, key) for key in ("threads", "resolution", "width", "batch", "precision", "rounds")
+            },
+            "nsgan_seconds": timer.baseline_seconds(),
+            "rows": rows,
+            "lazy_rows": lazy_rows,
+        }
+        write_json(options.out, measured)
+
+
+class Timer:
+    """Times steps of an objective between steps of the baseline."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.device = torch.device(options.device)
+        shape = (options.batch, 3, options.resolution, options.resolution)
+        images = torch.rand(shape, device=self.device) * 2 - 1
+        self.images = images.to(memory_format=torch.channels_last)
+        self.baseline = self._steps(BASELINE)
+        self.baseline_times: list[float] = []
+
+    def compare(self, name: str, steps: int, **recipe: Any) -> dict[str, float]:
+        """Return the median, lowest and highest ratio of the objective's time for so many steps to the baseline's."""
+        own = self._steps(name, **recipe)
+        self._seconds(own, steps)
+        self._seconds(self.baseline, 1)
+        ratios = []
+        before = self._baseline_seconds()
+        for _ in range(self.options.rounds):
+            seconds = self._seconds(own, steps) / steps
+            after = self._baseline_seconds()
+            ratios.append(2 * seconds / (before + after))
+            before = after
+        return {"ratio": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+
+    def baseline_seconds(self) -> float:
+        return statistics.median(self.baseline_times)
+
+    def _baseline_seconds(self) -> float:
+        self.baseline_times.append(self._seconds(self.baseline, self.options.steps) / self.options.steps)
+        return self.baseline_times[-1]
+
+    def _seconds(self, step: Iterator[None], steps: int) -> float:
+        self._wait()
+        began = time.perf_counter()
+        for _ in range(steps):
+            next(step)
+        self._wait()
+        return time.perf_counter() - began
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _steps(self, name: str, **recipe: Any) -> Iterator[None]:
+        """Train one more step each time it is asked to go on."""
+        players = build_players(training_spec(name, self.options, recipe), self.device)
+        batches: Callable[[int], torch.Tensor] = lambda discriminator_steps: self.images  # noqa: E731
+        for generator_step in range(1_000_000):
+            players.iterate(generator_step, batches)
+            yield
+
+
+def training_spec(name: str, options: argparse.Namespace, recipe: dict[str, Any]) -> Any:
+    """Return the spec of an objective under the controlled recipe, changed by `recipe`."""
+    study = Study.model_validate(
+        {
+            "name": "benchmark",
+            "title": "benchmark",
+            "objectives": ({"objective": name, "label": name},),
+            "baseline": name,
+            "seeds": (0,),
+            "data": {"source": "faces", "resolution": options.resolution},
+            "backbone": {"width": options.width},
+            "recipe": {"learning_rate": 2e-4, **recipe},
+            "budget": {"generator_steps": 1_000_000, "batch": options.batch, "halve_every": 1_000_000},
+            "training": {"precision": options.precision},
+        }
+    )
+    return make_plan(study).runs[0].training
+
+
+if __name__ == "__main__":
+    main()
