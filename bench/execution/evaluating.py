@@ -1,4 +1,4 @@
-"""What a worker does after training: measure every snapshot that is not measured yet."""
+"""What a worker does after training: measure every snapshot that is not measured yet, and draw the final pictures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from bench.data import PreparedData
 from bench.evaluation.evaluate import Evaluator, evaluate_run
+from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.networks import Generator
 from bench.plan import RunSpec
 from bench.runs import RunFolder
@@ -33,7 +34,7 @@ def evaluate_folder(
             raise Interrupted
 
     evaluator = Evaluator(spec.evaluation, data, data_root, device, progress)
-    if not evaluator.missing(folder.path):
+    if not (evaluator.missing(folder.path) or missing_pictures(folder, spec.training.data.source)):
         return
     backbone = spec.training.backbone
 
@@ -43,6 +44,7 @@ def evaluate_folder(
     folder.write_status(replace(folder.status(), phase="evaluating", device=str(device)))
     try:
         evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
+        write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
     finally:
         folder.write_status(replace(folder.status(), phase=None))
 

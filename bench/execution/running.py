@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.data import PreparedData, is_prepared, prepare
 from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
+from bench.evaluation.pictures import missing_pictures
 from bench.execution.display import make_display
 from bench.execution.pool import Job, PoolOptions, run_pool
 from bench.files import write_json
@@ -47,7 +48,9 @@ def work_for(run: RunSpec, runs_root: Path) -> str | None:
     if state == "running":
         return None
     if state in ("done", "diverged"):
-        return "evaluate" if missing_evaluations(folder_of(run, runs_root).path, run.evaluation) else None
+        folder = folder_of(run, runs_root)
+        lacking = missing_evaluations(folder.path, run.evaluation) or missing_pictures(folder, run.training.data.source)
+        return "evaluate" if lacking else None
     return "train"
 
 

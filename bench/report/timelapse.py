@@ -1,0 +1,108 @@
+"""Time-lapses: how the samples of the same latents form from snapshot to snapshot, moving and as stills."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+GRID = 8  # a sample grid has 8 x 8 images
+FRAME_MS = 700
+LAST_FRAME_MS = 2_000
+_SMALLEST_FONT = 10  # pixels, of the step in the band under the images
+_QUALITY = 80  # at 90 a frame weighs half as much again and looks the same
+_STRIP_QUALITY = 90  # as sample walls have
+_BAND_COLOUR, _TEXT_COLOUR = (34, 34, 34), (255, 255, 255)
+
+Pixels = npt.NDArray[np.uint8]
+Grids = Sequence[tuple[int, Pixels]]
+"""(generator step, grid H x W x 3 of 8 x 8 images), oldest first."""
+
+
+@dataclass(frozen=True)
+class TimeLapse:
+    """Frames of `width` x `height` pixels, each with its step written under the images.
+
+    animation   WebP that loops for ever: the last snapshot, held longer, then the others from the oldest on. A reader
+                who sees no movement sees the result
+    poster      WebP, the first frame alone: for print, for readers who want no motion, and before it is started
+    captions    what each frame shows, in the order of the frames
+    """
+
+    animation: bytes
+    poster: bytes
+    captions: tuple[str, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of images per snapshot, oldest on top (WebP); `captions` from top to bottom."""
+
+    image: bytes
+    captions: tuple[str, ...]
+    width: int
+    height: int
+
+
+def time_lapse(grids: Grids) -> TimeLapse | None:
+    """Return the first 4 x 4 images (2 x 2 above 64 pixels) over the snapshots, None where there is only one.
+
+    Grids of another shape than the last one are left out.
+    """
+    grids = _of_one_shape(grids)
+    if len(grids) < 2:
+        return None
+    ordered = [grids[-1], *grids[:-1]]
+    captions = tuple(f"step {step:,}" + (" (last)" if index == 0 else "") for index, (step, _) in enumerate(ordered))
+    frames = [_frame(grid, caption) for (_, grid), caption in zip(ordered, captions, strict=True)]
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer,
+        format="WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=[LAST_FRAME_MS, *[FRAME_MS] * (len(frames) - 1)],
+        loop=0,
+        quality=_QUALITY,
+        method=4,
+    )
+    return TimeLapse(buffer.getvalue(), _webp(frames[0], _QUALITY), captions, *frames[0].size)
+
+
+def strip(grids: Grids, columns: int = GRID) -> Strip | None:
+    """Return the first `columns` images of every snapshot in a row each, None where there are no grids."""
+    grids = _of_one_shape(grids)
+    if not grids:
+        return None
+    side = grids[0][1].shape[0] // GRID
+    image = Image.fromarray(np.concatenate([grid[:side, : columns * side] for _, grid in grids]))
+    captions = tuple(f"step {step:,}" for step, _ in grids)
+    return Strip(_webp(image, _STRIP_QUALITY), captions, *image.size)
+
+
+def _of_one_shape(grids: Grids) -> list[tuple[int, Pixels]]:
+    return [(step, grid) for step, grid in grids if grid.shape == grids[-1][1].shape]
+
+
+def _frame(grid: Pixels, caption: str) -> Image.Image:
+    side = grid.shape[0] // GRID
+    size = (4 if side <= 64 else 2) * side
+    font_size = max(_SMALLEST_FONT, size // 20)
+    band = font_size + 6
+    frame = Image.new("RGB", (size, size + band), _BAND_COLOUR)
+    frame.paste(Image.fromarray(grid[:size, :size]))
+    font = ImageFont.load_default(font_size)
+    ImageDraw.Draw(frame).text((size / 2, size + band / 2), caption, fill=_TEXT_COLOUR, font=font, anchor="mm")
+    return frame
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=quality, method=4)
+    return buffer.getvalue()
