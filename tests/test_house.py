@@ -28,7 +28,7 @@ LAYERS = (
     {"statistics"},
     {"report"},
     {"contract", "theory", "modes", "scaffold"},
-    {"gallery", "listing", "showing", "deciding", "doctor"},
+    {"gallery", "listing", "showing", "deciding", "replaying", "doctor"},
     {"cli"},
     {"__main__"},
 )

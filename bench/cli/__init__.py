@@ -11,6 +11,7 @@ from bench.cli.data import data
 from bench.cli.making import clean, evaluate, init, plan, run
 from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
+from bench.cli.reviewing import replay
 from bench.cli.shared import Roots
 
 
@@ -47,5 +48,5 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
     context.obj = Roots(config=config, runs=runs, reports=reports, data=data_root)
 
 
-for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init, check, new):
+for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init, check, new, replay):
     bench.add_command(command)

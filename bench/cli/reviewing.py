@@ -1,0 +1,66 @@
+"""The verbs of reviewers: do the numbers hold, and does the same come out again?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench.cli.shared import Roots, study_option
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+
+
+@click.command()
+@click.argument("run")
+@study_option
+@click.option("--seed", type=click.IntRange(min=0), help="Another seed: does it fall where the others predict?")
+@click.option("--devices", default="auto", show_default=True, help="auto, cpu, mps, or a name such as cuda:0.")
+@click.pass_obj
+def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices: str) -> int:
+    """Train and evaluate RUN again and compare: bit for bit with the same seed, by interval with another.
+
+    RUN is a run's folder, its id or the beginning of it, or label/seed such as nsgan/0. Exit code 1 says that something
+    differs without a known cause, or that a new seed fell outside the interval.
+    """
+    from bench import replaying
+    from bench.data import prepare
+    from bench.execution.devices import choose_slots
+    from bench.execution.stopping import StopOnSignals
+    from bench.plan import RunSpec
+    from bench.showing import find_run
+
+    name = roots.planned_study(study)
+    original = find_run(Path(run), roots.runs, name)
+    asked = RunSpec.read(original.spec_file)
+    other_seed = seed is not None and seed != asked.training.seed
+    spec = replaying.spec_of(original, seed, replaying.present_code(asked))
+    folder = replaying.replay_folder(original, spec, roots.runs)
+    prepare(spec.training.data, roots.data)
+    console = Console(highlight=False)
+    slots = choose_slots(devices, None, spec.training.training.threads)
+    with StopOnSignals() as stop:
+        complete = replaying.train_again(folder, spec, slots=slots, data_root=roots.data, console=console, stop=stop)
+        if not complete:
+            console.print("Stopped. Type the same command again to go on.")
+            return stop.exit_code
+    if other_seed:
+        found = replaying.predict(
+            roots.runs, name, folder, label=spec.label, protocol=spec.protocol, seed=spec.training.seed
+        )
+        where = "inside" if found.inside else "OUTSIDE"
+        console.print(
+            f"{spec.name}: {found.metric} {found.score:.5g}, {where} the 95 % prediction interval {found.low:.5g} to "
+            f"{found.high:.5g} of {found.seeds} other seeds (mean {found.mean:.5g}).",
+            markup=False,
+        )
+        return EXIT_DONE if found.inside else EXIT_RUNS_FAILED
+    same = replaying.compare(original, folder)
+    console.print("\n".join(replaying.sameness_in_words(same)), markup=False)
+    if same.identical:
+        console.print(f"{spec.name}: the same, bit for bit.", markup=False)
+    elif same.excused:
+        console.print(f"{spec.name}: differs, as another kind of machine or other code may.", markup=False)
+    else:
+        console.print(f"{spec.name}: DIFFERS, on the same kind of machine and by the same code.", markup=False)
+    return EXIT_DONE if same.identical or same.excused else EXIT_RUNS_FAILED
