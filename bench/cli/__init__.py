@@ -13,6 +13,7 @@ from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
 from bench.cli.reviewing import replay
 from bench.cli.shared import Roots
+from bench.cli.theory import theory
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,5 +49,5 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
     context.obj = Roots(config=config, runs=runs, reports=reports, data=data_root)
 
 
-for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init, check, new, replay):
+for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init, check, new, replay, theory):
     bench.add_command(command)

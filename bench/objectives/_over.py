@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -29,14 +30,15 @@ class OverBase(Objective):
         if base.head != "score" or issubclass(base, OverBase):
             raise ValueError(f'base "{self.base}" has no score head of its own')
         try:
-            self.inner()
+            _ = self.inner
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"base_settings {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         return self
 
+    @cached_property
     def inner(self) -> Objective:
-        """Return the base with its settings."""
+        """The base with its settings."""
         from bench.objectives import load
 
         return load(self.base).model_validate(self.base_settings)
@@ -45,16 +47,16 @@ class OverBase(Objective):
         return (self.base,)
 
     def initial_state(self) -> dict[str, float]:
-        return self.inner().initial_state()
+        return self.inner.initial_state()
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
-        return self.inner().discriminator_penalty(D, real, fake, step)
+        return self.inner.discriminator_penalty(D, real, fake, step)
 
     def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
-        return self.inner().generator_loss(D, fake, real, step)
+        return self.inner.generator_loss(D, fake, real, step)
 
     def after_discriminator_step(self, D: nn.Module, step: Step) -> None:
-        self.inner().after_discriminator_step(D, step)
+        self.inner.after_discriminator_step(D, step)
 
     def has_penalty(self) -> bool:
-        return self.inner().has_penalty()
+        return self.inner.has_penalty()

@@ -71,22 +71,22 @@ class LeCam(OverBase):
     )
 
     def initial_state(self) -> dict[str, float]:
-        return self.inner().initial_state() | {"real_anchor": 0.0, "fake_anchor": 0.0, "anchored_steps": 0.0}
+        return self.inner.initial_state() | {"real_anchor": 0.0, "fake_anchor": 0.0, "anchored_steps": 0.0}
 
     def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
         heard = Heard(D)
-        terms = self.inner().discriminator_loss(heard, real, fake, step)
+        terms = self.inner.discriminator_loss(heard, real, fake, step)
         real_anchor = self._moved("real_anchor", heard(real), step)
         fake_anchor = self._moved("fake_anchor", heard(fake), step)
         above, below = heard(real) - fake_anchor, real_anchor - heard(fake)
         if self.sides == "one":
             above, below = relu(above), relu(below)
-        weight = self.weight * (step.state["anchored_steps"] >= self.start)
-        return terms | {"lecam": weight * (above.square().mean() + below.square().mean())}
+        begun = step.state["anchored_steps"] >= self.start
+        return terms | {"lecam": self.weight * (above.square().mean() + below.square().mean()) * begun}
 
     @torch.no_grad()
     def after_discriminator_step(self, D: nn.Module, step: Step) -> None:
-        self.inner().after_discriminator_step(D, step)
+        self.inner.after_discriminator_step(D, step)
         for name in ("real_anchor", "fake_anchor"):
             step.state[name].copy_(step.observed[name] * self._settled(step))
         step.state["anchored_steps"].add_(1)

@@ -54,11 +54,11 @@ class SlicingAdversarial(OverBase):
 
     def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
         heard = Heard(D)
-        terms = self.inner().discriminator_loss(lambda images: heard(images).function, real, fake, step)
+        terms = self.inner.discriminator_loss(lambda images: heard(images).function, real, fake, step)
         return terms | {"direction": heard(fake).direction.mean() - heard(real).direction.mean()}
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
-        return self.inner().discriminator_penalty(lambda images: D(images).function, real, fake, step)
+        return self.inner.discriminator_penalty(lambda images: D(images).function, real, fake, step)
 
     def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
-        return self.inner().generator_loss(lambda images: D(images).function, fake, real, step)
+        return self.inner.generator_loss(lambda images: D(images).function, fake, real, step)
