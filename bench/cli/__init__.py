@@ -49,5 +49,8 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
     context.obj = Roots(config=config, runs=runs, reports=reports, data=data_root)
 
 
-for command in (list_, plan, run, status, evaluate, report, data, doctor, show, clean, init, check, new, replay, theory):
+_PLANNING = (plan, run, status, evaluate, report, clean, init)
+_LOOKING = (list_, data, doctor, show)
+_PROVING = (check, new, theory, replay)
+for command in (*_PLANNING, *_LOOKING, *_PROVING):
     bench.add_command(command)
