@@ -156,7 +156,7 @@ class Plan:
             "final_step": study.budget.generator_steps,
             "seeds": list(study.seeds),
             "protocols": sorted({entry.protocol for entry in self.entries}),
-            "data": study.data.model_dump(mode="json"),
+            "data": study.data.model_dump(mode="json", exclude={"path"}),  # whose machine it lies on is no part of it
             "backbone": {"resolution": study.data.resolution, **study.backbone.model_dump(mode="json")},
             "schedule": {
                 **study.budget.model_dump(mode="json"),

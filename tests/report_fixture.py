@@ -32,6 +32,10 @@ class Rendered:
     markdown: str
     summary: pd.DataFrame
 
+    def csv(self, name: str) -> pd.DataFrame:
+        """Read one of the tables beside the report."""
+        return pd.read_csv(self.paths.html.parent / f"{name}.csv", keep_default_na=False, na_values=[""])
+
 
 def rendered(root: Path, fixture: StudyFixture) -> Rendered:
     study = fixture.write(root / "runs")

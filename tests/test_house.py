@@ -28,7 +28,7 @@ LAYERS = (
     {"statistics"},
     {"report"},
     {"contract", "theory", "modes", "scaffold"},
-    {"gallery", "listing", "showing", "deciding", "replaying", "doctor"},
+    {"gallery", "listing", "showing", "deciding", "replaying", "verification", "doctor"},
     {"cli"},
     {"__main__"},
 )

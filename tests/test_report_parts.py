@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bench.objectives import load, names
-from bench.report.figures import thinned
 from bench.report.html import anchor
+from bench.report.losses import draw_losses, thinned
 from bench.report.markdown import text
 from bench.report.naming import file_stem
-from bench.report.plots import MARKERS, PALETTE, Look, draw_losses, one_width
+from bench.report.plots import MARKERS, PALETTE, Look
 from bench.report.svg import DARK, dark, draw_equation, equations, on_white, tidy
 from bench.report.words import interval, number, plain, rate
 
@@ -81,12 +84,17 @@ def test_dark_figures_use_no_light_colour() -> None:
     curves = pd.DataFrame(
         {"player": "generator", "term": "fake", "seed": 0, "generator_steps": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 1.5]}
     )
-    svg, _, png = one_width(lambda: draw_losses(curves, r"<script> $\frac"))
-    assert png.startswith(b"\x89PNG")
+    svg = draw_losses(curves, "<script> $\\frac \x00")
     assert "<script" not in svg
+    ElementTree.fromstring(svg)
     assert any(colour in svg for colour in changed)
     assert not any(colour in dark(svg) for colour in changed)
+    used = {colour for colour in changed if colour in on_white(svg)}
+    rules = svg[svg.index("@media") : svg.index("</style>")]
+    assert used
+    assert all(colour in rules and DARK[colour] in rules for colour in used)
     assert 'fill="#ffffff"' in on_white(svg)
+    assert "@media" not in on_white(svg)
 
 
 def test_svg_is_shortened_without_being_changed() -> None:
@@ -98,8 +106,11 @@ def test_a_diverging_loss_leaves_a_gap_and_does_not_flatten_the_rest() -> None:
     steps = np.arange(1.0, 11.0)
     values = [*np.linspace(1, 0.5, 8), 1e9, np.nan]
     curves = pd.DataFrame({"player": "generator", "term": "fake", "seed": 0, "generator_steps": steps, "value": values})
-    svg, _, _ = one_width(lambda: draw_losses(curves, "x"))
-    assert svg
+    svg = draw_losses(curves, "x")
+    (drawn,) = re.findall(r'<path d="(M[^"]*)"[^>]*opacity', svg)
+    places = [float(y) for _, y in re.findall(r"l(-?[\d.]+) (-?[\d.]+)", drawn)]
+    assert len(places) == 8  # nine finite values, joined
+    assert max(abs(place) for place in places[:7]) > 0.1  # still seen beside 1e9: a linear axis would show 0
 
 
 def test_thinned_curves_are_means_of_neighbours() -> None:

@@ -11,7 +11,7 @@ from bench.cli.data import data
 from bench.cli.making import clean, evaluate, init, plan, run
 from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
-from bench.cli.reviewing import replay
+from bench.cli.reviewing import replay, verify
 from bench.cli.shared import Roots
 from bench.cli.theory import theory
 
@@ -51,6 +51,6 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
 
 _PLANNING = (plan, run, status, evaluate, report, clean, init)
 _LOOKING = (list_, data, doctor, show)
-_PROVING = (check, new, theory, replay)
+_PROVING = (check, new, theory, verify, replay)
 for command in (*_PLANNING, *_LOOKING, *_PROVING):
     bench.add_command(command)

@@ -105,7 +105,7 @@ def show(roots: Roots, run: str, study: str | None, as_json: bool) -> int:
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it [reports/<study>].")
 @click.pass_obj
 def report(roots: Roots, study: str | None, out: Path | None) -> int:
-    """Write a study's report: report.html, report.md, figures, results.csv and summary.csv.
+    """Write a study's report: report.html, report.md, LaTeX tables, figures, CSV tables and manifest.json.
 
     Works on an unfinished study too, and says what is missing.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.cli.shared import Roots, study_option
+from bench.cli.shared import Roots, json_option, print_json, study_option
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
 
 
@@ -64,3 +64,33 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     else:
         console.print(f"{spec.name}: DIFFERS, on the same kind of machine and by the same code.", markup=False)
     return EXIT_DONE if same.identical or same.excused else EXIT_RUNS_FAILED
+
+
+@click.command()
+@click.argument("report", required=False, type=click.Path(path_type=Path))
+@study_option
+@click.option("--metrics", is_flag=True, help="Measure every run's snapshots again too; takes as long as evaluating.")
+@json_option
+@click.pass_obj
+def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, as_json: bool) -> int:
+    """Recompute every number of REPORT from what is there, and say which hold and at which level.
+
+    REPORT is a folder that `bench report` wrote [the study's]. Without its runs its files and statistics are checked;
+    with them in the runs folder, also that these runs give this report. `bench replay` checks the training.
+    """
+    from bench import verification
+
+    folder = report or roots.reports / roots.planned_study(study)
+    findings = verification.verify(folder, roots.runs)
+    if metrics:
+        from bench.execution.evaluating import measure_again
+
+        findings += verification.verify_metrics(folder, roots.runs, lambda run: measure_again(run, roots.data))
+    failed = sum(finding.outcome == "FAILS" for finding in findings)
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(f"{finding.outcome:<12}{finding.level:<12}{finding.what}")
+        click.echo(f"\n{folder}: " + (f"{failed} findings FAIL." if failed else "what was checked holds."))
+    return EXIT_RUNS_FAILED if failed else EXIT_DONE

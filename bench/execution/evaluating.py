@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bench.data import PreparedData
+from bench.data import PreparedData, prepare
 from bench.evaluation.evaluate import Evaluator, evaluate_run
 from bench.evaluation.pictures import missing_pictures, write_pictures
+from bench.files import read_jsonl
 from bench.networks import Generator
 from bench.plan import RunSpec
 from bench.runs import RunFolder
@@ -47,6 +51,17 @@ def evaluate_folder(
         write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
     finally:
         folder.write_status(replace(folder.status(), phase=None))
+
+
+def measure_again(run: Path, data_root: Path) -> list[dict[str, Any]]:
+    """Measure a finished run's snapshots anew, away from its folder, and return the lines of metrics.jsonl."""
+    spec = RunSpec.read(run / "spec.json")
+    with tempfile.TemporaryDirectory() as place:
+        copied = RunFolder(Path(place) / run.name)
+        shutil.copytree(run, copied.path, ignore=shutil.ignore_patterns("metrics.jsonl", "checkpoint*"))
+        data = prepare(spec.training.data, data_root)
+        evaluate_folder(copied, spec, data, data_root, torch.device("cpu"), lambda: False)
+        return read_jsonl(copied.metrics_file)
 
 
 def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:

@@ -30,6 +30,7 @@ def _card(name: str, entries: list[Entry]) -> MethodCard:
         ("family", str(card.get("family", ""))),
         ("head", str(card.get("head", ""))),
         ("norms allowed in D", ", ".join(map(str, card.get("norms", [])))),
+        ("generated images per real one", _more_than_one(card.get("fakes_per_real"))),
         ("settings", _settings(card)),
         ("authors’ recipe", _published(card.get("published") or {})),
         ("stated in", str((card.get("published") or {}).get("source", ""))),
@@ -53,6 +54,10 @@ def _settings(card: Mapping[str, Any]) -> str:
         f"{name} {plain(value['default'])}" + (f" ({value['description']})" if value.get("description") else "")
         for name, value in card.get("settings", {}).items()
     )
+
+
+def _more_than_one(value: object) -> str:
+    return plain(value) if value not in (None, 1) else ""
 
 
 def _published(published: Mapping[str, Any]) -> str:

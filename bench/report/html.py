@@ -1,9 +1,11 @@
-"""The report as one HTML file: no script, no request, everything escaped."""
+"""The report as one HTML file: no request, one small script that the page can do without, everything escaped."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -15,7 +17,7 @@ PIXELS_PER_POINT = 4 / 3
 
 
 def render_html(page: Page, options: ReportOptions) -> str:
-    """Return the whole page. Its policy forbids scripts and requests; all text is escaped."""
+    """Return the whole page. Its policy forbids requests and all but its own script; all text is escaped."""
     environment = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=True,
@@ -31,8 +33,18 @@ def render_html(page: Page, options: ReportOptions) -> str:
         "svg_uri": lambda svg: _data_uri("svg+xml", svg.encode()),
         "webp_uri": lambda image: _data_uri("webp", image),
     }
-    text = environment.get_template("report.html.j2").render(page=page, options=options)
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = environment.get_template("report.html.j2").render(
+        page=page, options=options, script=Markup(script), script_hash=f"sha256-{digest}"
+    )
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if line.strip())
+
+
+def _script() -> str:
+    """Return the page's script, without the line ends that the page is stripped of."""
+    lines = files("bench.report").joinpath("templates/report.js").read_text("utf-8").splitlines()
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def anchor(name: str) -> str:

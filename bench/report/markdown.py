@@ -23,9 +23,15 @@ def render_markdown(page: Page) -> str:
         *(f"> {_spans(sentence)}" for sentence in page.missing),
         "## Results",
         *_results(page),
+        *(["## Controlled beside published", table(page.both_protocols)] if page.both_protocols else []),
         "## What was held equal",
         table(page.equal),
         *(["## While training", *(block for curve in page.curves for block in _figure(curve))] if page.curves else []),
+        *map(table, page.equal_seconds),
+        *(["## Precision and recall"] if page.planes else []),
+        *(block for plane in page.planes for block in (*_figure(plane), table(plane.table))),
+        "## Stability",
+        *_stability(page),
         "## Samples",
         "Raw generator, fixed latents, nothing selected, at the seed whose score is the median.",
         *_samples(page),
@@ -43,11 +49,16 @@ def render_markdown(page: Page) -> str:
         else "Every planned run is done and evaluated; none diverged, failed or collapsed.",
         table(page.moved) if page.moved else "",
         table(page.environments) if page.environments.rows else "",
+        "## Cost",
+        table(page.costs),
         "## Metrics",
         table(page.metrics),
         "## To repeat it",
         "\n".join(f"    {' '.join(command.split())}" for command in page.repeat),
-        "Every number is in [results.csv](results.csv) or [summary.csv](summary.csv).",
+        table(page.repeat_rows),
+        "Every number comes from [results.csv](results.csv); [summary.csv](summary.csv), "
+        "[comparisons.csv](comparisons.csv), [pairs.csv](pairs.csv), [standings.csv](standings.csv), "
+        "[stability.csv](stability.csv) and [resolution.csv](resolution.csv) are what it was made into.",
         _notice(page),
         f"Study {text(page.study)}. Made by bench {text(page.version)}.",
     ]
@@ -100,19 +111,21 @@ def _results(page: Page) -> Iterable[str]:
     for section in page.protocols:
         yield f"### {text(section.title)}"
         yield table(section.table)
-        yield text(" ".join(section.sentences))
+        yield _spans(" ".join(section.sentences))
+        if section.same:
+            yield table(section.same)
         if section.figure:
             yield from _figure(section.figure)
 
 
 def _figure(figure: Figure) -> Iterable[str]:
     stem = f"figures/{file_stem(figure.name)}"
-    yield f"![{text(figure.alt)}]({stem}.png)"
+    yield f"![{text(figure.alt)}]({stem}.{'png' if figure.png else 'svg'})"
     yield f"*{text(figure.caption)}* ([SVG]({stem}.svg), [data]({stem}.csv))"
 
 
 def _picture(picture: Picture) -> Iterable[str]:
-    yield f"![{text(picture.alt)}](figures/{file_stem(picture.name)}.png)"
+    yield f"![{text(picture.alt)}](figures/{file_stem(picture.name)}.{picture.suffix})"
     yield f"*{text(picture.caption)}*"
 
 
@@ -122,9 +135,18 @@ def _samples(page: Page) -> Iterable[str]:
             yield f"### {text(section.title)}"
         for found in section.sets:
             yield f"#### {text(found.label)}: {text(found.seed_text)}"
-            for picture in (found.wall, found.progress):
+            for picture in (found.wall, found.progress, *found.extremes):
                 if picture:
                     yield from _picture(picture)
+
+
+def _stability(page: Page) -> Iterable[str]:
+    for section in page.stability:
+        if len(page.stability) > 1:
+            yield f"### {text(section.title)}"
+        yield table(section.table)
+        if section.figure:
+            yield from _figure(section.figure)
 
 
 def _losses(page: Page) -> Iterable[str]:

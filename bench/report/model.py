@@ -10,7 +10,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell. The lines of `detail` stand small under it, `badges` are states, `notes` numbers of the notes."""
+    """One cell. The lines of `detail` stand small under it, `badges` are states, `notes` numbers of the notes.
+
+    `sort` is what a column is sorted by where the text does not begin with it, such as seconds.
+    """
 
     text: str
     detail: str = ""
@@ -18,6 +21,7 @@ class Cell:
     notes: tuple[int, ...] = ()
     numeric: bool = False
     code: bool = False
+    sort: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `kind` is "" or "floor"."""
+    """One row. `kind` is "", "floor" (no entry), "set" (the best, as a set) or "beside" (of another table)."""
 
     cells: tuple[Cell, ...]
     kind: str = ""
@@ -54,7 +58,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: SVG at two widths (the same one where it is small), PNG, its words, and what it shows."""
+    """A drawn figure: SVG at two widths (the same one where it is small), its words, and what it shows.
+
+    `png` is empty where a figure is written as SVG alone. `variants` are the same figure against other axes: the
+    axis, and SVG at both widths; `axis` is that of the figure itself.
+    """
 
     name: str
     title: str
@@ -65,11 +73,13 @@ class Figure:
     png: bytes
     data: pd.DataFrame
     table: Table
+    axis: str = ""
+    variants: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Sample images: `page` (WebP) is shown, `evidence` (lossless PNG) lies beside; sizes in pixels."""
+    """Sample images: `page` (WebP) is shown, `evidence` lies beside as a file of kind `suffix`; sizes in pixels."""
 
     name: str
     alt: str
@@ -78,17 +88,19 @@ class Picture:
     evidence: bytes
     width: int
     height: int
+    suffix: str = "png"
 
 
 @dataclass(frozen=True)
 class SampleSet:
-    """The samples of one entry: the wall, and how its first row formed (None with a single snapshot)."""
+    """The samples of one entry: the wall, how its first row formed (None with one snapshot), best and worst seed."""
 
     label: str
     objective_title: str
     seed_text: str
     wall: Picture | None
     progress: Picture | None
+    extremes: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,8 @@ class ProtocolSection:
     figure: Figure | None
     sentences: tuple[str, ...]  # one paragraph
     every_metric: Table
+    pairs: Table | None = None
+    same: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +162,16 @@ class SampleSection:
 
 
 @dataclass(frozen=True)
+class StabilitySection:
+    """How steady every entry was under one protocol."""
+
+    protocol: str
+    title: str
+    table: Table
+    figure: Figure | None
+
+
+@dataclass(frozen=True)
 class Page:
     """The whole report."""
 
@@ -159,8 +183,12 @@ class Page:
     alerts: tuple[str, ...]
     missing: tuple[str, ...]
     protocols: tuple[ProtocolSection, ...]
+    both_protocols: Table | None
     equal: Table
     curves: tuple[Figure, ...]
+    equal_seconds: tuple[Table, ...]
+    planes: tuple[Figure, ...]
+    stability: tuple[StabilitySection, ...]
     losses: tuple[LossSection, ...]
     samples: tuple[SampleSection, ...]
     cards: tuple[MethodCard, ...]
@@ -170,9 +198,24 @@ class Page:
     troubles: Table | None
     moved: Table | None
     runs: Table
+    costs: Table
     metrics: Table
     repeat: tuple[str, ...]
+    repeat_rows: Table
     version: str
+
+    @property
+    def drawn(self) -> list[Figure]:
+        """Return every figure, in the order of the page."""
+        scores = [section.figure for section in self.protocols if section.figure]
+        seeds = [section.figure for section in self.stability if section.figure]
+        return [
+            *scores,
+            *seeds,
+            *self.curves,
+            *self.planes,
+            *(figure for section in self.losses for figure in section.figures),
+        ]
 
     @property
     def has_losses(self) -> bool:
@@ -196,4 +239,5 @@ class ReportPaths:
     markdown: Path
     results: Path
     summary: Path
+    manifest: Path
     figures: tuple[Path, ...] = field(default=())

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from bench import __version__
 from bench.report import setup
+from bench.report.budget import equal_seconds_table
 from bench.report.cards import method_cards
-from bench.report.figures import curve_figures, loss_figure, score_figure
-from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions, SampleSection
+from bench.report.costs import cost_table, repeat_table
+from bench.report.figures import curve_figures, score_figure
+from bench.report.losses import loss_figure
+from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions, SampleSection, StabilitySection
+from bench.report.plane import plane_figure
 from bench.report.plots import Look
+from bench.report.protocols import protocols_table
+from bench.report.stability import seeds_figure, stability_table
 from bench.report.study import Study
 from bench.report.tables import every_metric_table, headline_table, metrics_table, ordered
+from bench.report.verdicts import pairs_table, same_table, what_seeds_say
 from bench.report.walls import sample_set
-from bench.report.words import PERCENT_95, describe_metric, joined, number, plural, protocol_title
-from bench.statistics import SEEDS_FOR_INTERVAL, half_width_in_deviations
+from bench.report.words import describe_metric, joined, plural, protocol_title
+
+Part = TypeVar("Part")
 
 
 def compose(study: Study, options: ReportOptions) -> Page:
@@ -29,8 +41,20 @@ def compose(study: Study, options: ReportOptions) -> Page:
         alerts=tuple(alert for alert in alerts if alert),
         missing=_missing(study),
         protocols=tuple(_protocol(study, protocol, look) for protocol in study.protocols),
+        both_protocols=protocols_table(study),
         equal=setup.equal_table(study),
         curves=tuple(curve_figures(study, look)),
+        equal_seconds=_each(study, equal_seconds_table),
+        planes=_each(study, partial(plane_figure, look=look)),
+        stability=tuple(
+            StabilitySection(
+                protocol,
+                protocol_title(protocol),
+                stability_table(study, protocol),
+                seeds_figure(study, protocol, look),
+            )
+            for protocol in study.protocols
+        ),
         losses=tuple(_losses(study, protocol, options) for protocol in study.protocols),
         samples=tuple(
             SampleSection(
@@ -47,10 +71,17 @@ def compose(study: Study, options: ReportOptions) -> Page:
         troubles=setup.troubles_table(study),
         moved=setup.moved_table(study),
         runs=setup.runs_table(study),
+        costs=cost_table(study),
         metrics=metrics_table(study),
         repeat=setup.repeat_commands(study),
+        repeat_rows=repeat_table(study),
         version=__version__,
     )
+
+
+def _each(study: Study, make: Callable[[Study, str], Part | None]) -> tuple[Part, ...]:
+    """Return what `make` makes of every protocol, leaving out nothing."""
+    return tuple(part for protocol in study.protocols if (part := make(study, protocol)) is not None)
 
 
 def _lead(study: Study) -> tuple[str, ...]:
@@ -97,38 +128,13 @@ def _protocol(study: Study, protocol: str, look: Look) -> ProtocolSection:
         title=protocol_title(protocol),
         table=headline_table(study, protocol),
         figure=score_figure(study, protocol, [summary for _, summary in ordered(study, protocol)], look),
-        sentences=_what_seeds_say(study, protocol),
+        sentences=what_seeds_say(study, protocol),
         every_metric=every_metric_table(study, protocol),
+        pairs=pairs_table(study, protocol),
+        same=same_table(study, protocol),
     )
 
 
 def _losses(study: Study, protocol: str, options: ReportOptions) -> LossSection:
     figures = (loss_figure(entry, options.points_per_curve) for entry in study.entries_of(protocol))
     return LossSection(protocol, protocol_title(protocol), tuple(figure for figure in figures if figure is not None))
-
-
-def _what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
-    """Return what these seeds can decide and what they cannot."""
-    seeds = len(study.seeds)
-    rows = [summary for _, summary in study.summaries_of(protocol, study.primary)]
-    if seeds < SEEDS_FOR_INTERVAL:
-        return (
-            f"With {plural(seeds, 'seed')} nothing is ranked: no interval can be given, each value stands for itself, "
-            "and any difference between two rows may be a difference between two seeds.",
-        )
-    sentences = [
-        f"With {seeds} seeds the {PERCENT_95} interval of a mean reaches {number(half_width_in_deviations(seeds))} "
-        "standard deviations of a run to each side. The order is by mean: where intervals overlap widely, the order of "
-        "neighbours is not established.",
-        "Intervals hold for one row at a time; nothing is corrected for the number of rows.",
-    ]
-    if seeds < 5:
-        sentences.append(f"{seeds} seeds describe; five are the least for any claim of order.")
-    if any(summary.diverged or summary.failed for summary in rows):
-        sentences.append(
-            "Where a run diverged or failed, the mean is over the survivors and says so; such a row has no rank, "
-            "because a mean over survivors flatters it."
-        )
-    if rows and all(summary.baseline is None for summary in rows):
-        sentences.append(f"The baseline {study.plan['baseline']} is no row of this protocol: no differences are given.")
-    return tuple(sentences)

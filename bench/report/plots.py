@@ -12,12 +12,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoMinorLocator, EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from bench.report.svg import tidy
+from bench.report.svg import themed, tidy
 from bench.report.words import describe_metric, losses, metric_heading, number
 from bench.statistics import Summary
 
@@ -27,6 +28,12 @@ PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*", "<", ">", "d")
 WIDE, NARROW = 6.8, 3.45
 PNG_DPI = 160
+MOST_WITH_SEEDS = 12  # rows; with more, thin lines for every seed hide each other
+AXES = {
+    "generator_steps": "generator steps",
+    "images_seen": "images seen",
+    "device_seconds": "seconds of training",
+}
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -137,103 +144,59 @@ def draw_scores(summaries: Sequence[Summary], metric: str, look: Look, width: fl
     return canvas
 
 
-def draw_curves(curves: pd.DataFrame, metric: str, look: Look, width: float) -> Canvas:
-    """Draw a metric against generator steps and against device seconds: thin lines are seeds, the thick one their mean.
+def draw_curves(curves: pd.DataFrame, metric: str, axis: str, look: Look, width: float) -> Canvas:
+    """Draw a metric against one of AXES: thick lines are means at each snapshot, thin ones (of few rows) the seeds.
 
-    `curves` has label, seed, generator_steps, device_seconds, value.
+    `curves` has label, seed, generator_steps, the axis and value.
     """
-    stacked = width < 5
     labels = [label for label in look.labels if label in set(curves["label"])]
-    columns = 2 if stacked else 4
+    columns = 2 if width < 5 else 5
     rows = -(-len(labels) // columns)
-    height = (5.3 if stacked else 3.0) + 0.19 * rows
-    canvas = Canvas(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
+    canvas = Canvas(figsize=(width, 2.9 + 0.19 * rows), layout=ConstrainedLayoutEngine(w_pad=0.1))
     canvas.suptitle(metric_heading(metric), x=0.01, ha="left", fontsize=9, color=INK)
-    panels = canvas.subplots(2, 1) if stacked else canvas.subplots(1, 2, sharey=True)
-    for axes, axis, text in zip(
-        panels, ("generator_steps", "device_seconds"), ("generator steps", "seconds of training"), strict=True
-    ):
-        for label in labels:
-            mine = curves[curves["label"] == label]
-            colour, marker = look.of(label)
-            for _, run in mine.groupby("seed"):
-                axes.plot(run[axis], run["value"], color=colour, linewidth=0.7, alpha=0.4)
-            mean = (
-                mine.groupby("generator_steps")[[axis, "value"]].mean()
-                if axis == "device_seconds"
-                else (mine.groupby("generator_steps")[["value"]].mean().reset_index())
-            )
-            axes.plot(mean[axis], mean["value"], color=colour, marker=marker, markersize=4.5, markeredgecolor="none")
-        axes.set_xlabel(text)
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(EngFormatter(sep="", places=None))
-        _value_scale(axes, curves["value"])
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=look.of(label)[0],
-            marker=look.of(label)[1],
-            markersize=4.5,
-            markeredgecolor="none",
-            label=label,
-        )
-        for label in labels
-    ]
+    axes = canvas.add_subplot()
+    for label in labels:
+        mine = curves[curves["label"] == label]
+        colour, marker = look.of(label)
+        if len(labels) <= MOST_WITH_SEEDS:
+            runs = [run[[axis, "value"]].to_numpy() for _, run in mine.groupby("seed")]
+            axes.add_collection(LineCollection(runs, colors=colour, linewidths=0.7, alpha=0.4))
+        mean = mine.assign(step=mine["generator_steps"]).groupby("step")[[axis, "value"]].mean()
+        axes.plot(mean[axis], mean["value"], color=colour, marker=marker, markersize=4.5, markeredgecolor="none")
+    axes.autoscale_view()
+    axes.set_xlabel(AXES[axis])
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(EngFormatter(sep="", places=None))
+    _value_scale(axes, curves["value"])
+    handles = [_legend_mark(label, look) for label in labels]
     canvas.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
     return canvas
 
 
-def draw_losses(curves: pd.DataFrame, title: str) -> Canvas:
-    """Draw one entry's terms, a panel for each player, a line for every seed.
+def draw_plane(points: pd.DataFrame, x: str, y: str, look: Look, width: float) -> Canvas:
+    """Draw two shares against each other: a small dot for every seed, a large mark for each row's mean.
 
-    `curves` has player, term, seed, generator_steps, value (NaN where the loss was not finite).
+    `points` has label, seed, and the columns named `x` and `y`.
     """
-    players = [player for player in ("discriminator", "generator") if player in set(curves["player"])]
-    canvas = Canvas(figsize=(NARROW, 0.45 + 1.35 * max(len(players), 1)), layout="constrained")
-    canvas.suptitle(title, x=0.01, ha="left", fontsize=9.5, fontweight="bold", color=INK)
-    panels = canvas.subplots(len(players), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, player in zip(panels, players, strict=True):
-        mine = curves[curves["player"] == player]
-        terms = list(dict.fromkeys(mine["term"]))
-        colours = dict(zip(terms, (PALETTE * 3)[: len(terms)], strict=True))
-        solid_or_dashed: Any = {term: dash or "" for term, dash in _dashes(terms).items()}
-        sns.lineplot(
-            data=mine,
-            x="generator_steps",
-            y="value",
-            hue="term",
-            style="term",
-            units="seed",
-            estimator=None,
-            palette=colours,
-            dashes=solid_or_dashed,
-            linewidth=0.9,
-            alpha=0.75,
-            legend=False,
-            ax=axes,
+    labels = [label for label in look.labels if label in set(points["label"])]
+    columns = 2 if width < 5 else 5
+    rows = -(-len(labels) // columns)
+    canvas = Canvas(figsize=(width, min(width, 4.2) + 0.19 * rows), layout="constrained")
+    axes = canvas.add_subplot()
+    for label in labels:
+        mine = points[points["label"] == label]
+        colour, marker = look.of(label)
+        axes.plot(mine[x], mine[y], "o", color=colour, markersize=3, alpha=0.55, markeredgecolor="none")
+        axes.plot(
+            mine[x].mean(), mine[y].mean(), marker, color=colour, markersize=8, markeredgecolor=INK, markeredgewidth=0.5
         )
-        handles = [Line2D([], [], color=colours[t], linestyle=(0, _dashes(terms)[t]), label=t) for t in terms]
-        axes.legend(
-            handles=handles,
-            loc="upper right",
-            bbox_to_anchor=(1.0, 1.2),
-            ncols=4,
-            handlelength=1.5,
-            columnspacing=0.9,
-            borderpad=0,
-            fontsize=7.5,
-        )
-        axes.set_title(
-            "both networks" if len(players) == 1 and player == "generator" else player, fontsize=8, color=MUTED
-        )
-        axes.set_xlabel("")
-        axes.set_ylabel("")
-        _loss_scale(axes, mine["value"])
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-    panels[-1].set_xlabel("generator steps")
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(metric_heading(x))
+    axes.set_ylabel(metric_heading(y))
+    handles = [_legend_mark(label, look) for label in labels]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
     return canvas
 
 
@@ -249,20 +212,18 @@ class Look:
         return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
 
 
-def both_widths(draw: Callable[[float], Canvas]) -> tuple[str, str, bytes]:
-    """Draw a figure for desktops and for phones; return both as SVG, and the wide one as PNG."""
+def both_widths(draw: Callable[[float], Canvas], png: bool = True) -> tuple[str, str, bytes]:
+    """Draw a figure for desktops and for phones; return both as SVG, and the wide one as PNG where it is asked for."""
     with style():
+        rcParams["svg.fonttype"] = "none"  # letters as letters: a third of the size
         wide = draw(WIDE)
         wide_svg = svg_of(wide)
-        return wide_svg, svg_of(draw(NARROW)), png_of(wide)
+        return themed(wide_svg), themed(svg_of(draw(NARROW))), png_of(wide) if png else b""
 
 
-def one_width(draw: Callable[[], Canvas]) -> tuple[str, str, bytes]:
-    """Draw a small figure, the same for every width; return as `both_widths` does."""
-    with style():
-        canvas = draw()
-        svg = svg_of(canvas)
-        return svg, svg, png_of(canvas)
+def _legend_mark(label: str, look: Look) -> Line2D:
+    colour, marker = look.of(label)
+    return Line2D([], [], color=colour, marker=marker, markersize=4.5, markeredgecolor="none", label=label)
 
 
 def _lost(summary: Summary) -> str:
@@ -312,19 +273,6 @@ def _plain_log_ticks(axes: Axes, which: str) -> None:
     formatter.set_scientific(False)
     axis.set_major_formatter(formatter)
     axis.set_minor_formatter(NullFormatter())
-
-
-def _loss_scale(axes: Axes, values: pd.Series[float]) -> None:
-    """Use a symmetric log scale where a few values would flatten all others, as in a run that diverges."""
-    found = values.abs().replace([np.inf], np.nan).dropna()
-    if len(found) and found.max() > 60 * max(float(found.median()), 1e-12):
-        axes.set_yscale("symlog", linthresh=max(float(found.median()), 1e-9))
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def _dashes(terms: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    patterns: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5))
-    return {term: patterns[index % len(patterns)] for index, term in enumerate(terms)}
 
 
 def _axis_text(metric: str, width: float) -> str:

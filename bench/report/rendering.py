@@ -1,21 +1,25 @@
-"""Writes a report: HTML, Markdown, figures, and the tables behind them."""
+"""Writes a report: HTML, Markdown, LaTeX, figures, and the tables behind them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.files import read_json, write_atomic, write_json
 from bench.report.html import render_html
+from bench.report.latex import latex_tables
+from bench.report.manifest import MANIFEST, manifest
 from bench.report.markdown import render_markdown
 from bench.report.model import Page, Picture, ReportOptions, ReportPaths
 from bench.report.naming import file_stem
 from bench.report.page import compose
-from bench.report.study import load_study
+from bench.report.study import Study, load_study
 from bench.report.svg import on_white
-from bench.statistics import write_summary
+from bench.runs import PLAN_FILE
 
 _INDEX = "index.json"
+_FIGURES = "figures"
 
 
 def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | None = None) -> ReportPaths:
@@ -25,46 +29,61 @@ def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | 
     """
     chosen = options or ReportOptions()
     loaded = load_study(runs_root, study)
+    plan_file = (runs_root / study / PLAN_FILE).read_bytes()
     page = compose(loaded, chosen)
-    paths = ReportPaths(
+    digests: dict[str, str] = {}
+    for name, content in _files(loaded, page, chosen, plan_file):
+        digests[name] = hashlib.sha256(content).hexdigest()
+        path = out_dir / name
+        if not path.exists() or path.read_bytes() != content:
+            write_atomic(path, content)
+    figures = [name for name in digests if name.startswith(f"{_FIGURES}/")]
+    _remove_earlier(out_dir / _FIGURES, {Path(name).name for name in figures})
+    write_json(out_dir / MANIFEST, manifest(loaded, plan_file, digests))
+    return ReportPaths(
         html=out_dir / "report.html",
         markdown=out_dir / "report.md",
         results=out_dir / "results.csv",
         summary=out_dir / "summary.csv",
-        figures=_write_figures(page, out_dir / "figures"),
+        manifest=out_dir / MANIFEST,
+        figures=tuple(out_dir / name for name in sorted(figures)),
     )
-    write_atomic(paths.results, loaded.results.to_csv(index=False, lineterminator="\n"))
-    write_summary(loaded.summaries, paths.summary)
-    write_atomic(paths.markdown, render_markdown(page))
-    write_atomic(paths.html, render_html(page, chosen))
-    return paths
 
 
-def _write_figures(page: Page, folder: Path) -> tuple[Path, ...]:
-    """Write every figure, and remove those of an earlier report that this one no longer has."""
+def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -> Iterator[tuple[str, bytes]]:
+    """Return every file of the report by its name in the folder."""
+    yield PLAN_FILE, plan_file
+    yield "results.csv", study.results.to_csv(index=False, lineterminator="\n").encode()
+    for name, frame in study.statistics.frames().items():
+        yield f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode()
+    for name, table in latex_tables(study).items():
+        yield f"latex/{name}", table.encode()
+    for name, content in _figure_files(page):
+        yield f"{_FIGURES}/{name}", content
+    yield "report.md", render_markdown(page).encode()
+    yield "report.html", render_html(page, options).encode()
+
+
+def _remove_earlier(folder: Path, written: set[str]) -> None:
+    """Remove the figures of an earlier report that this one no longer has; other files stay."""
     index = folder / _INDEX
     earlier = set(read_json(index)) if index.exists() else set()
-    written = dict(_figure_files(page))
-    for name, content in written.items():
-        path = folder / name
-        if not path.exists() or path.read_bytes() != content:
-            write_atomic(path, content)
-    for name in earlier - set(written):
+    for name in earlier - written:
         if Path(name).name == name:
             (folder / name).unlink(missing_ok=True)
     write_json(index, sorted(written))
-    return tuple(folder / name for name in sorted(written))
 
 
 def _figure_files(page: Page) -> Iterator[tuple[str, bytes]]:
-    drawn = [section.figure for section in page.protocols if section.figure]
-    drawn += [*page.curves, *(figure for section in page.losses for figure in section.figures)]
-    for figure in drawn:
+    for figure in page.drawn:
         stem = file_stem(figure.name)
         yield f"{stem}.svg", on_white(figure.wide).encode()
-        yield f"{stem}.png", figure.png
+        if figure.png:
+            yield f"{stem}.png", figure.png
+        for axis, wide, _ in figure.variants:
+            yield f"{file_stem(f'{figure.name}-{axis}'.replace(' ', '-'))}.svg", on_white(wide).encode()
         yield f"{stem}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode()
     sets = [found for section in page.samples for found in section.sets]
-    for picture in (picture for found in sets for picture in (found.wall, found.progress)):
+    for picture in (picture for found in sets for picture in (found.wall, found.progress, *found.extremes)):
         if isinstance(picture, Picture):
-            yield f"{file_stem(picture.name)}.png", picture.evidence
+            yield f"{file_stem(picture.name)}.{picture.suffix}", picture.evidence

@@ -308,7 +308,7 @@ def repeat_commands(study: Study) -> tuple[str, ...]:
     name, first = study.plan["study"], study.labels[0]
     return (
         f"bench run --all --study {name}",
-        f"bench run {first} --study {name} --seeds {study.seeds[0]}",
+        f"bench replay {first}/{study.seeds[0]} --study {name}",
         f"bench report --study {name}",
     )
 

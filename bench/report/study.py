@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from bench.evaluation_settings import EvaluationSettings
 from bench.files import read_json, read_jsonl
 from bench.results import collect, evaluation_settings, matching, run_folder
 from bench.runs import EffectiveState, RunFolder, Status, read_plan
-from bench.statistics import Summary, summarise
+from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Entry:
     deviations: tuple[str, ...]
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
+    same_as: str | None = None  # an A/A arm: the entry that this one repeats on other seeds
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,23 @@ class Study:
     settings: EvaluationSettings
     entries: tuple[Entry, ...]
     results: pd.DataFrame
-    summaries: tuple[Summary, ...]
+    statistics: StudyStatistics
+
+    @property
+    def summaries(self) -> tuple[Summary, ...]:
+        return self.statistics.summaries
+
+    @cached_property
+    def _comparison_by_key(self) -> dict[tuple[str, str], Comparison]:
+        return {(c.protocol, c.label): c for c in self.statistics.comparisons}
+
+    @cached_property
+    def _standing_by_key(self) -> dict[tuple[str, str], Standing]:
+        return {(s.protocol, s.label): s for s in self.statistics.standings}
+
+    @cached_property
+    def _stability_by_key(self) -> dict[tuple[str, str], Stability]:
+        return {(s.protocol, s.label): s for s in self.statistics.stability}
 
     @cached_property
     def _summary_by_key(self) -> dict[tuple[str, str, str], Summary]:
@@ -77,6 +95,11 @@ class Study:
     @property
     def primary(self) -> str:
         return str(self.plan["primary_metric"])
+
+    @property
+    def extractor(self) -> str:
+        """Return the extractor of the primary metric; FID and IS are Inception's."""
+        return re.sub(r"^(fid|is)$", "_inception", self.primary).rpartition("_")[2]
 
     @property
     def seeds(self) -> list[int]:
@@ -96,6 +119,24 @@ class Study:
     def summary(self, entry: Entry, metric: str) -> Summary:
         return self._summary_by_key[entry.protocol, entry.label, metric]
 
+    def find_summary(self, protocol: str, label: str) -> Summary | None:
+        """Return the primary metric's summary of an entry, None where the protocol has no such row."""
+        return self._summary_by_key.get((protocol, label, self.primary))
+
+    def comparison(self, entry: Entry) -> Comparison | None:
+        """Return an entry's comparison with the baseline, None for the baseline itself and where there is none."""
+        return self._comparison_by_key.get((entry.protocol, entry.label))
+
+    def standing(self, entry: Entry) -> Standing | None:
+        return self._standing_by_key.get((entry.protocol, entry.label))
+
+    def stability(self, entry: Entry) -> Stability:
+        return self._stability_by_key[entry.protocol, entry.label]
+
+    def resolution(self, protocol: str, metric: str) -> Resolution | None:
+        found = (r for r in self.statistics.resolutions if (r.protocol, r.metric) == (protocol, metric))
+        return next(found, None)
+
     def summaries_of(self, protocol: str, metric: str) -> Iterator[tuple[Entry, Summary]]:
         return ((entry, self.summary(entry, metric)) for entry in self.entries_of(protocol))
 
@@ -106,9 +147,7 @@ class Study:
 
     def headline_metrics(self) -> list[str]:
         """Return the primary metric and those beside it: always coverage, and precision never without recall."""
-        shown = [self.primary, *self.plan["secondary"]]
-        extractor = re.sub(r"^(fid|is)$", "_inception", self.primary).rpartition("_")[2]
-        shown.append(f"coverage_{extractor}")
+        shown = [self.primary, *self.plan["secondary"], f"coverage_{self.extractor}"]
         for metric in list(shown):
             if metric.startswith("precision_"):
                 shown.append(metric.replace("precision_", "recall_"))
@@ -119,9 +158,13 @@ def load_study(runs_root: Path, name: str) -> Study:
     """Read runs_root/<name>. Raises BenchError when it was never planned or its runs share no table."""
     plan = read_plan(runs_root, name)
     results = collect(runs_root, name)
-    summaries = summarise(results, plan)
+    again = {entry["label"] for entry in plan["entries"] if entry.get("same_as")}
+    statistics = study_statistics(results, plan, again)
     collapsed = set(matching(results, generator=plan["generator"], collapsed=True)["run"])
-    runs = [_read_run(runs_root / name, planned, planned["path"] in collapsed) for planned in plan["runs"]]
+    runs: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
+    for planned in plan["runs"]:
+        run = _read_run(runs_root / name, planned, planned["path"] in collapsed)
+        runs[run.label, run.protocol].append(run)
     entries = tuple(
         Entry(
             label=entry["label"],
@@ -132,11 +175,12 @@ def load_study(runs_root: Path, name: str) -> Study:
             recipe=entry.get("recipe", {}),
             deviations=tuple(entry["deviations"]),
             notes=tuple(entry["notes"]),
-            runs=tuple(run for run in runs if (run.label, run.protocol) == (entry["label"], entry["protocol"])),
+            runs=tuple(runs[entry["label"], entry["protocol"]]),
+            same_as=entry.get("same_as"),
         )
         for entry in plan["entries"]
     )
-    return Study(plan, evaluation_settings(plan), entries, results, tuple(summaries))
+    return Study(plan, evaluation_settings(plan), entries, results, statistics)
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:

@@ -36,6 +36,8 @@ _PATH_DATA = re.compile(r'(?<= d=")[^"]*')
 _POSITION = re.compile(r'(?<= )([xy])="(-?\d+\.\d+)"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
 EM_POINTS = 10.0
+_THEME_START, _THEME_END = "<style>@media (prefers-color-scheme:dark){", "}</style>"
+_THEME = re.compile(f"{re.escape(_THEME_START)}.*?{re.escape(_THEME_END)}", re.DOTALL)
 
 
 def tidy(svg: str) -> str:
@@ -52,8 +54,22 @@ def dark(svg: str) -> str:
     return _COLOURS.sub(lambda colour: DARK[colour[0].lower()], svg)
 
 
+def themed(svg: str) -> str:
+    """Return a figure that takes the colours of a dark page by itself, in half the bytes of two figures."""
+    found = sorted(set(map(str.lower, _COLOURS.findall(svg))))
+    rules = "".join(
+        f'[{what}="{colour}"],[style*="{what}: {colour}"]{{{what}:{DARK[colour]}!important}}'
+        for colour in found
+        for what in ("fill", "stroke")
+        if f'{what}="{colour}"' in svg or f"{what}: {colour}" in svg
+    )
+    head_end = svg.index(">") + 1
+    return f"{svg[:head_end]}{_THEME_START}{rules}{_THEME_END}{svg[head_end:]}"
+
+
 def on_white(svg: str) -> str:
-    """Return a figure with a white ground, for a file that is looked at anywhere."""
+    """Return a figure with a white ground and in its light colours, for a file that is looked at anywhere."""
+    svg = _THEME.sub("", svg)
     head_end = svg.index(">") + 1
     return f'{svg[:head_end]}<rect width="100%" height="100%" fill="#ffffff"/>{svg[head_end:]}'
 

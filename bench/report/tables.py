@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
+from bench.report.verdicts import beside, rank_cell, verdict_cell
 from bench.report.words import (
     NOTHING,
     PERCENT_95,
     count,
+    decimals,
     describe_metric,
     difference_text,
+    interval,
     losses,
     metric_heading,
     number,
+    percents,
     plural,
     readable,
     value_text,
 )
-from bench.statistics import SEEDS_FOR_INTERVAL, Summary
+from bench.statistics import SEEDS_FOR_INTERVAL, Stability, Standing, Summary, difference_interval
 from bench.wording import duration
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of the comparison: its head, an entry's cell, and what stands in the floor's row."""
+
+    heading: Heading
+    cell: Callable[[Entry, Summary], Cell]
+    floor: str = ""
 
 
 def ordered(study: Study, protocol: str) -> list[tuple[Entry, Summary]]:
@@ -32,43 +46,95 @@ def ordered(study: Study, protocol: str) -> list[tuple[Entry, Summary]]:
 
 
 def headline_table(study: Study, protocol: str) -> Table:
-    """Return the comparison under one protocol: runs, headline metrics, difference to the baseline, cost."""
+    """Return the comparison under one protocol: ranks, tie groups, headline metrics, verdicts, runs, cost."""
     rows = ordered(study, protocol)
-    beside = study.headline_metrics()[1:]
-    ranked = any(summary.rank is not None for _, summary in rows)
-    compared = any(summary.difference is not None for _, summary in rows)
     notes = _Notes()
-    baseline = next((s.baseline for _, s in rows if s.baseline), None)
-    headings = [
-        *([Heading("rank")] if ranked else []),
-        Heading("objective"),
-        Heading(metric_heading(study.primary), study.primary, numeric=True),
-        Heading("runs done"),
-        *([Heading(f"difference to {baseline}", study.primary, numeric=True)] if compared else []),
-        *(Heading(metric_heading(metric), metric, numeric=True) for metric in beside),
-        Heading("training time", numeric=True),
-    ]
-    body = []
-    for entry, primary in rows:
-        cells = [
-            *([Cell(NOTHING if primary.rank is None else str(primary.rank))] if ranked else []),
-            Cell(entry.label, notes=notes.of(entry)),
-            _value_cell(primary),
-            Cell(f"{primary.done}/{primary.planned}", badges=_states(primary)),
-            *([_difference_cell(primary)] if compared else []),
-            *(_value_cell(study.summary(entry, metric)) for metric in beside),
-            Cell(_mean_time(entry), numeric=True),
-        ]
-        body.append(Row(tuple(cells)))
-    floor = _floor_row(study, protocol, beside, ranked, compared)
+    columns = _columns(study, protocol, rows, notes)
+    body = [Row(tuple(column.cell(*row) for column in columns), _kind(study, row[0])) for row in rows]
+    other = beside(study, protocol)
+    if other is not None:
+        primary = study.summary(other, study.primary)
+        body.append(Row(tuple(column.cell(other, primary) for column in columns), "beside"))
+    floor = tuple(_floor_cell(study, protocol, column) for column in columns)
+    ranked = columns[0].heading.text == "rank"
     return Table(
         f"results-{protocol}",
         _caption(study, protocol, ranked),
-        tuple(headings),
-        (*body, *([floor] if floor else [])),
+        tuple(column.heading for column in columns),
+        (*body, *([Row(floor, kind="floor")] if any(column.floor for column in columns) else [])),
         tuple(notes.texts),
-        header=1 if ranked else 0,
+        header=next(i for i, column in enumerate(columns) if column.heading.text == "objective"),
     )
+
+
+def _columns(study: Study, protocol: str, rows: list[tuple[Entry, Summary]], notes: _Notes) -> list[_Column]:
+    baseline, other = study.plan["baseline"], beside(study, protocol)
+    ranked = any(summary.rank is not None for _, summary in rows)
+    tied = any((standing := study.standing(entry)) and standing.letters for entry, _ in rows)
+    compared = any(summary.difference is not None for _, summary in rows)
+    judged = any((found := study.comparison(entry)) and not found.unjudged for entry, _ in rows)
+    columns = []
+    if ranked:
+        columns.append(_Column(Heading("rank"), lambda entry, s: rank_cell(study.standing(entry), s.rank)))
+    if tied:
+        columns.append(_Column(Heading("tie group"), lambda entry, _: _letters_cell(study.standing(entry))))
+    columns += [
+        _Column(Heading("objective"), lambda entry, _: _name_cell(entry, protocol, notes), "real against real"),
+        _metric_column(study, protocol, study.primary),
+        _Column(Heading("runs done"), lambda entry, s: _runs_cell(study.stability(entry), s)),
+    ]
+    if compared:
+        columns.append(
+            _Column(Heading(f"difference to {baseline}", study.primary, numeric=True), lambda _, s: _difference_cell(s))
+        )
+    if other is not None:
+        base = study.summary(other, study.primary)
+        columns.append(
+            _Column(
+                Heading(f"difference to {baseline}, controlled", study.primary, numeric=True),
+                lambda _, s: difference_cell(s, base, "descriptive"),
+            )
+        )
+    if judged:
+        columns.append(
+            _Column(Heading("verdict"), lambda entry, _: verdict_cell(study.comparison(entry), entry.label == baseline))
+        )
+    columns += [_metric_column(study, protocol, metric) for metric in study.headline_metrics()[1:]]
+    columns.append(_Column(Heading("training time", numeric=True), lambda entry, _: _time_cell(entry)))
+    return columns
+
+
+def _metric_column(study: Study, protocol: str, metric: str) -> _Column:
+    floors = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
+    return _Column(
+        Heading(metric_heading(metric), metric, numeric=True),
+        lambda entry, _: value_cell(study.summary(entry, metric)),
+        number(float(np.mean(floors))) if floors else "",
+    )
+
+
+def _kind(study: Study, entry: Entry) -> str:
+    standing = study.standing(entry)
+    return "set" if standing is not None and "a" in standing.letters else ""
+
+
+def _name_cell(entry: Entry, protocol: str, notes: _Notes) -> Cell:
+    detail = f"{entry.protocol}, for comparison" if entry.protocol != protocol else ""
+    return Cell(entry.label, notes=notes.of(entry), detail=f"A/A: {entry.same_as} again" if entry.same_as else detail)
+
+
+def _letters_cell(standing: Standing | None) -> Cell:
+    return Cell(standing.letters if standing and standing.letters else NOTHING)
+
+
+def _runs_cell(stability: Stability, summary: Summary) -> Cell:
+    """Return done of planned runs, what became of the others, and the rates of loss and collapse where there is one."""
+    rates = (
+        (stability.diverged + stability.failed, "lost", stability.loss_rate_low, stability.loss_rate_high),
+        (stability.collapsed, "collapsed", stability.collapse_rate_low, stability.collapse_rate_high),
+    )
+    lines = [f"{word}: {percents(low, high)}" for found, word, low, high in rates if found]
+    return Cell(f"{summary.done}/{summary.planned}", detail="\n".join(lines), badges=_states(summary))
 
 
 def every_metric_table(study: Study, protocol: str) -> Table:
@@ -79,7 +145,7 @@ def every_metric_table(study: Study, protocol: str) -> Table:
         summaries = [study.summary(entry, metric) for entry in entries]
         floors = [summary.floor for summary in summaries if summary.floor is not None]
         cells = [Cell(metric_heading(metric), detail=metric)]
-        cells += [_value_cell(summary) for summary in summaries]
+        cells += [value_cell(summary) for summary in summaries]
         rows.append(Row((*cells, Cell(number(float(np.mean(floors)) if floors else None), numeric=True))))
     return Table(
         f"every-metric-{protocol}",
@@ -147,13 +213,21 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
     against = {"heldout": " against held-out images", "train": " against training images"}.get(
         (some[0].reference or "") if some else "", ""
     )
-    unranked = any(summary.unranked for _, summary in study.summaries_of(protocol, study.primary))
-    order = (
-        f"Ranked by the mean of {describe_metric(study.primary).title}; brackets are {PERCENT_95} intervals over seeds."
-        + (" A row whose runs are not all there has no rank." if unranked else "")
-        if ranked
-        else f"Not ranked: {_why_not(study)}. Rows stand in the order of their names."
-    )
+    order = f"Not ranked: {_why_not(study)}. Rows stand in the order of their names."
+    if ranked:
+        by = {s.ranked_by for _, s in study.summaries_of(protocol, study.primary)}
+        what = "mean rank of all planned runs, lost ones last," if "mean rank" in by else "mean"
+        order = (
+            f"Ranked by the {what} of {describe_metric(study.primary).title}; under a rank, the ranks that these seeds "
+            f"do not exclude. Brackets are {PERCENT_95} intervals over seeds (IQM: the interquartile mean)."
+        )
+        if any(summary.unranked for _, summary in study.summaries_of(protocol, study.primary)):
+            order += " A row whose runs are not all there has no rank."
+        if any((standing := study.standing(entry)) and standing.letters for entry in study.entries_of(protocol)):
+            order += (
+                " Rows that share a letter are not told apart; group a, marked at the side, is the best as a set; a "
+                "row that lost a run, or lacks one, has no letter."
+            )
     caption = f" {study.plan['caption']}" if study.plan["caption"] else ""
     return (
         f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} "
@@ -174,38 +248,47 @@ def _states(summary: Summary) -> tuple[str, ...]:
     return (*losses(summary), *([f"{summary.collapsed} collapsed"] if summary.collapsed else []))
 
 
-def _value_cell(summary: Summary) -> Cell:
+def value_cell(summary: Summary, middle: bool = True) -> Cell:
+    """Return a mean with its interval; with `middle` also the primary metric's median and interquartile mean."""
     text, bounds = value_text(summary)
-    basis = summary.basis if summary.values else ""
-    return Cell(text, detail="\n".join(part for part in (bounds, basis) if part), numeric=True)
+    parts = [bounds, summary.basis if summary.values else ""]
+    if middle and summary.role == "primary" and summary.interquartile_low is not None and summary.mean is not None:
+        places = decimals(summary.mean)
+        bounds = interval(summary.interquartile_low, summary.interquartile_high, places)
+        parts.append(f"median {number(summary.median, places)}")
+        parts.append(f"IQM {number(summary.interquartile_mean, places)} {bounds}")
+    return Cell(text, detail="\n".join(part for part in parts if part), numeric=True, sort=summary.mean)
 
 
 def _difference_cell(summary: Summary) -> Cell:
     if summary.baseline == summary.label:
-        return Cell("baseline", numeric=True)
+        return Cell("baseline", numeric=True, sort=0.0)
     text, bounds = difference_text(summary)
-    descriptive = "descriptive" if summary.difference_role == "descriptive" else ""
-    return Cell(text, detail="\n".join(part for part in (bounds, descriptive) if part), numeric=True)
+    descriptive = "descriptive" if summary.difference_role == "descriptive" and summary.difference is not None else ""
+    detail = "\n".join(part for part in (bounds, descriptive) if part)
+    return Cell(text, detail=detail, numeric=True, sort=summary.difference)
 
 
-def _floor_row(study: Study, protocol: str, beside: Sequence[str], ranked: bool, compared: bool) -> Row | None:
-    primary, *others = (_floor_cell(study, protocol, metric) for metric in (study.primary, *beside))
-    if all(cell.text == NOTHING for cell in (primary, *others)):
-        return None
-    rank = [Cell("")] if ranked else []
-    name = Cell("real against real", detail="the floor at the same N")
-    middle = [Cell("")] * (2 if compared else 1)
-    return Row((*rank, name, primary, *middle, *others, Cell("")), kind="floor")
+def difference_cell(first: Summary | None, second: Summary | None, note: str = "") -> Cell:
+    """Return first's mean less second's with Welch's interval, where both have scores."""
+    if first is None or second is None or first.mean is None or second.mean is None or first is second:
+        return Cell(NOTHING, numeric=True)
+    gap, places = first.mean - second.mean, decimals(second.mean)
+    bounds = difference_interval(first.scores, second.scores)
+    parts = [interval(*bounds, places, sign=True) if bounds else "", note]
+    return Cell(number(gap, places, sign=True), "\n".join(part for part in parts if part), numeric=True, sort=gap)
 
 
-def _floor_cell(study: Study, protocol: str, metric: str) -> Cell:
-    floors = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
-    return Cell(number(float(np.mean(floors)) if floors else None), numeric=True)
+def _floor_cell(study: Study, protocol: str, column: _Column) -> Cell:
+    if column.heading.text == "objective":
+        return Cell(column.floor, detail="the floor at the same N")
+    return Cell(column.floor, numeric=column.heading.numeric)
 
 
-def _mean_time(entry: Entry) -> str:
+def _time_cell(entry: Entry) -> Cell:
     seconds = [run.status.device_seconds for run in entry.runs if run.state == "done"]
-    return duration(float(np.mean(seconds))) if seconds else NOTHING
+    mean = float(np.mean(seconds)) if seconds else None
+    return Cell(NOTHING if mean is None else duration(mean), numeric=True, sort=mean)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

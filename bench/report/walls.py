@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,29 +12,52 @@ from PIL import Image
 
 from bench.report.model import Picture, ReportOptions, SampleSet
 from bench.report.study import Entry, Run, Study
-from bench.report.words import joined, number
+from bench.report.words import describe_metric, joined, number
 
 GRID = 8
-WEBP_QUALITY = 90
+MOST_SNAPSHOTS = 5
+# A page holds its pictures in about so many bytes, whatever the number of rows: with many, walls get lower and coarser.
+PICTURE_BYTES = 2_200_000
+QUALITIES = (90, 75, 60, 45, 30)
 Pixels = npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """One run's samples at one step: side x side images in GRID rows."""
+
+    run: Run
+    step: int
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class _Size:
+    """How much of a grid the page shows, in how many bytes."""
+
+    rows: int
+    columns: int
+    byte_limit: int
+
+
 def sample_set(study: Study, entry: Entry, options: ReportOptions) -> SampleSet:
-    """Return an entry's samples at its median seed; without scores, at the first seed that left a grid."""
+    """Return an entry's samples at its median seed, its best and worst beside; without scores, at any seed's grid."""
     run, why = _chosen_run(study, entry)
     title = str(entry.card.get("title", entry.objective))
     if run is None:
         return SampleSet(entry.label, title, "no samples yet", None, None)
     seed_text = f"seed {run.seed} ({why})"
-    grids = [(step, pixels) for step in run.sample_steps if (pixels := _read_grid(run, step)) is not None]
+    grids = [grid for step in _spread(run.sample_steps) if (grid := _read_grid(run, step)) is not None]
     if not grids:
         return SampleSet(entry.label, title, f"{seed_text}: its grids cannot be read", None, None)
+    size = _size(study, options, grids[-1])
     return SampleSet(
         entry.label,
         title,
         seed_text,
-        _wall(study, entry, run, *grids[-1], options),
-        _progress(entry, run, grids, options),
+        _wall(study, entry, grids[-1], size),
+        _progress(entry, grids, size),
+        tuple(_extremes(study, entry, run, size)),
     )
 
 
@@ -49,64 +73,122 @@ def _chosen_run(study: Study, entry: Entry) -> tuple[Run | None, str]:
     return None, ""
 
 
-def _wall(study: Study, entry: Entry, run: Run, step: int, grid: Pixels, options: ReportOptions) -> Picture:
-    side = grid.shape[0] // GRID
-    columns = options.wall_columns if side <= 64 else max(options.wall_columns // 2, 1)
-    shown = grid[: options.wall_rows * side, : columns * side]
+def _size(study: Study, options: ReportOptions, grid: _Grid) -> _Size:
+    """Return what a picture of this study may take: four rows of samples for a dozen entries, two beyond."""
+    side = grid.pixels.shape[0] // GRID
+    many = len(study.entries) > 16
+    return _Size(
+        rows=min(options.wall_rows, 2) if many else options.wall_rows,
+        columns=options.wall_columns if side <= 64 else max(options.wall_columns // 2, 1),
+        byte_limit=PICTURE_BYTES // (4 * len(study.entries)),
+    )
+
+
+def _wall(study: Study, entry: Entry, grid: _Grid, size: _Size) -> Picture:
+    run, step = grid.run, grid.step
+    side = grid.pixels.shape[0] // GRID
     score = dict(study.summary(entry, study.primary).values).get(run.seed)
     reached = "" if step == study.plan["final_step"] else f" The run’s last grid; it is {run.state}."
     collapsed = " Collapsed." if run.collapsed else ""
-    return Picture(
+    return _picture(
+        grid.pixels[: size.rows * side, : size.columns * side],
+        run.folder.sample_file(step).read_bytes(),
+        size,
         name=f"samples-{entry.label}-{entry.protocol}",
-        alt=f"{options.wall_rows} rows of {columns} samples of {entry.label}, seed {run.seed}, step {step:,}.",
+        alt=f"{size.rows} rows of {size.columns} samples of {entry.label}, seed {run.seed}, step {step:,}.",
         caption=(
             f"Seed {run.seed}, generator step {step:,}"
             + (f", {study.primary} {number(score)}." if score is not None else ".")
             + reached
             + collapsed
         ),
-        page=_webp(shown),
-        evidence=run.folder.sample_file(step).read_bytes(),
-        width=shown.shape[1],
-        height=shown.shape[0],
     )
 
 
-def _progress(entry: Entry, run: Run, grids: Sequence[tuple[int, Pixels]], options: ReportOptions) -> Picture | None:
+def _progress(entry: Entry, grids: Sequence[_Grid], size: _Size) -> Picture | None:
     """Stack the first row of each snapshot's grid, oldest on top: the same latents throughout."""
-    if len(grids) < 2:
+    alike = [grid for grid in grids if grid.pixels.shape == grids[0].pixels.shape]
+    if len(alike) < 2:
         return None
-    side = grids[0][1].shape[0] // GRID
-    columns = options.wall_columns if side <= 64 else max(options.wall_columns // 2, 1)
-    rows = np.concatenate([grid[:side, : columns * side] for _, grid in grids if grid.shape == grids[0][1].shape])
-    steps = joined([f"{step:,}" for step, _ in grids])
-    return Picture(
+    side = alike[0].pixels.shape[0] // GRID
+    rows = np.concatenate([grid.pixels[:side, : size.columns * side] for grid in alike])
+    steps = joined([f"{grid.step:,}" for grid in alike])
+    seed = alike[0].run.seed
+    return _picture(
+        rows,
+        _png(rows),
+        size,
         name=f"progress-{entry.label}-{entry.protocol}",
-        alt=f"The same {columns} latents of {entry.label}, seed {run.seed}, at generator steps {steps}, top to bottom.",
-        caption=f"The same {columns} latents at generator steps {steps}, top to bottom.",
-        page=_webp(rows),
-        evidence=_png(rows),
-        width=rows.shape[1],
-        height=rows.shape[0],
+        alt=f"The same {size.columns} latents of {entry.label}, seed {seed}, at generator steps {steps}, from the top.",
+        caption=f"The same {size.columns} latents at generator steps {steps}, top to bottom.",
     )
 
 
-def _read_grid(run: Run, step: int) -> Pixels | None:
+def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Picture]:
+    """Return a row of samples of the best and of the worst seed, from three scores on; their whole grids lie beside."""
+    ordered = sorted((value, seed) for seed, value in study.summary(entry, study.primary).values)
+    if len(ordered) < 3:
+        return []
+    if describe_metric(study.primary).better == "higher":
+        ordered.reverse()
+    runs = {run.seed: run for run in entry.runs}
+    pictures = []
+    for what, (value, seed) in (("best", ordered[0]), ("worst", ordered[-1])):
+        run = runs[seed]
+        grid = _read_grid(run, run.sample_steps[-1]) if run.sample_steps and run is not median else None
+        if grid is None:
+            continue
+        side = grid.pixels.shape[0] // GRID
+        collapsed = " Collapsed." if run.collapsed else ""
+        pictures.append(
+            _picture(
+                grid.pixels[:side, : size.columns * side],
+                _webp(grid.pixels, QUALITIES[0]),
+                size,
+                name=f"{what}-{entry.label}-{entry.protocol}",
+                alt=f"{size.columns} samples of {entry.label}, seed {seed}, the {what} of {len(ordered)}.",
+                caption=f"The {what} seed: {seed}, {study.primary} {number(value)}.{collapsed}",
+                suffix="webp",
+            )
+        )
+    return pictures
+
+
+def _picture(
+    pixels: Pixels, evidence: bytes, size: _Size, name: str, alt: str, caption: str, suffix: str = "png"
+) -> Picture:
+    """Encode what the page shows in the best quality that keeps to its share of the page."""
+    page = b""
+    for quality in QUALITIES:
+        page = _webp(pixels, quality)
+        if len(page) <= size.byte_limit:
+            break
+    return Picture(name, alt, caption, page, evidence, pixels.shape[1], pixels.shape[0], suffix)
+
+
+def _spread(steps: Sequence[int]) -> list[int]:
+    """Return at most MOST_SNAPSHOTS steps, the first and the last among them."""
+    if len(steps) <= MOST_SNAPSHOTS:
+        return list(steps)
+    return [steps[round(index)] for index in np.linspace(0, len(steps) - 1, MOST_SNAPSHOTS)]
+
+
+def _read_grid(run: Run, step: int) -> _Grid | None:
     """Return a grid as H x W x 3, or None where the file is damaged."""
     try:
         with Image.open(run.folder.sample_file(step)) as image:
-            return np.asarray(image.convert("RGB"))
+            return _Grid(run, step, np.asarray(image.convert("RGB")))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
-def _webp(pixels: Pixels) -> bytes:
+def _webp(pixels: Pixels, quality: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="WEBP", quality=WEBP_QUALITY, method=4)
+    Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality, method=2)
     return buffer.getvalue()
 
 
 def _png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()

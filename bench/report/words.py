@@ -42,6 +42,11 @@ def interval(low: float | None, high: float | None, places: int | None = None, s
     return f"[{number(low, places, sign)}, {number(high, places, sign)}]"
 
 
+def percents(low: float | None, high: float | None) -> str:
+    """Write a rate's interval in per cent: 1 to 72 %; "" where there is none."""
+    return "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}\u00a0%"
+
+
 def value_text(summary: Summary) -> tuple[str, str]:
     """Return what a cell says: mean and interval from three values on, else the values themselves, and ""."""
     if not summary.values:
@@ -78,7 +83,7 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return rate(value)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {plain(item)}" for key, item in value.items() if item is not None)
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items() if item is not None) or "none"
     if isinstance(value, list | tuple):
         return "(" + ", ".join(f"{item:g}" if isinstance(item, float) else plain(item) for item in value) + ")"
     return str(value)

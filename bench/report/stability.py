@@ -1,0 +1,127 @@
+"""How steady each entry was: what became of its runs, how far its seeds spread, and every seed's curve."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.report.chart import Line, Panel, chart
+from bench.report.figures import metric_curves
+from bench.report.model import Cell, Figure, Heading, Row, Table
+from bench.report.plots import Look
+from bench.report.study import Entry, Study
+from bench.report.words import NOTHING, PERCENT_95, decimals, describe_metric, joined, number, percents, plural
+
+WIDE, NARROW, PANEL_HEIGHT = 490.0, 250.0, 104.0
+
+
+def stability_table(study: Study, protocol: str) -> Table:
+    """Return what became of every entry's runs, with exact intervals of the rates, and the spread over seeds."""
+    rows = tuple(_row(study, entry) for entry in study.entries_of(protocol))
+    return Table(
+        f"stability-{protocol}",
+        f"What became of every planned run, {protocol} protocol. Lost: diverged or failed, of the runs that ended; "
+        "collapsed: of the done runs whose generator could be judged. Brackets: exact (Clopper-Pearson) "
+        f"{PERCENT_95} intervals of the rates. Spread: standard deviation over the seeds that have a score.",
+        (
+            Heading("objective"),
+            *(Heading(text, numeric=True) for text in ("planned", "done", "diverged", "failed", "lost")),
+            Heading("collapsed", numeric=True),
+            Heading("spread", study.primary, numeric=True),
+            Heading("best seed", study.primary, numeric=True),
+            Heading("worst seed", study.primary, numeric=True),
+        ),
+        rows,
+    )
+
+
+def _row(study: Study, entry: Entry) -> Row:
+    found, summary = study.stability(entry), study.summary(entry, study.primary)
+    ended = found.done + found.diverged + found.failed
+    places = None if summary.mean is None else decimals(summary.mean)
+    spread = Cell(number(summary.deviation, places), numeric=True, sort=summary.deviation)
+    if summary.deviation is not None and summary.mean:
+        share = abs(100 * summary.deviation / summary.mean)
+        spread = Cell(spread.text, f"{share:.1f}\u00a0% of the mean", numeric=True, sort=spread.sort)
+    ordered = sorted((value, seed) for seed, value in summary.values)
+    if describe_metric(study.primary).better == "higher":
+        ordered.reverse()
+    ends = [Cell(number(value, places), f"seed {seed}", numeric=True) for value, seed in ordered]
+    return Row(
+        (
+            Cell(entry.label),
+            *(Cell(str(value), numeric=True) for value in (found.planned, found.done, found.diverged, found.failed)),
+            _rate(found.diverged + found.failed, ended, found.loss_rate_low, found.loss_rate_high),
+            _rate(found.collapsed, found.judged, found.collapse_rate_low, found.collapse_rate_high),
+            spread,
+            *((ends[0], ends[-1]) if ends else (Cell(NOTHING, numeric=True),) * 2),
+        )
+    )
+
+
+def _rate(some: int, of: int, low: float | None, high: float | None) -> Cell:
+    if not of:
+        return Cell(NOTHING, numeric=True)
+    return Cell(f"{some} of {of}", f"[{percents(low, high)}]", numeric=True, sort=some / of)
+
+
+def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
+    """Draw the primary metric of every seed against generator steps, a panel per entry; None below two snapshots."""
+    metric = study.settings.snapshot_metric(study.primary)
+    curves = metric_curves(study, protocol, metric)
+    if curves["generator_steps"].nunique() < 2:
+        return None
+    title = describe_metric(metric).title
+    labels = [label for label in study.labels if label in set(curves["label"])]
+    values = curves["value"]
+    log = values.min() > 0 and values.max() > 4 * values.min()
+    panels = [_panel(label, curves[curves["label"] == label], look, "log" if log else "linear") for label in labels]
+    wide, narrow = (
+        chart(panels, columns, width, PANEL_HEIGHT, "generator steps", title, shared=True)
+        for columns, width in ((4, WIDE), (2, NARROW))
+    )
+    return Figure(
+        name=f"seeds-{protocol}",
+        title=f"{title}, every seed while training, {protocol}",
+        alt=(
+            f"{title} against generator steps, a panel for each of {plural(len(labels), 'row')} under the {protocol} "
+            f"protocol, a line for every seed, all with the same axes: {joined(labels)}."
+        ),
+        caption=(
+            f"{title} of every seed at its snapshots, {protocol} protocol: one line per seed, the same axes in every "
+            "panel. A line that ends early is a run that did."
+        ),
+        wide=wide,
+        narrow=narrow,
+        png=b"",
+        data=curves.assign(protocol=protocol, metric=metric),
+        table=_seeds_table(protocol, title, curves, labels),
+    )
+
+
+def _panel(label: str, curves: pd.DataFrame, look: Look, scale: str) -> Panel:
+    colour, _ = look.of(label)
+    runs = curves.groupby("seed")
+    lines = tuple(Line(run["generator_steps"].to_numpy(float), run["value"].to_numpy(float), colour) for _, run in runs)
+    return Panel(label, lines, scale)
+
+
+def _seeds_table(protocol: str, title: str, curves: pd.DataFrame, labels: list[str]) -> Table:
+    """Return each entry's least, middle and greatest value over the seeds at the first, middle and last snapshot."""
+    steps = sorted(curves["generator_steps"].unique())
+    shown = list(dict.fromkeys((steps[0], steps[len(steps) // 2], steps[-1])))
+    grouped = curves.groupby(["label", "generator_steps"])["value"]
+    spread = grouped.agg(["min", "median", "max"]).to_dict("index")
+    rows = []
+    for label in labels:
+        cells = [Cell(label)]
+        for step in shown:
+            found = spread.get((label, step))
+            told = NOTHING if found is None else " · ".join(number(found[name]) for name in ("min", "median", "max"))
+            cells.append(Cell(told, numeric=True))
+        rows.append(Row(tuple(cells)))
+    return Table(
+        f"seeds-{protocol}-data",
+        f"{title} over the seeds: least · median · greatest",
+        (Heading("objective"), *(Heading(f"step {step:,.0f}", numeric=True) for step in shown)),
+        tuple(rows),
+    )

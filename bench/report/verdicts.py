@@ -1,0 +1,217 @@
+"""What the seeds decide, in words and tables: verdicts, tie groups, pairs, A/A, and what they could resolve at all."""
+
+from __future__ import annotations
+
+from bench.errors import BenchError
+from bench.report.model import Cell, Heading, Row, Table
+from bench.report.study import Entry, Study
+from bench.report.words import (
+    NOTHING,
+    PERCENT_95,
+    decimals,
+    describe_metric,
+    interval,
+    joined,
+    number,
+    plural,
+)
+from bench.statistics import (
+    ALPHA,
+    SEEDS_FOR_INTERVAL,
+    SEEDS_FOR_VERDICT,
+    Comparison,
+    Standing,
+    compare_same,
+    interquartile_note,
+)
+
+
+def rank_cell(standing: Standing | None, rank: int | None) -> Cell:
+    """Return a rank with the ranks that these seeds do not exclude under it."""
+    bounds = ""
+    if standing is not None and standing.best_rank is not None:
+        best, worst = standing.best_rank, standing.worst_rank
+        bounds = str(best) if best == worst else f"{best}–{worst}"
+    return Cell(NOTHING if rank is None else str(rank), detail=bounds, sort=None if rank is None else float(rank))
+
+
+def verdict_cell(comparison: Comparison | None, is_baseline: bool) -> Cell:
+    """Return a verdict and the p values behind it, or why there is none."""
+    if is_baseline or comparison is None:
+        return Cell("baseline" if is_baseline else NOTHING)
+    if comparison.unjudged:
+        return Cell("not judged", detail=comparison.unjudged)
+    by = "" if comparison.test == "Welch" else ", ranks"
+    lines = [f"p {number(comparison.p_holm)} (Holm{by})"]
+    if comparison.permutation_p is not None:
+        drawn = "" if comparison.permutation_exact else ", sampled"
+        least = number(comparison.permutation_smallest_p)
+        lines += [f"permutation {number(comparison.permutation_p)}{drawn}", f"least possible {least}"]
+    return Cell(comparison.verdict or "undecided", detail="\n".join(lines), sort=comparison.p_holm)
+
+
+def pairs_table(study: Study, protocol: str) -> Table | None:
+    """Return the probability of improvement of every pair of entries, and whether these seeds tell them apart."""
+    pairs = [pair for pair in study.statistics.pairs if pair.protocol == protocol]
+    if not pairs:
+        return None
+    rows = []
+    for pair in pairs:
+        told = f"{pair.winner} is better" if pair.winner else pair.untested or "not told apart"
+        test = f"p {number(pair.p_holm)} after Holm ({pair.test})" if pair.p_holm is not None else ""
+        places = None if pair.difference is None else decimals(pair.difference)
+        rows.append(
+            Row(
+                (
+                    Cell(f"{pair.first} / {pair.second}"),
+                    Cell(number(pair.probability, 2), numeric=True),
+                    Cell(number(pair.probability_step, 3), numeric=True),
+                    Cell(
+                        number(pair.difference, places, sign=True),
+                        detail=interval(pair.difference_low, pair.difference_high, places, sign=True),
+                        numeric=True,
+                    ),
+                    Cell(told, detail=test, sort=pair.p_holm),
+                )
+            )
+        )
+    return Table(
+        f"pairs-{protocol}",
+        f"All {plural(len(pairs), 'pair')} by {describe_metric(study.primary).title}, {protocol} protocol: the "
+        "probability that a run of the first is better than a run of the second (lost runs worst, equal ones half), "
+        "the step in which it can move, and the difference of their means with Games and Howell’s simultaneous "
+        f"{PERCENT_95} interval. Told apart: that interval excludes zero and Holm’s correction over all pairs agrees.",
+        (
+            Heading("first / second"),
+            Heading("first is better", numeric=True),
+            Heading("in steps of", numeric=True),
+            Heading("difference", study.primary, numeric=True),
+            Heading("told apart"),
+        ),
+        tuple(rows),
+    )
+
+
+def same_table(study: Study, protocol: str) -> Table | None:
+    """Return the A/A comparisons: an entry once more on other seeds, against itself; None where the plan has none."""
+    rows = []
+    for entry in study.entries_of(protocol):
+        first = study.find_summary(protocol, entry.same_as) if entry.same_as else None
+        if first is None:
+            continue
+        name = Cell(f"{entry.label} against {first.label}")
+        try:
+            found = compare_same(first, study.summary(entry, study.primary))
+        except BenchError as error:
+            rows.append(Row((name, Cell(NOTHING, numeric=True), Cell("not compared", detail=error.message))))
+            continue
+        places = None if found.difference is None else decimals(found.difference)
+        bounds = interval(found.difference_low, found.difference_high, places, sign=True)
+        difference = Cell(number(found.difference, places, sign=True), detail=bounds, numeric=True)
+        rows.append(Row((name, difference, verdict_cell(found, is_baseline=False))))
+    if not rows:
+        return None
+    return Table(
+        f"same-{protocol}",
+        f"A/A, one comparison, {protocol} protocol: an entry against itself on other seeds, where nothing can differ. "
+        "It is not corrected and takes no part in ranks and tie groups. One such verdict is right or wrong by luck; "
+        "how often it is wrong comes from simulation (docs/statistics.md).",
+        (Heading("A/A"), Heading("difference", study.primary, numeric=True), Heading("verdict")),
+        tuple(rows),
+    )
+
+
+def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
+    """Return what these seeds can decide and what they cannot, in a paragraph."""
+    seeds = len(study.seeds)
+    rows = [summary for _, summary in study.summaries_of(protocol, study.primary)]
+    if seeds < SEEDS_FOR_INTERVAL:
+        return (
+            f"With {plural(seeds, 'seed')} nothing is ranked: no interval can be given, each value stands for itself, "
+            "and any difference between two rows may be a difference between two seeds.",
+        )
+    sentences = [
+        resolution_line(study, protocol),
+        "Intervals hold for one row at a time; verdicts are corrected by Holm over the protocol’s planned comparisons "
+        "with the baseline. “Undecided” is not “equal”.",
+    ]
+    if seeds < SEEDS_FOR_VERDICT:
+        sentences.append(f"{seeds} seeds describe; five are the least for a verdict, a tie group or a rank interval.")
+    else:
+        scored = (len(row.values) for row in rows if row.interquartile_low is not None)
+        sentences.append(interquartile_note(min(scored, default=seeds)))
+        sentences.append(permutation_line(study, protocol))
+    if any(summary.diverged or summary.failed for summary in rows):
+        sentences.append(
+            "Where a run diverged or failed, the mean is over the survivors and flatters: ranks are then by the mean "
+            "rank of all planned runs, lost ones last, and verdicts by ranks."
+        )
+    if study.plan["baseline"] not in {summary.label for summary in rows}:
+        sentences.append(
+            f"The baseline {study.plan['baseline']} is no row of this protocol: no row carries a verdict."
+            + (
+                " Differences to its controlled row are descriptive: recipe and loss differ."
+                if beside(study, protocol)
+                else ""
+            )
+        )
+    return tuple(_sentence(text) for text in sentences if text)
+
+
+def resolution_line(study: Study, protocol: str) -> str:
+    """Return the smallest gap that this table's seeds resolve, in a sentence."""
+    found = study.resolution(protocol, study.primary)
+    if found is None:
+        return ""
+    gaps = (
+        (found.single_gap_in_deviations, found.single_gap, "between two rows alone"),
+        (
+            found.baseline_gap_in_deviations,
+            found.baseline_gap,
+            f"as the first of {plural(found.comparisons, 'comparison')} with a baseline",
+        ),
+        (found.pairs_gap_in_deviations, found.pairs_gap, f"as the first of all {plural(found.pairs, 'pair')}"),
+    )
+    told = [
+        f"{number(gap)} {where} ({number(size)} standard deviations)" for size, gap, where in gaps if gap is not None
+    ]
+    if not told:
+        return ""
+    return (
+        f"Resolution: with {plural(found.seeds, 'seed')} and runs that spread by {number(found.deviation)} "
+        f"({number(found.least_deviation)} to {number(found.greatest_deviation)} from row to row), a test at 5\u00a0% "
+        f"finds, 80 times in 100, a gap of {joined(told)}. `bench plan --study {study.plan['study']} --resolve A,B` "
+        "says how many more seeds would decide a pair"
+    )
+
+
+def permutation_line(study: Study, protocol: str) -> str:
+    """Return a sentence about what the exact permutation test could have reached; "" where nothing was judged."""
+    judged = [
+        c for c in study.statistics.comparisons if c.protocol == protocol and c.permutation_smallest_p is not None
+    ]
+    if not judged:
+        return ""
+    hopeless = [c for c in judged if not c.permutation_could_pass]
+    least = min(c.permutation_smallest_p or 0.0 for c in judged)
+    family = judged[0].family
+    told = (
+        f"The permutation p stands unadjusted beside Welch’s; it cannot fall below {number(least)}, and Holm’s first "
+        f"step over {plural(family, 'comparison')} asks for {number(ALPHA / family)}"
+    )
+    if len(hopeless) == len(judged):
+        return told + ": at these seeds no scores whatever could pass it"
+    return told + (f"; {plural(len(hopeless), 'row')} could not pass it whatever the scores" if hopeless else "")
+
+
+def beside(study: Study, protocol: str) -> Entry | None:
+    """Return the controlled baseline that custom rows are shown beside, where they have no baseline of their own."""
+    baseline = study.plan["baseline"]
+    if protocol != "custom" or study.find_summary(protocol, baseline) is not None:
+        return None
+    return next((entry for entry in study.entries_of("controlled") if entry.label == baseline), None)
+
+
+def _sentence(text: str) -> str:
+    text = text[0].upper() + text[1:]
+    return text if text.endswith((".", ":")) else f"{text}."

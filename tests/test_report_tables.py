@@ -1,0 +1,214 @@
+"""Tables of the report without rendering a page: LaTeX, A/A, custom rows, protocols, equal seconds, the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from study_fixture import HOSTILE, StudyFixture, plan_of
+
+from bench.report import render
+from bench.report.budget import equal_seconds_table
+from bench.report.cards import method_cards
+from bench.report.costs import repeat_table
+from bench.report.latex import escape, latex_tables
+from bench.report.model import Row, Table
+from bench.report.protocols import protocols_table
+from bench.report.stability import stability_table
+from bench.report.study import Study, load_study
+from bench.report.tables import headline_table
+from bench.report.verdicts import same_table, what_seeds_say
+from bench.report.words import number
+
+OBJECTIVES = ("nsgan", "lsgan", "wgan")
+
+
+def changed(root: Path, fixture: StudyFixture, change: Any) -> Study:
+    """Write a study, change its plan, and load it."""
+    study = fixture.write(root)
+    plan = plan_of(study)
+    change(plan)
+    (study / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    return load_study(root, fixture.name)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Three objectives under both protocols, five seeds."""
+    fixture = StudyFixture(objectives=OBJECTIVES, protocols=("controlled", "published"), seeds=(0, 1, 2, 3, 4))
+    root = tmp_path_factory.mktemp("tables")
+    fixture.write(root)
+    return load_study(root, "example")
+
+
+def row_of(table: Table, label: str) -> Row:
+    (found,) = (row for row in table.rows if row.cells[table.header].text == label)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (r"a_b & 50 % of $x^2$ #1 {y} ~", r"a\_b \& 50 \% of \$x\textasciicircum{}2\$ \#1 \{y\} \textasciitilde{}"),
+        (r"\input{/etc/passwd}", r"\textbackslash{}input\{/etc/passwd\}"),
+        ("−1.0 [0, 2] – 95\u00a0%", r"$-$1.0 {[}0, 2{]} -- 95~\%"),
+        ("one\ntwo\x00\x1b%", r"one two\texttt{U+0000}\texttt{U+001B}\%"),
+        ("é 猫 ^^M", r"é \texttt{U+732B} \textasciicircum{}\textasciicircum{}M"),
+    ],
+)
+def test_latex_text_is_printed_as_it_is(text: str, written: str) -> None:
+    assert escape(text) == written
+
+
+def test_escaped_latex_holds_no_command_of_the_text() -> None:
+    without_ours = re.sub(r"\\(text\w+|cdot|times)\{?\}?|\\[&%$#_{}]", "", escape(HOSTILE + "\\\\[1em]\\end{tabular}"))
+    assert not re.search(r"[\\&%$#_^~]", without_ours)
+
+
+def test_latex_tables_have_as_many_cells_as_columns(study: Study) -> None:
+    tables = latex_tables(study)
+    assert set(tables) == {"results-controlled.tex", "results-published.tex", "metrics.tex"}
+    for text in tables.values():
+        columns = re.search(r"\\begin\{tabular\}\{@\{\}(\w+)@\{\}\}", text)
+        assert columns
+        rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+        assert len(rows) > len(OBJECTIVES)
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(columns[1])}
+        assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+        assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
+    mean = study.summary(study.entries_of("controlled")[0], "fd_lite0").mean
+    assert f"nsgan & {number(mean)} " in tables["results-controlled.tex"]
+
+
+def test_an_a_a_arm_is_one_labelled_comparison_and_takes_no_rank(tmp_path: Path) -> None:
+    def again(plan: dict[str, Any]) -> None:
+        for entry in plan["entries"]:
+            if entry["label"] == "nsgan-again":
+                entry["same_as"] = "nsgan"
+        plan["runs"] = [run for run in plan["runs"] if (run["label"] == "nsgan-again") == (run["seed"] >= 5)]
+
+    fixture = StudyFixture(objectives=("nsgan", "lsgan", "nsgan-again"), seeds=tuple(range(10)))
+    loaded = changed(tmp_path, fixture, again)
+    table = same_table(loaded, "controlled")
+    assert table is not None
+    assert "A/A, one comparison" in table.caption
+    (row,) = table.rows
+    assert row.cells[0].text == "nsgan-again against nsgan"
+    assert row.cells[2].text in ("better", "worse", "undecided")
+    headline = headline_table(loaded, "controlled")
+    mine = row_of(headline, "nsgan-again")
+    assert mine.cells[0].text == "–"
+    assert mine.cells[headline.header].detail == "A/A: nsgan again"
+    assert same_table(load_study(tmp_path, "example"), "published") is None
+
+
+def test_custom_rows_stand_beside_the_controlled_baseline_without_a_verdict(tmp_path: Path) -> None:
+    def custom(plan: dict[str, Any]) -> None:
+        for part in (*plan["entries"], *plan["runs"]):
+            if part["label"] != "nsgan":
+                part["protocol"] = "custom"
+
+    loaded = changed(tmp_path, StudyFixture(objectives=OBJECTIVES, seeds=(0, 1, 2, 3, 4)), custom)
+    table = headline_table(loaded, "custom")
+    headings = [heading.text for heading in table.headings]
+    assert "verdict" not in headings
+    at = headings.index("difference to nsgan, controlled")
+    base = loaded.find_summary("controlled", "nsgan")
+    mine = loaded.find_summary("custom", "lsgan")
+    assert base is not None and mine is not None and base.mean is not None and mine.mean is not None  # noqa: PT018
+    cell = row_of(table, "lsgan").cells[at]
+    assert cell.text == number(mine.mean - base.mean, 1, sign=True)
+    assert cell.detail.endswith("descriptive")
+    beside = row_of(table, "nsgan")
+    assert (beside.kind, beside.cells[table.header].detail) == ("beside", "controlled, for comparison")
+    assert "is no row of this protocol: no row carries a verdict" in " ".join(what_seeds_say(loaded, "custom"))
+
+
+def test_controlled_and_published_are_compared_within_and_between(study: Study) -> None:
+    table = protocols_table(study)
+    assert table is not None
+    means = {
+        (entry.protocol, entry.label): float(np.mean(study.summary(entry, "fd_lite0").scores))
+        for entry in study.entries
+    }
+    cells = row_of(table, "wgan").cells
+    expected = (
+        means["published", "wgan"] - means["controlled", "wgan"],
+        means["controlled", "wgan"] - means["controlled", "nsgan"],
+        means["published", "wgan"] - means["published", "nsgan"],
+    )
+    assert [cell.sort for cell in cells[3:]] == pytest.approx(expected)
+    assert all(cell.detail.startswith("[") for cell in cells[3:])
+
+
+def test_equal_seconds_use_the_snapshot_at_or_before_that_time(study: Study) -> None:
+    table = equal_seconds_table(study, "controlled")
+    assert table is not None
+    results = study.results
+    mine = results[(results["metric"] == "fd_lite0@500") & (results["protocol"] == "controlled")]
+    budget = mine.groupby(["label", "seed"])["device_seconds"].max().min()
+    for label in OBJECTIVES:
+        values, steps = [], set()
+        for _, run in mine[mine["label"] == label].groupby("seed"):
+            last = run[run["device_seconds"] <= budget].sort_values("generator_steps").iloc[-1]
+            values.append(last["value"])
+            steps.add(last["generator_steps"])
+        cells = row_of(table, label).cells
+        assert cells[1].sort == pytest.approx(np.mean(values))
+        assert {cells[3].text} == {f"{step:,}" for step in steps}
+    assert row_of(table, "nsgan").cells[3].text == "900"
+    assert row_of(table, "wgan").cells[3].text != "900"  # it is slower: its final step came later
+
+
+def test_rates_have_exact_intervals(study: Study) -> None:
+    cells = row_of(stability_table(study, "controlled"), "lsgan").cells
+    assert (cells[5].text, cells[5].detail) == ("0 of 5", "[0 to 52\u00a0%]")
+
+
+def test_every_row_has_its_command(study: Study) -> None:
+    rows = repeat_table(study).rows
+    for column, verb in ((2, "replay"), (3, "show")):
+        assert re.fullmatch(rf"bench {verb} nsgan-published/[0-4] --study example", rows[1].cells[column].text)
+
+
+def test_settings_of_any_kind_print_well(tmp_path: Path) -> None:
+    settings = {
+        "base": {"default": "hinge", "description": "the loss"},
+        "base_settings": {"default": {}, "description": ""},
+        "rates": {"default": [0.5, "x"], "description": ""},
+    }
+    fixture = StudyFixture(
+        objectives=("nsgan",), seeds=(0,), card_changes={"nsgan": {"settings": settings, "fakes_per_real": 2}}
+    )
+    fixture.write(tmp_path)
+    (card,) = method_cards(load_study(tmp_path, "example"))
+    facts = dict(card.facts)
+    assert facts["settings"] == "base hinge (the loss); base_settings none; rates (0.5, x)"
+    assert facts["generated images per real one"] == "2"
+
+
+def test_the_manifest_names_every_file_and_run(tmp_path: Path) -> None:
+    fixture = StudyFixture(objectives=("nsgan",), seeds=(0, 1))
+    folder = fixture.write(tmp_path / "runs")
+    (folder / plan_of(folder)["runs"][1]["path"] / "metrics.jsonl").unlink()
+    paths = render(tmp_path / "runs", "example", tmp_path / "out")
+    said = json.loads(paths.manifest.read_text("utf-8"))
+    assert said["schema"] == 1
+    assert said["evaluation_id"] == fixture.evaluation.id()
+    on_disk = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert set(said["files"]) == on_disk - {"manifest.json", "figures/index.json"}
+    for name, digest in said["files"].items():
+        assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
+    assert (tmp_path / "out" / "plan.json").read_bytes() == (folder / "plan.json").read_bytes()
+    assert said["files"]["plan.json"] == said["plan_sha256"]
+    first, second = said["runs"]
+    assert set(first["files"]) == {"spec.json", "metrics.jsonl", "log.jsonl", "status.json"}
+    assert set(second["files"]) == {"spec.json", "log.jsonl", "status.json"}
+    log = folder / first["path"] / "log.jsonl"
+    assert first["files"]["log.jsonl"] == hashlib.sha256(log.read_bytes()).hexdigest()
+    assert first["state"] == "done"
