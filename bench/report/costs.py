@@ -44,8 +44,8 @@ def repeat_table(study: Study) -> Table:
     return Table(
         "repeat-rows",
         "How to repeat each row’s numbers: the first command trains and measures its median run again, apart, and says "
-        "whether the same bits come out (with --seed, whether another seed falls where these predict); the second prints "
-        "what is known of it. `bench verify` recomputes this report.",
+        "whether the same bits come out (with --seed, whether another seed falls where these predict); the second "
+        "prints what is known of it. `bench verify` recomputes this report.",
         tuple(map(Heading, ("objective", "protocol", "trains again and compares", "shows"))),
         tuple(rows),
     )
