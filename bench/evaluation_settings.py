@@ -9,13 +9,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-EVALUATION_VERSION = 1
-"""Part of every evaluation id and cache key; to be raised when the same samples would be given other values."""
+EVALUATION_VERSION = 2
+"""Part of every evaluation id; to be raised when the same samples would be given other values, or more of them."""
 
 ExtractorName = Literal["inception", "lite0", "judge"]
 GeneratorName = Literal["raw", "ema"]
 NEIGHBOURS_PRECISION_RECALL = 3
 NEIGHBOURS_DENSITY_COVERAGE = 5
+VENDI_IMAGES = 5_000
+"""How many images a Vendi score is taken of at most: it grows with their number."""
 
 
 class EvaluationSettings(BaseModel):

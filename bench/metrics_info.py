@@ -12,6 +12,7 @@ from bench.errors import BenchError, suggest
 from bench.evaluation_settings import (
     NEIGHBOURS_DENSITY_COVERAGE,
     NEIGHBOURS_PRECISION_RECALL,
+    VENDI_IMAGES,
     EvaluationSettings,
 )
 
@@ -76,6 +77,17 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "arXiv 1706.08500",
         ),
         MetricInfo(
+            f"{distance}_inf",
+            f"{shown} at infinite N",
+            "",
+            "lower",
+            False,
+            "The same distance extrapolated to infinitely many generated images: a line in 1/n through the distances "
+            "of all, of both halves and of the three thirds, at 1/n = 0. Only from N = 3.3 times the number of "
+            "features on; what the reference's own finite number adds stays in it.",
+            "arXiv 1911.07023",
+        ),
+        MetricInfo(
             f"kid_{extractor}",
             f"KID ({network})",
             "",
@@ -83,6 +95,16 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             ranks,
             "Kernel distance: unbiased squared MMD with a cubic kernel, the mean over random subsets. 0 for equal "
             "distributions, and it may fall below 0.",
+            "arXiv 1801.01401",
+        ),
+        MetricInfo(
+            f"kid_deviation_{extractor}",
+            f"KID's deviation over subsets ({network})",
+            "",
+            None,
+            False,
+            "Standard deviation of KID over its random subsets, as torch-fidelity gives it: neither its standard error "
+            "(subsets overlap) nor its spread over seeds. Only where N exceeds the subsets' size.",
             "arXiv 1801.01401",
         ),
         MetricInfo(
@@ -143,6 +165,47 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "held-out images are to their nearest) count as one. 1/N for one repeated image, about 1 for real ones.",
             "Leinster & Cobbold 2012, order 0",
         ),
+        MetricInfo(
+            f"vendi_{extractor}",
+            f"Vendi score ({network})",
+            "× real",
+            None,
+            False,
+            "Effective number of different images by the entropy of their features' cosine similarities, over the same "
+            f"for as many held-out images; of the first {VENDI_IMAGES:,} at most.",
+            "arXiv 2210.02410",
+        ),
+        MetricInfo(
+            f"support_{extractor}",
+            f"support by the birthday paradox ({network})",
+            "images",
+            "higher",
+            False,
+            "An upper estimate of how many different images a generator makes: s(s-1) / (2 ln 2), s being the size "
+            "at which half of the batches hold two near-duplicates (as for the unique share). Real images do not give "
+            "more than the floor, by what counts as near; N samples never give more than 0.72 N².",
+            "arXiv 1706.08224",
+        ),
+        MetricInfo(
+            f"nearest_train_{extractor}",
+            f"distance to the nearest training image ({network})",
+            "× held-out",
+            None,
+            False,
+            "Mean distance between the features of a generated image and the nearest of as many training images, over "
+            "the same for held-out images. Well below 1: copies.",
+            "arXiv 1511.01844",
+        ),
+        MetricInfo(
+            f"ct_{extractor}",
+            f"copying test C_T ({network})",
+            "z",
+            None,
+            False,
+            "Mann-Whitney z of the distances to the nearest of as many training images, generated against held-out: "
+            "far below 0 (-3 and less) means copies, far above 0 images unlike the training set. Grows with N.",
+            "arXiv 2004.05675",
+        ),
     ]
     if extractor != "judge":
         name = inception_score_name(extractor)
@@ -173,6 +236,26 @@ def _others() -> list[MetricInfo]:
             "Mean distance from a generated image to its nearest training image (16 x 16 pixels), over the same for "
             "held-out images. Well below 1: copies, or blur (a blurred image is near to everything).",
             "arXiv 1511.01844",
+        ),
+        MetricInfo(
+            "ct_pixels",
+            "copying test C_T (pixels)",
+            "z",
+            None,
+            False,
+            "Mann-Whitney z of the distances to the nearest of all training images (16 x 16 pixels), generated against "
+            "held-out: far below 0 means copies, or blur. Grows with N.",
+            "arXiv 2004.05675",
+        ),
+        MetricInfo(
+            "ms_ssim",
+            "MS-SSIM of pairs",
+            "",
+            None,
+            False,
+            "Mean similarity of 500 pairs of generated images, on 3 scales at 64 pixels (2 at 32, 4 at 128; an 11-tap "
+            "window has no room for the usual 5). Well above what real images give: too alike.",
+            "arXiv 1610.09585",
         ),
         MetricInfo(
             "modes_judge",
@@ -228,7 +311,7 @@ def metric_info(name: str) -> MetricInfo:
     Neither ranks. Raises BenchError for an unknown name.
     """
     base, _, count = name.partition("@")
-    other = re.search(r"_inception-([0-9a-f]{8})(?=_train$|$)", base)
+    other = re.search(r"_inception-([0-9a-f]{8})(?=_train$|_inf$|$)", base)
     if other is not None:
         base = _named_by_tf_weights(base.replace(other[0], "_inception"))
     info = METRICS.get(base)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
+from bench.data.prepared import PreparedData, PreparedSet
+from bench.evaluation import code, reference
 from bench.evaluation.cache import Arrays, Cache
+from bench.evaluation.features import Features
+from bench.evaluation.metrics import floors
+from bench.evaluation.reference import Part, Reference
+from bench.evaluation_settings import EvaluationSettings
 
 
 class Counting:
@@ -82,3 +93,119 @@ def test_who_comes_at_the_same_time_waits(tmp_path: Path) -> None:
         thread.join()
     assert compute.calls == 1
     assert len(found) == 4
+
+
+def test_arrays_are_mapped_and_writing_to_them_changes_no_file(tmp_path: Path) -> None:
+    found = Cache(tmp_path).arrays("features", {}, Counting())
+    assert isinstance(found["pool"], np.memmap)
+    found["pool"][0, 0] = 7
+    assert Cache(tmp_path).arrays("features", {}, Counting(2))["pool"][0, 0] == 1
+
+
+# --- what real images' features and statistics are kept under
+
+
+class Quarters:
+    """Mean colours of the four quarters of an image; counts the images it saw."""
+
+    name = label = "quarters"
+    device = torch.device("cpu")
+
+    def __init__(self, sha256: str = "0" * 64, recipe: str = "plain") -> None:
+        self.sha256, self.recipe, self.images = sha256, recipe, 0
+
+    def features(self, images: Tensor) -> Features:
+        self.images += len(images)
+        return Features(torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1) / 64)
+
+
+SETTINGS = EvaluationSettings(samples=60, snapshot_samples=60, kid_subsets=3, kid_subset_size=50)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> PreparedData:
+    sets = []
+    for seed, split in enumerate(("train", "heldout")):
+        folder = tmp_path / split
+        folder.mkdir()
+        np.save(folder / "images.npy", np.random.default_rng(seed).integers(0, 256, (130, 3, 32, 32), dtype=np.uint8))
+        manifest = {"source": "folder", "resolution": 32, "count": 130, "sha256": f"{seed:064x}"}
+        sets.append(PreparedSet(folder, manifest))
+    return PreparedData(*sets)
+
+
+def images_seen(root: Path, data: PreparedData, extractor: Quarters, settings: EvaluationSettings = SETTINGS) -> int:
+    """Return how many images a new process with this cache would have to look at for features and floors."""
+    there = Reference(settings, data, (extractor,), root)
+    there.features(extractor, Part("heldout", 0, 60))
+    floors(there, 60, final=True)
+    return extractor.images
+
+
+def test_reference_features_and_floors_are_computed_once(tmp_path: Path, data: PreparedData) -> None:
+    assert images_seen(tmp_path, data, Quarters()) == 120 + 60
+    assert images_seen(tmp_path, data, Quarters()) == 0
+    kinds = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "cache" / "evaluation").iterdir() if path.is_dir()}
+    assert kinds == {
+        "features", "floors", "gaussian", "geometry", "nearest-features", "nearest-pixels", "thumbnails", "vendi",
+    }  # fmt: skip
+
+
+def with_other_images(data: PreparedData) -> PreparedData:
+    manifest = {**data.heldout.manifest, "sha256": "f" * 64}
+    return PreparedData(data.train, PreparedSet(data.heldout.path, manifest))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda data: {"data": with_other_images(data)},
+        lambda data: {"extractor": Quarters(sha256="1" * 64)},
+        lambda data: {"extractor": Quarters(recipe="another")},
+        lambda data: {"settings": SETTINGS.model_copy(update={"precision": "bf16"})},
+        lambda data: {"settings": SETTINGS.model_copy(update={"samples": 61, "snapshot_samples": 61})},
+    ],
+    ids=["data", "weights", "recipe", "precision", "count"],
+)
+def test_what_changed_never_meets_an_old_entry(
+    tmp_path: Path, data: PreparedData, changed: Callable[[PreparedData], dict[str, Any]]
+) -> None:
+    images_seen(tmp_path, data, Quarters())
+    arguments = {"data": data, "extractor": Quarters(), **changed(data)}
+    assert images_seen(tmp_path, **arguments) > 0
+
+
+@pytest.mark.parametrize("function", ["feature_code", "evaluation_code"])
+def test_changed_code_never_meets_an_old_entry(
+    tmp_path: Path, data: PreparedData, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images_seen(tmp_path, data, Quarters())
+    before = set((tmp_path / "cache" / "evaluation").glob("*-*/entry.json"))
+    monkeypatch.setattr(reference, function, lambda: "0" * 16)
+    seen = images_seen(tmp_path, data, Quarters())
+    assert (seen > 0) == (function == "feature_code")
+    made = {path.parent.name.rsplit("-", 1)[0] for path in (tmp_path / "cache" / "evaluation").glob("*-*/entry.json")}
+    again = {
+        path.parent.name.rsplit("-", 1)[0]
+        for path in set((tmp_path / "cache" / "evaluation").glob("*-*/entry.json")) - before
+    }
+    not_again = {"thumbnails", "nearest-pixels"} if function == "feature_code" else {"features"}
+    assert made - again == not_again
+
+
+def test_the_codes_hash_follows_the_code_and_not_its_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(code.__file__).parent.parent
+    copy = tmp_path / "bench"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    monkeypatch.setattr(code, "_PACKAGE", copy)
+    expected = (code.feature_code(), code.evaluation_code())
+    with (copy / "evaluation" / "resizing.py").open("a") as file:
+        file.write("# only a comment\n")
+    assert (code.feature_code(), code.evaluation_code()) == expected
+    with (copy / "evaluation" / "frechet.py").open("a") as file:
+        file.write("x = 1\n")
+    assert code.feature_code() == expected[0]
+    assert code.evaluation_code() != expected[1]
+    with (copy / "evaluation" / "resizing.py").open("a") as file:
+        file.write("x = 1\n")
+    assert code.feature_code() != expected[0]

@@ -35,6 +35,9 @@ def test_only_the_tf_weights_make_a_fid() -> None:
     assert "1a2b3c4d" in other.title
     assert not other.ranks
     assert metric_info("fd_inception-1a2b3c4d_train").better == "lower"
+    assert metric_info("fd_inception-1a2b3c4d_inf").source == METRICS["fid_inf"].source
+    assert "FID" not in metric_info("fd_inception-1a2b3c4d_inf").title
+    assert metric_info("nearest_train_inception-1a2b3c4d").better is None
     assert metric_info("is_inception-1a2b3c4d").better == "higher"
     assert metric_info("kid_inception-1a2b3c4d").source == METRICS["kid_inception"].source
 

@@ -7,15 +7,15 @@ recipe, precision or code can never meet an old entry. It appears whole, by one 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +39,13 @@ class Cache:
         def make(folder: Path) -> dict[str, Any]:
             found = compute()
             for name, array in found.items():
-                _write(folder / f"{name}.npy", _npy(array))
+                with _synced(folder / f"{name}.npy") as file:
+                    np.save(file, array, allow_pickle=False)
             return {name: sha256_file(folder / f"{name}.npy") for name in found}
 
         place, digests = self._entry(kind, key, make)
-        return {name: np.load(place / f"{name}.npy", allow_pickle=False) for name in digests}
+        # Mapped, so that processes share the memory; copy on write, as torch warns about read-only arrays.
+        return {name: np.load(place / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in digests}
 
     def values(self, kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Return the numbers of `key`, computed at most once."""
@@ -72,7 +74,8 @@ class Cache:
         temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=self.folder))
         try:
             content = make(temporary)
-            _write(temporary / _SIDECAR, json.dumps({"key": key, "content": content}, indent=2).encode())
+            with _synced(temporary / _SIDECAR) as file:
+                file.write(json.dumps({"key": key, "content": content}, indent=2).encode())
             shutil.rmtree(place, ignore_errors=True)  # damaged, or it would have been read
             temporary.chmod(0o755)  # a temporary folder is private, a cache is shared
             temporary.rename(place)
@@ -93,14 +96,10 @@ def _read(place: Path) -> dict[str, Any] | None:
     return content if sound else None
 
 
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
+@contextmanager
+def _synced(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file and have what was written to it on the disk in the end."""
     with path.open("wb") as file:
-        file.write(content)
+        yield file
         file.flush()
         os.fsync(file.fileno())

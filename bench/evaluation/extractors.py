@@ -19,7 +19,7 @@ class JudgeExtractor:
 
     name = "judge"
     label = "judge"
-    recipe = "judge/1"
+    recipe = "judge"
 
     def __init__(self, device: torch.device) -> None:
         from bench.data.judge import JUDGE_SHA256, load_judge, modes

@@ -66,6 +66,23 @@ class Features:
         """The inverse of `arrays`."""
         return cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
+    def finite(self) -> bool:
+        """Tell whether no feature is NaN or infinite."""
+        return all(bool(part.isfinite().all()) for part in (self.pool, self.logits) if part is not None)
+
+    def room_for(self, count: int) -> Features:
+        """Return features of the same kinds for `count` images, not yet filled in, on the CPU."""
+        empty = (
+            None if part is None else part.new_empty((count, *part.shape[1:]), device="cpu") for part in self._parts()
+        )
+        return Features(*empty)  # type: ignore[arg-type]
+
+    def put(self, start: int, part: Features) -> None:
+        """Fill in the features of the images from `start` on."""
+        for whole, piece in zip(self._parts(), part._parts(), strict=True):
+            if whole is not None and piece is not None:
+                whole[start : start + len(piece)] = piece
+
     def _parts(self) -> tuple[Tensor | None, ...]:
         return (self.pool, self.logits, self.modes)
 
@@ -76,7 +93,7 @@ class Extractor(Protocol):
     name     inception | lite0 | judge, as settings name it
     label    what metrics are named after: the name, or `inception-1a2b3c4d` for other Inception weights
     sha256   digest of its weights
-    recipe   how images are resized and normalised, with a number that changes with its code
+    recipe   how images are resized and normalised
     device   where it computes
     """
 
@@ -110,16 +127,19 @@ def extract(
     """
     total = len(images) if indices is None else len(indices)
     batch = _BATCH.get(extractor.device.type, _BATCH_ELSEWHERE)
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, total, batch):
-            parts.append(extractor.features(_take(images, indices, start, min(start + batch, total))))
-            if progress is not None:
-                progress(f"{stage} ({extractor.label})", min(start + batch, total), total)
-    found = _joined(parts)
-    for part in (found.pool, found.logits):
-        if part is not None and not bool(part.isfinite().all()):
+    found: Features | None = None
+    for start in range(0, total, batch):
+        stop = min(start + batch, total)
+        with torch.inference_mode():
+            part = extractor.features(_take(images, indices, start, stop))
+        if not part.finite():
             raise NotFiniteError(f"The {extractor.label} features of {stage}")
+        if found is None:
+            found = part.room_for(total)
+        found.put(start, part)
+        if progress is not None:
+            progress(f"{stage} ({extractor.label})", stop, total)
+    assert found is not None
     return found
 
 
@@ -130,12 +150,3 @@ def _take(
         return images[start:stop] if indices is None else images[torch.from_numpy(indices[start:stop])]
     taken = images[start:stop] if indices is None else images[indices[start:stop]]
     return torch.from_numpy(np.array(taken))  # a copy: a mapped file is read-only, which torch warns about
-
-
-def _joined(parts: list[Features]) -> Features:
-    def join(pieces: list[Tensor | None]) -> Tensor | None:
-        return None if pieces[0] is None else torch.cat([piece.cpu() for piece in pieces if piece is not None])
-
-    pool = join([part.pool for part in parts])
-    assert pool is not None
-    return Features(pool.clone(), join([part.logits for part in parts]), join([part.modes for part in parts]))

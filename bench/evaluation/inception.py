@@ -13,15 +13,16 @@ import pickle
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.errors import BenchError
 from bench.evaluation.features import Features
+from bench.evaluation.inception_network import Inception
 from bench.evaluation.resizing import resize, tensorflow1_matrix
 from bench.evaluation_settings import EvaluationSettings
 from bench.files import write_atomic
@@ -33,15 +34,6 @@ SHA256_PREFIX = "6726825d"
 ENVIRONMENT_VARIABLE = "BENCH_INCEPTION_WEIGHTS"
 _DOWNLOAD_TIMEOUT_SECONDS = 30
 _INPUT_SIZE = 299
-# fmt: off
-_LAYERS = (
-    "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1",
-    "Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2",
-    "Mixed_5b", "Mixed_5c", "Mixed_5d",
-    "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e",
-    "Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool",
-)
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -60,20 +52,19 @@ class Weights:
 class InceptionExtractor:
     """Features of Inception: 2048 pooled ones and 1008 logits without bias, as the FID and the Inception score use.
 
-    Resized to 299 x 299 as TensorFlow 1 does and normalised to (x - 128) / 128. Batch norm is folded into the
-    convolutions: equal to torch-fidelity's features to 1e-5, in about half the time.
+    Normalised to (x - 128) / 128 and resized to 299 x 299 as TensorFlow 1 does: equal to torch-fidelity's features to
+    1e-5, in little more than half the time (benchmarks/evaluation.py).
     """
 
     name = "inception"
-    recipe = "tf1-299/1"
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
         self.label = weights.label
         self.sha256 = weights.sha256
+        self.recipe = f"tf1-299, network of torch-fidelity {version('torch-fidelity')}"
         self.device = device
-        network = _build(weights.tensors)
-        self._layers = nn.Sequential(*(getattr(network, name) for name in _LAYERS), nn.Flatten())
-        self._layers.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = _torch_fidelity_network(weights.tensors)
+        self._network = Inception(network).to(device)
         self._classes = cast(nn.Linear, network.fc).weight.to(device)
         self._matrices: dict[int, Tensor] = {}
 
@@ -81,8 +72,8 @@ class InceptionExtractor:
         size = images.shape[-1]
         if size not in self._matrices:
             self._matrices[size] = tensorflow1_matrix(size, _INPUT_SIZE).to(self.device)
-        pixels = (resize(images.to(self.device).float(), self._matrices[size]) - 128) / 128
-        pool = self._layers(pixels.contiguous(memory_format=torch.channels_last))
+        # Normalised first, as there are fewer pixels then: the resize is linear and keeps constants.
+        pool = self._network(resize((images.to(self.device).float() - 128) / 128, self._matrices[size]))
         return Features(pool, pool @ self._classes.T)
 
 
@@ -141,8 +132,8 @@ def read_weights(file: Path, accepted_sha256: str | None = None) -> Weights:
     return Weights(tensors, found)
 
 
-def _build(tensors: dict[str, Tensor]) -> nn.Module:
-    """Build torch-fidelity's network and fold its batch norms."""
+def _torch_fidelity_network(tensors: dict[str, Tensor]) -> nn.Module:
+    """Build torch-fidelity's network with these weights, which it checks for fit."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     # Its constructor unpickles whatever it is given: it is given our own copy of tensors that were checked.
@@ -156,10 +147,7 @@ def _build(tensors: dict[str, Tensor]) -> nn.Module:
             f"The Inception weights do not fit the FID's network: {str(error).splitlines()[0]}",
             hint=f"The file that fits is {WEIGHTS_FILE}.",
         ) from error
-    for module in network.modules():
-        if isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
-            module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
-    return cast(nn.Module, network.eval())
+    return cast(nn.Module, network)
 
 
 def _download(target: Path) -> Path:

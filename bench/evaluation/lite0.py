@@ -56,7 +56,7 @@ class Lite0Extractor:
     name = "lite0"
     label = "lite0"
     sha256 = LITE0_SHA256
-    recipe = "bicubic128/1"
+    recipe = "bicubic128"
 
     def __init__(self, network: Lite0, device: torch.device) -> None:
         self.device = device

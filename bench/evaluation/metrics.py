@@ -9,24 +9,46 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from bench.evaluation.diversity import birthday_support, vendi_score
 from bench.evaluation.features import Extractor, Features, Progress, extract
-from bench.evaluation.frechet import frechet_distance
-from bench.evaluation.nearest import Thumbnails, mean_nearest_distance, thumbnails
-from bench.evaluation.neighbours import compare, duplicate_distance, effective_unique_share, geometry
+from bench.evaluation.frechet import can_extrapolate, extrapolated_distance, frechet_distance
+from bench.evaluation.nearest import (
+    Distances,
+    Thumbnails,
+    copying_z,
+    nearest_in_features,
+    nearest_in_pixels,
+    thumbnails,
+)
+from bench.evaluation.neighbours import compare, effective_unique_share, generated_geometry
 from bench.evaluation.reference import Part, Reference
 from bench.evaluation.scores import inception_score, mode_scores
+from bench.evaluation.similarity import mean_similarity, pairs_of
+from bench.evaluation_settings import VENDI_IMAGES
 from bench.metrics_info import frechet_name, inception_score_name
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """What is kept of a sample's images themselves.
+
+    thumbnails   N x 768 bytes: 16 x 16 pixels
+    similarity   mean MS-SSIM of pairs
+    """
+
+    thumbnails: Thumbnails
+    similarity: float
+
+
+@dataclass(frozen=True)
 class Sample:
-    """N images as the metrics see them: features by extractor label and, for the final step, 16 x 16 pixels.
+    """N images as the metrics see them: features by extractor label and, for the final step, pixels.
 
     own_place   for training images: their places among the training images, else None
     """
 
     features: Mapping[str, Features]
-    pixels: Thumbnails | None = None
+    pixels: Pixels | None = None
     own_place: npt.NDArray[np.int64] | None = None
 
 
@@ -46,14 +68,21 @@ def sample_of_generated(images: Tensor, reference: Reference, *, final: bool, pr
     features = {
         extractor.label: extract(extractor, images, progress=progress, stage="samples") for extractor in extractors
     }
-    return Sample(features, thumbnails(images.numpy()) if final else None)
+    if not final:
+        return Sample(features)
+    array = images.numpy()
+    similarity = mean_similarity(*(array[places] for places in pairs_of(len(array))))
+    return Sample(features, Pixels(thumbnails(array), similarity))
 
 
 def sample_of_real(part: Part, reference: Reference, *, final: bool) -> Sample:
     """Return real images as a sample, for floors."""
     extractors = reference.extractors if final else snapshot_extractors(reference)
     features = {extractor.label: reference.features(extractor, part) for extractor in extractors}
-    return Sample(features, *(reference.thumbnails(part) if final else (None, None)))
+    if not final:
+        return Sample(features)
+    small, own_place = reference.thumbnails(part)
+    return Sample(features, Pixels(small, reference.similarity(part)), own_place)
 
 
 def snapshot_extractors(reference: Reference) -> tuple[Extractor, ...]:
@@ -69,7 +98,7 @@ def snapshot_values(sample: Sample, reference: Reference) -> list[Value]:
     values = []
     for extractor in snapshot_extractors(reference):
         distance = frechet_distance(
-            sample.features[extractor.label].part(0, count).pool, reference.features(extractor, heldout).pool
+            sample.features[extractor.label].part(0, count).pool, reference.gaussian(extractor, heldout)
         )
         name = reference.settings.snapshot_metric(frechet_name(extractor.label))
         values.append(Value(name, distance, heldout, extractor))
@@ -81,16 +110,12 @@ def final_values(sample: Sample, reference: Reference) -> list[Value]:
     heldout = reference.heldout_part(reference.settings.samples)
     values: list[Value] = []
     for extractor in reference.extractors:
-        generated = sample.features[extractor.label]
-        values.extend(_feature_values(generated, heldout, extractor, reference))
-        if generated.modes is not None:
-            values.extend(_mode_values(generated.modes, heldout, extractor, reference))
+        values.extend(_feature_values(sample, heldout, extractor, reference))
+        modes = sample.features[extractor.label].modes
+        if modes is not None:
+            values.extend(_mode_values(modes, heldout, extractor, reference))
     if sample.pixels is not None:
-        training = Part("train", 0, reference.training_count)
-        distance = mean_nearest_distance(sample.pixels, reference.training_thumbnails(), sample.own_place)
-        # A training set of copies of the held-out images would make the baseline 0.
-        ratio = distance / max(reference.nearest_baseline(heldout), 1e-9)
-        values.append(Value("nearest_train", ratio, training, None))
+        values.extend(_pixel_values(sample.pixels, sample.own_place, heldout, reference))
     return values
 
 
@@ -108,30 +133,84 @@ def floors(reference: Reference, samples: int, *, final: bool) -> dict[str, floa
     return reference.floors(samples, final, compute)
 
 
-def _feature_values(generated: Features, heldout: Part, extractor: Extractor, reference: Reference) -> list[Value]:
-    real = reference.features(extractor, heldout)
+def _feature_values(sample: Sample, heldout: Part, extractor: Extractor, reference: Reference) -> list[Value]:
+    """Return every metric of a sample's features under one extractor."""
+    generated = sample.features[extractor.label]
+    by_name = _against_heldout(generated, heldout, extractor, reference)
     training = reference.training_part(reference.settings.samples)
-    subsets = reference.subsets(len(generated), len(real))
-    real_geometry = reference.geometry(extractor, heldout, len(generated))
-    own_geometry = geometry(generated.pool, subsets.generated, duplicate_distance(real_geometry))
-    label = extractor.label
-    distance = frechet_name(label)
-    by_name = {
-        distance: frechet_distance(generated.pool, real.pool),
-        **{
-            f"{name}_{label}": value
-            for name, value in compare(generated.pool, real.pool, own_geometry, real_geometry, subsets).items()
-        },
-        f"diversity_{label}": own_geometry.mean_distance / real_geometry.mean_distance,
-        f"unique_{label}": effective_unique_share(own_geometry),
+    distance = frechet_distance(generated.pool, reference.gaussian(extractor, training))
+    scale = reference.geometry(extractor, heldout, len(generated)).scale
+    own = nearest_in_features(
+        generated.pool,
+        reference.features(extractor, training).pool,
+        scale,
+        same_place=sample.own_place is not None,
+    )
+    of_heldout = reference.nearest_features(extractor, heldout, training, scale)
+    to_training = {
+        f"{frechet_name(extractor.label)}_train": distance,
+        f"nearest_train_{extractor.label}": _ratio(own, of_heldout),
+        f"ct_{extractor.label}": copying_z(own, of_heldout),
     }
-    if generated.logits is not None:
-        by_name[inception_score_name(label)] = inception_score(generated.logits, reference.settings.inception_splits)
-    to_training = frechet_distance(generated.pool, reference.features(extractor, training).pool)
     return [
         *(Value(name, value, heldout, extractor) for name, value in by_name.items()),
-        Value(f"{distance}_train", to_training, training, extractor),
+        *(Value(name, value, training, extractor) for name, value in to_training.items()),
     ]
+
+
+def _against_heldout(
+    generated: Features, heldout: Part, extractor: Extractor, reference: Reference
+) -> dict[str, float]:
+    real, gaussian = reference.features(extractor, heldout), reference.gaussian(extractor, heldout)
+    subsets = reference.subsets(len(generated), len(real))
+    real_own = reference.geometry(extractor, heldout, len(generated))
+    own = generated_geometry(generated.pool, subsets.generated, real_own)
+    compared = min(len(generated), len(real), VENDI_IMAGES)
+    effective = vendi_score(generated.pool[:compared])
+    label, distance = extractor.label, frechet_name(extractor.label)
+    by_name = {
+        distance: frechet_distance(generated.pool, gaussian),
+        **{
+            f"{name}_{label}": value
+            for name, value in compare(generated.pool, real.pool, own, real_own, subsets).items()
+        },
+        f"diversity_{label}": own.mean_distance / real_own.mean_distance,
+        f"unique_{label}": effective_unique_share(own),
+        f"vendi_{label}": effective / reference.vendi(extractor, Part("heldout", 0, compared)),
+        f"support_{label}": birthday_support(own),
+    }
+    fewest = _fewest(reference)
+    if min(fewest, len(real)) <= reference.settings.kid_subset_size:
+        del by_name[f"kid_deviation_{label}"]  # all subsets are the same
+    if can_extrapolate(fewest, generated.pool.shape[1]):
+        by_name[f"{distance}_inf"] = extrapolated_distance(generated.pool, gaussian)
+    if generated.logits is not None:
+        by_name[inception_score_name(label)] = inception_score(generated.logits, reference.settings.inception_splits)
+    return by_name
+
+
+def _pixel_values(
+    pixels: Pixels, own_place: npt.NDArray[np.int64] | None, heldout: Part, reference: Reference
+) -> list[Value]:
+    training = Part("train", 0, reference.training_count)
+    own = nearest_in_pixels(pixels.thumbnails, reference.training_thumbnails(), own_place)
+    of_heldout = reference.nearest_pixels(heldout)
+    return [
+        Value("ms_ssim", pixels.similarity, heldout, None),
+        Value("nearest_train", _ratio(own, of_heldout), training, None),
+        Value("ct_pixels", copying_z(own, of_heldout), training, None),
+    ]
+
+
+def _ratio(own: Distances, of_heldout: Distances) -> float:
+    # A training set of copies of the held-out images would make the divisor 0.
+    return float(own.mean() / max(of_heldout.mean(), 1e-9))
+
+
+def _fewest(reference: Reference) -> int:
+    """Return the size of the smallest sample measured at the final step: that of the floor may be smaller."""
+    samples = reference.settings.samples
+    return min(samples, len(reference.floor_part(samples)))
 
 
 def _training_floors(reference: Reference, samples: int) -> dict[str, float]:
@@ -139,7 +218,7 @@ def _training_floors(reference: Reference, samples: int) -> dict[str, float]:
     heldout, training = reference.heldout_part(samples), reference.training_part(samples)
     return {
         f"{frechet_name(extractor.label)}_train": frechet_distance(
-            reference.features(extractor, heldout).pool, reference.features(extractor, training).pool
+            reference.features(extractor, heldout).pool, reference.gaussian(extractor, training)
         )
         for extractor in reference.extractors
     }

@@ -1,4 +1,4 @@
-"""Distances to the nearest training image, in 16 x 16 pixels: does a generator copy?
+"""Distances to the nearest training image, in 16 x 16 pixels and in features: does a generator copy?
 
 Pixels are whole numbers, whose products float32 holds exactly; the distance that is kept is computed from them anew.
 """
@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import ranksums
 from torch import Tensor
 
 from bench.evaluation.features import Progress
+from bench.evaluation.tiles import tiles_between
 
 SIDE = 16
 _IMAGES = 1_000
+_ROWS = 1_024
 _COLUMNS = 4_096
 
 Thumbnails = npt.NDArray[np.uint8]
+Distances = npt.NDArray[np.float64]
 
 
 def thumbnails(images: npt.NDArray[np.uint8], progress: Progress | None = None) -> Thumbnails:
@@ -35,13 +39,25 @@ def thumbnails(images: npt.NDArray[np.uint8], progress: Progress | None = None) 
     return result
 
 
-def mean_nearest_distance(
+def nearest_in_pixels(
     images: Thumbnails, training: Thumbnails, own_place: npt.NDArray[np.int64] | None = None
-) -> float:
-    """Return the mean Euclidean distance from each of `images` to its nearest of `training`, in pixel values.
+) -> Distances:
+    """Return the Euclidean distance from each of N `images` to its nearest of `training`, in pixel values.
 
     own_place   where `images` are themselves training images: their places there, which do not count
     """
+    found = np.empty(len(images))
+    for start in range(0, len(images), _ROWS):
+        rows = slice(start, start + _ROWS)
+        place = _nearest_places(images[rows], training, None if own_place is None else own_place[rows])
+        difference = images[rows].astype(np.int64) - training[place].astype(np.int64)
+        found[rows] = np.sqrt((difference**2).sum(axis=1))
+    return found
+
+
+def _nearest_places(
+    images: Thumbnails, training: Thumbnails, own_place: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.int64]:
     centred = _centred(images)
     best = torch.full((len(images),), torch.inf)
     place = torch.zeros(len(images), dtype=torch.int64)
@@ -57,8 +73,30 @@ def mean_nearest_distance(
         closer = value < best
         best = torch.where(closer, value, best)
         place = torch.where(closer, where + start, place)
-    difference = images.astype(np.int64) - training[place.numpy()].astype(np.int64)
-    return float(np.sqrt((difference**2).sum(axis=1)).mean())
+    return place.numpy()
+
+
+def nearest_in_features(features: Tensor, training: Tensor, scale: float, *, same_place: bool = False) -> Distances:
+    """Return the distance from each of N x d features to its nearest of M x d ones of training images.
+
+    scale        see tiles.py
+    same_place   the features are themselves those of the first N training images: an image is not its own neighbour
+    """
+    nearest = torch.full((len(features),), torch.inf, dtype=torch.float64)
+    for tile in tiles_between(features, training, scale):
+        if same_place and tile.rows.start == tile.columns.start:
+            tile.squared.fill_diagonal_(torch.inf)
+        nearest[tile.rows] = torch.minimum(nearest[tile.rows], tile.squared.amin(dim=1))
+    return (nearest.sqrt() / scale).numpy()
+
+
+def copying_z(generated: Distances, heldout: Distances) -> float:
+    """Return C_T: the z of Mann and Whitney's test between two sets of distances to the nearest training image.
+
+    Far below 0: generated images lie nearer to the training images than unseen real ones, as copies do; far above 0:
+    further away (Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675; one cell, where the paper averages over some).
+    """
+    return float(ranksums(generated, heldout).statistic)
 
 
 def _centred(values: npt.NDArray[Any]) -> Tensor:

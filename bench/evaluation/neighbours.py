@@ -1,24 +1,24 @@
-"""Metrics of pairwise distances, from one blocked pass over each matrix of inner products.
+"""Metrics of pairwise distances, from one tiled pass over each matrix of inner products.
 
 One product x·y gives both the distance (precision, recall, density, coverage, diversity, near-duplicates) and the
 kernel (KID), so each of the three matrices (generated-generated, real-real, generated-real) is computed once, in
-float64 and by rows: memory grows with N, not with N^2.
+float64; of the first two, which are symmetric, only half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.evaluation.tiles import Tile, scale_of, tiles_between, tiles_within
 from bench.evaluation_settings import NEIGHBOURS_DENSITY_COVERAGE, NEIGHBOURS_PRECISION_RECALL
 
-_BLOCK_ELEMENTS = 2**20  # 8 MB of float64: a block stays in the processor's cache
 _KID_SEED = 2020  # torch-fidelity's
 _DUPLICATE_QUANTILE = 0.01
+_NEIGHBOURS = max(NEIGHBOURS_PRECISION_RECALL, NEIGHBOURS_DENSITY_COVERAGE)
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,26 @@ class Subsets:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What the distances within one set of N images say.
+    """What the distances within one set of N images say. Squared distances are in quanta of `scale` (see tiles.py).
 
-    nearest, radius_precision, radius_coverage   distance to the 1st, 3rd and 5th nearest other image, N float64
-    mean_distance   mean over all pairs of different images
+    nearest         N x 5, squared distances to the 1st to 5th nearest other image, ascending
+    mean_distance   mean over all pairs of different images, in units of the features
     kernel_sums     sum of the kernel over the pairs of different images of each of KID's S subsets
     close           how many images lie within the duplicate distance of each, itself included; None when not asked
+    back            how many images before it, in cyclic order, the last one within that distance lies; N where none
+                    does; None when not asked
     """
 
+    scale: float
     nearest: Tensor
-    radius_precision: Tensor
-    radius_coverage: Tensor
     mean_distance: float
     kernel_sums: Tensor
-    close: Tensor | None
+    close: Tensor | None = None
+    back: Tensor | None = None
+
+    def radius(self, neighbours: int) -> Tensor:
+        """Return the squared distance to the so many-th nearest other image, N."""
+        return self.nearest[:, neighbours - 1]
 
 
 def draw_subsets(generated: int, real: int, size: int, subsets: int) -> Subsets:
@@ -60,46 +66,24 @@ def draw_subsets(generated: int, real: int, size: int, subsets: int) -> Subsets:
     return Subsets(chosen_generated, chosen_real, size)
 
 
-def geometry(features: Tensor, subsets: Tensor, duplicate_distance: float | None = None) -> Geometry:
-    """Measure a set of N x d features against itself; `subsets` is its half of KID's, N x S."""
-    features = features.double()
-    squares = features.square().sum(dim=1)
-    count = len(features)
-    nearest = torch.empty(count, 3, dtype=torch.float64)
-    close = torch.zeros(count, dtype=torch.int64)
-    distance_sum = 0.0
-    kernel_sums = torch.zeros(subsets.shape[1], dtype=torch.float64)
-    wanted = [1, NEIGHBOURS_PRECISION_RECALL, NEIGHBOURS_DENSITY_COVERAGE]
-    for rows in _row_blocks(count, count):
-        products = features[rows] @ features.T
-        distances = _distances(products, squares[rows], squares)
-        positions = torch.arange(rows.start, rows.stop)
-        distances[positions - rows.start, positions] = 0  # exactly: rounding leaves noise there
-        nearest[rows] = distances.topk(max(wanted) + 1, dim=1, largest=False).values[:, wanted]
-        distance_sum += float(distances.sum())
-        if duplicate_distance is not None:
-            close[rows] = (distances <= duplicate_distance).sum(dim=1)
-        kernel = _kernel(products, features.shape[1])
-        kernel[positions - rows.start, positions] = 0
-        kernel_sums += (subsets[rows] * (kernel @ subsets)).sum(dim=0)
-    first, third, fifth = (column.contiguous() for column in nearest.unbind(dim=1))
-    return Geometry(
-        nearest=first,
-        radius_precision=third,
-        radius_coverage=fifth,
-        mean_distance=distance_sum / (count * (count - 1)),
-        kernel_sums=kernel_sums,
-        close=close if duplicate_distance is not None else None,
-    )
+def real_geometry(features: Tensor, subsets: Tensor) -> Geometry:
+    """Measure real N x d features against themselves; `subsets` is their half of KID's, N x S."""
+    return _geometry(features, subsets, scale_of(features), None)
+
+
+def generated_geometry(features: Tensor, subsets: Tensor, real: Geometry) -> Geometry:
+    """Measure generated N x d features against themselves, with near-duplicates as the real images define them."""
+    return _geometry(features, subsets, real.scale, duplicate_distance(real))
 
 
 def duplicate_distance(real: Geometry) -> float:
-    """Return the distance below which two images count as one.
+    """Return the squared distance, in quanta, up to which two images count as one.
 
-    It is what 99 % of the real images keep from their nearest neighbour, but more than rounding leaves between equal
-    images where the real ones themselves hold duplicates.
+    It is what 99 % of the real images keep from their nearest neighbour, but more than the batch an image was in
+    changes in its features where the real ones themselves hold duplicates.
     """
-    return max(float(torch.quantile(real.nearest, _DUPLICATE_QUANTILE)), 1e-4 * real.mean_distance)
+    quantile = float(torch.quantile(real.radius(1), _DUPLICATE_QUANTILE))
+    return max(quantile, (1e-4 * real.mean_distance * real.scale) ** 2)
 
 
 def effective_unique_share(generated: Geometry) -> float:
@@ -112,52 +96,89 @@ def effective_unique_share(generated: Geometry) -> float:
     return float((1 / generated.close.double()).mean())
 
 
-def compare(
-    generated: Tensor, real: Tensor, generated_geometry: Geometry, real_geometry: Geometry, subsets: Subsets
-) -> dict[str, float]:
+def compare(generated: Tensor, real: Tensor, own: Geometry, real_own: Geometry, subsets: Subsets) -> dict[str, float]:
     """Return precision, recall, density, coverage and KID of N x d generated against M x d real features.
 
     Precision and recall follow torch-fidelity (k = 3, <=; arXiv 1904.06991), density and coverage `prdc` (k = 5, <;
-    arXiv 2002.09797), KID torch-fidelity (arXiv 1801.01401).
+    arXiv 2002.09797), KID and its standard deviation over the subsets torch-fidelity (arXiv 1801.01401). The subsets
+    overlap, so the deviation is no standard error; where they are no smaller than the sets it is 0 and says nothing.
     """
-    generated, real = generated.double(), real.double()
-    squares_generated, squares_real = generated.square().sum(dim=1), real.square().sum(dim=1)
-    inside_real, balls = 0, 0
-    recalled = torch.zeros(len(real), dtype=torch.bool)
-    covered = torch.zeros(len(real), dtype=torch.bool)
-    kernel_sums = torch.zeros(subsets.real.shape[1], dtype=torch.float64)
-    for rows in _row_blocks(len(generated), len(real)):
-        products = generated[rows] @ real.T
-        distances = _distances(products, squares_generated[rows], squares_real)
-        inside_real += int((distances <= real_geometry.radius_precision).any(dim=1).sum())
-        recalled |= (distances <= generated_geometry.radius_precision[rows, None]).any(dim=0)
-        within = distances < real_geometry.radius_coverage
+    precise = torch.zeros(len(generated), dtype=torch.bool)
+    recalled, covered = torch.zeros(2, len(real), dtype=torch.bool)
+    balls = 0
+    kernel_sums = torch.zeros_like(real_own.kernel_sums)
+    own_radius, real_radius = own.radius(NEIGHBOURS_PRECISION_RECALL), real_own.radius(NEIGHBOURS_PRECISION_RECALL)
+    coverage_radius = real_own.radius(NEIGHBOURS_DENSITY_COVERAGE)
+    for tile in tiles_between(generated, real, real_own.scale):
+        rows, columns = tile.rows, tile.columns
+        precise[rows] |= (tile.squared <= real_radius[columns]).any(dim=1)
+        recalled[columns] |= (tile.squared <= own_radius[rows, None]).any(dim=0)
+        within = tile.squared < coverage_radius[columns]
         balls += int(within.sum())
-        covered |= within.any(dim=0)
-        kernel_sums += (subsets.generated[rows] * (_kernel(products, real.shape[1]) @ subsets.real)).sum(dim=0)
-    size = subsets.size
-    within_sets = (generated_geometry.kernel_sums + real_geometry.kernel_sums) / (size * (size - 1))
+        covered[columns] |= within.any(dim=0)
+        kernel = _kernel(tile, real.shape[1], real_own.scale)
+        kernel_sums += (subsets.generated[rows] * (kernel @ subsets.real[columns])).sum(dim=0)
+    pairs_within = subsets.size * (subsets.size - 1)
+    kid = (own.kernel_sums + real_own.kernel_sums) / pairs_within - 2 * kernel_sums / subsets.size**2
     return {
-        "kid": float((within_sets - 2 * kernel_sums / size**2).mean()),
-        "precision": inside_real / len(generated),
+        "kid": float(kid.mean()),
+        "kid_deviation": float(kid.std(correction=0)),
+        "precision": float(precise.double().mean()),
         "recall": float(recalled.double().mean()),
         "density": balls / (NEIGHBOURS_DENSITY_COVERAGE * len(generated)),
         "coverage": float(covered.double().mean()),
     }
 
 
-def _row_blocks(rows: int, columns: int) -> Iterator[slice]:
-    step = max(1, _BLOCK_ELEMENTS // columns)
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
+def _geometry(features: Tensor, subsets: Tensor, scale: float, duplicates: float | None) -> Geometry:
+    count = len(features)
+    nearest = torch.full((count, _NEIGHBOURS), torch.inf, dtype=torch.float64)
+    close = torch.ones(count, dtype=torch.int64)
+    back = torch.full((count,), count, dtype=torch.int64)
+    distance_sum = 0.0
+    kernel_sums = torch.zeros(subsets.shape[1], dtype=torch.float64)
+    for tile in tiles_within(features, scale):
+        rows, columns = tile.rows, tile.columns
+        times = 1 if tile.on_diagonal else 2  # a tile off the diagonal stands for its transpose too
+        distance_sum += times * float(tile.squared.sqrt().sum())
+        kernel = _kernel(tile, features.shape[1], scale)
+        if tile.on_diagonal:
+            kernel.fill_diagonal_(0)
+            tile.squared.fill_diagonal_(torch.inf)
+        kernel_sums += times * (subsets[rows] * (kernel @ subsets[columns])).sum(dim=0)
+        _keep_smallest(nearest[rows], tile.squared)
+        if not tile.on_diagonal:
+            _keep_smallest(nearest[columns], tile.squared.T)
+        if duplicates is not None:
+            _note_duplicates(tile, duplicates, close, back)
+    asked = duplicates is not None
+    return Geometry(
+        scale=scale,
+        nearest=nearest,
+        mean_distance=distance_sum / scale / (count * (count - 1)),
+        kernel_sums=kernel_sums,
+        close=close if asked else None,
+        back=back if asked else None,
+    )
 
 
-def _distances(products: Tensor, squares_rows: Tensor, squares_columns: Tensor) -> Tensor:
-    """Return |x - y| from x·y, |x|^2 and |y|^2; rounding may leave a square below 0."""
-    return torch.add(squares_rows[:, None] + squares_columns, products, alpha=-2).clamp_(min=0).sqrt_()
+def _keep_smallest(kept: Tensor, found: Tensor) -> None:
+    """Put the smallest of each row of `kept` and `found` into `kept`, ascending."""
+    smallest = found.topk(min(kept.shape[1], found.shape[1]), dim=1, largest=False).values
+    kept.copy_(torch.cat([kept, smallest], dim=1).sort(dim=1).values[:, : kept.shape[1]])
 
 
-def _kernel(products: Tensor, dimension: int) -> Tensor:
+def _note_duplicates(tile: Tile, limit: float, close: Tensor, back: Tensor) -> None:
+    """Count the pairs of different images of a tile within the limit, for both images of each pair."""
+    first, second = (tile.squared <= limit).nonzero().unbind(dim=1)
+    first, second = first + tile.rows.start, second + tile.columns.start
+    pairs = [(first, second)] if tile.on_diagonal else [(first, second), (second, first)]
+    for image, other in pairs:
+        close += torch.bincount(image, minlength=len(close))
+        back.scatter_reduce_(0, image, (image - other) % len(back), "amin")
+
+
+def _kernel(tile: Tile, dimension: int, scale: float) -> Tensor:
     """Return KID's kernel (x·y / d + 1)^3."""
-    base = products / dimension + 1
+    base = tile.products / (dimension * scale**2) + 1
     return base * base * base

@@ -7,6 +7,7 @@ not so many, the first N training images stand in and the lines say so.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,20 @@ from typing import Any, Literal, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from bench.data import PreparedData, PreparedSet
 from bench.data.sampler import epoch_order
 from bench.errors import BenchError
 from bench.evaluation.cache import Arrays, Cache
+from bench.evaluation.code import evaluation_code, feature_code
+from bench.evaluation.diversity import vendi_score
 from bench.evaluation.features import Extractor, Features, Progress, extract
-from bench.evaluation.nearest import Thumbnails, mean_nearest_distance, thumbnails
-from bench.evaluation.neighbours import Geometry, Subsets, draw_subsets, geometry
-from bench.evaluation_settings import EVALUATION_VERSION, EvaluationSettings
+from bench.evaluation.frechet import Gaussian, fit
+from bench.evaluation.nearest import Distances, Thumbnails, nearest_in_features, nearest_in_pixels, thumbnails
+from bench.evaluation.neighbours import Geometry, Subsets, draw_subsets, real_geometry
+from bench.evaluation.similarity import mean_similarity, pairs_of
+from bench.evaluation_settings import EvaluationSettings
 from bench.training.environment import device_name
 
 Split = Literal["heldout", "train"]
@@ -63,6 +69,7 @@ class Reference:
                 )
         self.settings = settings
         self.extractors = extractors
+        self._code, self._feature_code = evaluation_code(), feature_code()
         self.source = str(data.heldout.manifest["source"])
         self._sets: dict[Split, PreparedSet] = {"heldout": data.heldout, "train": data.train}
         self._cache = Cache(data_root / "cache" / "evaluation")
@@ -105,15 +112,55 @@ class Reference:
 
     def geometry(self, extractor: Extractor, part: Part, generated: int) -> Geometry:
         """Return the reference's own distances; KID's subsets depend on how many images were generated."""
-        return self._remembered(
-            ("geometry", extractor.label, part, generated),
-            lambda: geometry(self.features(extractor, part).pool, self.subsets(generated, len(part)).real),
-        )
+
+        def compute() -> Arrays:
+            subsets = self.subsets(generated, len(part)).real
+            found = real_geometry(self.features(extractor, part).pool, subsets)
+            numbers = torch.tensor([found.scale, found.mean_distance], dtype=torch.float64)
+            return _arrays(nearest=found.nearest, kernel_sums=found.kernel_sums, numbers=numbers)
+
+        key = {"generated": generated, "subsets": [self.settings.kid_subsets, self.settings.kid_subset_size]}
+        found = self._statistics("geometry", extractor, part, key, compute)
+        scale, mean_distance = found["numbers"].tolist()
+        return Geometry(scale, found["nearest"], mean_distance, found["kernel_sums"])
+
+    def gaussian(self, extractor: Extractor, part: Part) -> Gaussian:
+        """Return the Gaussian fitted to real images' features."""
+
+        def compute() -> Arrays:
+            found = fit(self.features(extractor, part).pool)
+            return _arrays(mean=found.mean, root=found.root, trace=torch.tensor([found.trace], dtype=torch.float64))
+
+        found = self._statistics("gaussian", extractor, part, {}, compute)
+        return Gaussian(len(part), found["mean"], found["root"], float(found["trace"]))
+
+    def vendi(self, extractor: Extractor, part: Part) -> float:
+        """Return the Vendi score of real images."""
+
+        def compute() -> Arrays:
+            score = vendi_score(self.features(extractor, part).pool)
+            return _arrays(score=torch.tensor([score], dtype=torch.float64))
+
+        return float(self._statistics("vendi", extractor, part, {}, compute)["score"])
+
+    def nearest_features(self, extractor: Extractor, part: Part, training: Part, scale: float) -> Distances:
+        """Return the distance from real images to their nearest of those training images, in features."""
+
+        def compute() -> Arrays:
+            own, others = self.features(extractor, part).pool, self.features(extractor, training).pool
+            return {"distances": nearest_in_features(own, others, scale)}
+
+        key = {
+            "training": self._features_key(extractor, training.split),
+            "training_places": [training.start, training.stop],
+            "scale": scale,
+        }
+        return self._statistics("nearest-features", extractor, part, key, compute)["distances"].numpy()
 
     def training_thumbnails(self) -> Thumbnails:
         """Return all training images in 16 x 16 pixels, in the set's own order."""
         images = self._sets["train"]
-        key = {"data": images.sha256, "version": EVALUATION_VERSION}
+        key = {"data": images.sha256, "code": self._code}
         return self._remembered(
             ("thumbnails",),
             lambda: self._cache.arrays(
@@ -128,25 +175,54 @@ class Reference:
             return self.training_thumbnails()[places], places
         return thumbnails(np.asarray(self._sets["heldout"].images()[places])), None
 
-    def nearest_baseline(self, part: Part) -> float:
-        """Return the mean distance from the reference's images to their nearest training image, in pixel values."""
+    def similarity(self, part: Part) -> float:
+        """Return the mean MS-SSIM of pairs of real images."""
+        places, images = self._order(part.split)[part.start : part.stop], self._sets[part.split].images()
+        return mean_similarity(*(np.asarray(images[places[pair]]) for pair in pairs_of(len(part))))
+
+    def nearest_pixels(self, part: Part) -> Distances:
+        """Return the distance from held-out images to their nearest training image, in pixel values."""
         key = {
             "heldout": self.heldout_sha256,
             "train": self._sets["train"].sha256,
-            "count": len(part),
-            "version": EVALUATION_VERSION,
+            "places": [part.start, part.stop],
+            "code": self._code,
         }
 
-        def compute() -> dict[str, float]:
-            return {"distance": mean_nearest_distance(self.thumbnails(part)[0], self.training_thumbnails())}
+        def compute() -> Arrays:
+            return {"distances": nearest_in_pixels(self.thumbnails(part)[0], self.training_thumbnails())}
 
-        return self._remembered(("nearest", part), lambda: self._cache.values("nearest", key, compute)["distance"])
+        return self._remembered(
+            ("nearest-pixels", part), lambda: self._cache.arrays("nearest-pixels", key, compute)["distances"]
+        )
 
     def floors(self, samples: int, final: bool, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Return every metric of real images against real ones at this count, from the cache or by `compute`."""
         keys = [self._features_key(extractor, split) for extractor in self.extractors for split in self._sets]
-        key = {"samples": samples, "final": final, "evaluation": self.settings.id(), "features": keys}
+        key = {
+            "samples": samples,
+            "final": final,
+            "evaluation": self.settings.id(),
+            "features": keys,
+            "code": self._code,
+        }
         return self._remembered(("floors", samples, final), lambda: self._cache.values("floors", key, compute))
+
+    def _statistics(
+        self, kind: str, extractor: Extractor, part: Part, key: dict[str, Any], compute: Callable[[], Arrays]
+    ) -> dict[str, Tensor]:
+        """Return what `compute` makes of real images' features, from the cache where it is there."""
+        key = {
+            **key,
+            "features": self._features_key(extractor, part.split),
+            "places": [part.start, part.stop],
+            "code": self._code,
+        }
+        text = json.dumps(key, sort_keys=True)
+        return self._remembered(
+            (kind, extractor.label, text),
+            lambda: {name: torch.from_numpy(array) for name, array in self._cache.arrays(kind, key, compute).items()},
+        )
 
     def _split_features(self, extractor: Extractor, split: Split) -> Features:
         def compute() -> Arrays:
@@ -160,7 +236,6 @@ class Reference:
         )
 
     def _features_key(self, extractor: Extractor, split: Split) -> dict[str, Any]:
-        cpu = extractor.device.type == "cpu"
         return {
             "data": self._sets[split].sha256,
             "count": self._wanted(split),
@@ -169,11 +244,11 @@ class Reference:
             "weights": extractor.sha256,
             "recipe": extractor.recipe,
             "precision": self.settings.precision,
-            "version": EVALUATION_VERSION,
+            "code": self._feature_code,
             "torch": torch.__version__,
             "device": device_name(extractor.device),
-            "capability": torch.backends.cpu.get_cpu_capability() if cpu else None,
-            "threads": torch.get_num_threads() if cpu else None,
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
         }
 
     def _wanted(self, split: Split) -> int:
@@ -194,3 +269,7 @@ class Reference:
         if key not in self._memory:
             self._memory[key] = compute()
         return cast(T, self._memory[key])
+
+
+def _arrays(**tensors: Tensor) -> Arrays:
+    return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}

@@ -30,5 +30,7 @@ def tensorflow1_matrix(size_in: int, size_out: int) -> Tensor:
 
 
 def resize(images: Tensor, matrix: Tensor) -> Tensor:
-    """Apply W to both sides of N x C x R x R images, float32."""
-    return matrix @ images @ matrix.T
+    """Apply W to both sides of N x 3 x R x R images, float32; the result lies channels last."""
+    count, channels, rows, _ = images.shape
+    wide = (images @ matrix.T).permute(0, 2, 3, 1).reshape(count, rows, -1)
+    return (matrix @ wide).view(count, len(matrix), len(matrix), channels).permute(0, 3, 1, 2)

@@ -22,10 +22,10 @@ def inception_score(logits: Tensor, splits: int) -> float:
     """
     count = len(logits)
     order = np.random.RandomState(_SHUFFLE_SEED).permutation(count)
-    shuffled = logits[torch.from_numpy(order)].double()
+    shuffled = logits[torch.from_numpy(order)]
     scores = []
     for part in range(splits):
-        log_p = shuffled[part * count // splits : (part + 1) * count // splits].log_softmax(dim=1)
+        log_p = shuffled[part * count // splits : (part + 1) * count // splits].double().log_softmax(dim=1)
         p = log_p.exp()
         marginal = p.mean(dim=0).clamp(min=torch.finfo(torch.float64).tiny)
         scores.append(math.exp(float((p * (log_p - marginal.log())).sum(dim=1).mean())))
