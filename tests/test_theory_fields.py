@@ -168,7 +168,11 @@ CLOSED_FORMS: list[tuple[str, dict[str, Any], dict[str, float], Field]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "settings", "state", "closed_form"), CLOSED_FORMS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("name", "settings", "state", "closed_form"),
+    CLOSED_FORMS,
+    ids=[f"{name} {settings or ''}".strip() for name, settings, _, _ in CLOSED_FORMS],
+)
 def test_the_losses_own_gradients_are_the_closed_form(
     name: str, settings: dict[str, Any], state: dict[str, float], closed_form: Field
 ) -> None:
