@@ -9,6 +9,7 @@ import click
 from bench import __version__
 from bench.cli.data import data
 from bench.cli.making import clean, evaluate, init, plan, run
+from bench.cli.modes import modes
 from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
 from bench.cli.reviewing import replay, verify
@@ -51,6 +52,6 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
 
 _PLANNING = (plan, run, status, evaluate, report, clean, init)
 _LOOKING = (list_, data, doctor, show)
-_PROVING = (check, new, theory, verify, replay)
+_PROVING = (check, new, theory, modes, verify, replay)
 for command in (*_PLANNING, *_LOOKING, *_PROVING):
     bench.add_command(command)
