@@ -160,7 +160,8 @@ def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for run in runs:
         folder = study / run["path"]
         if not folder.is_dir():
-            yield f"{run['path']} is missing"
+            if run["files"]:  # a run that had not begun has nothing to miss
+                yield f"{run['path']} is missing"
             continue
         for name, digest in run["files"].items():
             found = _digest(folder / name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from study_fixture import realistic
+from study_fixture import realistic, troubled
 
 from bench.cli import bench
 from bench.errors import BenchError
@@ -53,6 +53,12 @@ def test_an_honest_report_holds_at_every_level(place: Path) -> None:
     findings = verify(place / "report", place / "runs")
     assert [finding for finding in findings if finding.outcome != "holds"] == []
     assert {finding.level for finding in findings} == {"files", "statistics", "runs"}
+
+
+def test_an_unfinished_study_holds_too(tmp_path: Path) -> None:
+    troubled(seeds=2).write(tmp_path / "runs")
+    render(tmp_path / "runs", "troubled", tmp_path / "report")
+    assert [finding for finding in verify(tmp_path / "report", tmp_path / "runs") if finding.outcome == "FAILS"] == []
 
 
 def test_without_its_runs_a_report_says_what_was_not_checked(place: Path) -> None:
