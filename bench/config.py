@@ -47,12 +47,16 @@ class Budget(Table):
 
 
 class Training(Table):
-    """How runs are carried out. `snapshots` counts the saved generators: at the end, half-way, a quarter, ..."""
+    """How runs are carried out. `snapshots` counts the saved generators: at the end, half-way, a quarter, ...
+
+    `engine` is how an iteration runs: `auto` replays CUDA graphs on a CUDA device and is eager elsewhere.
+    """
 
     ema_decay: float = Field(0.999, ge=0, lt=1)
     snapshots: int = Field(5, ge=1, le=20)
     log_every: int = Field(50, ge=1)
     precision: Literal["fp32", "bf16"] = "fp32"
+    engine: Literal["auto", "eager", "compiled", "graph"] = "auto"
     threads: int = Field(1, ge=1)
 
 

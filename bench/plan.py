@@ -48,7 +48,6 @@ class TrainingSpec(Table):
     recipe: Recipe
     budget: Budget
     training: Training
-    engine: Literal["eager"] = "eager"
     seed: int
 
     def id(self) -> str:

@@ -45,6 +45,7 @@ class Status:
     attempts: int = 0
     reason: str | None = None
     device: str | None = None
+    engine: str | None = None
     phase: str | None = None
     updated: str | None = None
     continued_on: list[str] = field(default_factory=list)

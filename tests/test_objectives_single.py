@@ -160,11 +160,12 @@ def test_the_minimum_over_d_is_the_closed_form() -> None:
 
 def test_draws_are_pure_functions_of_their_address() -> None:
     first, second = (Draws(5, torch.device("cpu"), {}) for _ in range(2))
-    first.begin("discriminator", 0)
+    first.begin("discriminator")
     first.normal("latent", (4, 3))  # what was drawn before leaves no trace
     for draws in (first, second):
-        draws.begin("discriminator", 7, 2)
+        draws.at(7)
+        draws.begin("discriminator", 2)
     assert torch.equal(first.normal("latent", (4, 3)), second.normal("latent", (4, 3)))
     assert not torch.equal(first.normal("latent", (4, 3)), second.normal("other", (4, 3)))
-    first.begin("generator", 7, 2)
+    first.begin("generator", 2)
     assert not torch.equal(first.normal("latent", (4, 3)), second.normal("latent", (4, 3)))

@@ -78,7 +78,11 @@ def _not_finite(players: Players, how: str) -> Iterator[Problem]:
     weights = [*players.G.parameters(), *players.D.parameters()]
     states = {name: float(value) for name, value in players.draws.state.items() if not value.isfinite().all()}
     if bad >= 0 or not all(weight.isfinite().all() for weight in weights):
-        terms = ", ".join(f"{name} {float(value):.4g}" for name, value in players.sums.items())
+        terms = ", ".join(
+            f"{name} {float(value):.4g}"
+            for name, value in players.sums.items()
+            if name.startswith(("discriminator/", "generator/"))
+        )
         yield Problem(
             f"{how}, training is not finite from step {max(bad, 0) + 1} on (sums of terms: {terms})",
             "If the extremes pass, the loss grows without bound: it needs a penalty, or a smaller learning rate.",

@@ -94,6 +94,8 @@ def gather(images: torch.Tensor, indices: Indices | torch.Tensor, device: torch.
     of a plain number.
     """
     where = torch.from_numpy(indices) if isinstance(indices, np.ndarray) else indices
-    taken = images.index_select(0, where.to(images.device)).to(device)
+    if images.device.type == "cuda" and where.device.type == "cpu":
+        where = where.pin_memory()  # so that the copy need not wait for the work before it
+    taken = images.index_select(0, where.to(images.device, non_blocking=True)).to(device)
     pixels = taken.to(torch.float32, memory_format=torch.channels_last)
     return pixels.div_(torch.full((), 127.5, device=device)).sub_(1)

@@ -6,6 +6,8 @@ Values are drawn on the CPU, so that every device sees the same ones.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -13,28 +15,43 @@ from bench.networks import address
 from bench.objectives.base import Step
 
 
+class Place(NamedTuple):
+    """Which values: all of a draw's address but the seed and the generator step, with its law and shape."""
+
+    player: str
+    substep: int
+    purpose: str
+    law: str
+    shape: tuple[int, ...]
+
+
 class Draws(Step):
-    """What a loss may ask for during one player's step; `begin` says which step it is."""
+    """What a loss may ask for: `at` says in which iteration, `begin` in which player's step of it."""
 
     def __init__(self, seed: int, device: torch.device, initial_state: dict[str, float]) -> None:
-        self._seed = seed
-        self._device = device
+        self.seed = seed
+        self.device = device
         self._generator = torch.Generator()
-        self._where: tuple[str, int, int] = ("", 0, 0)
+        self._generator_step = 0
+        self._player, self._substep = "", 0
         self.state = {
             name: torch.tensor(value, dtype=torch.float32, device=device) for name, value in initial_state.items()
         }
         self.observed: dict[str, Tensor] = {}
 
-    def begin(self, player: str, generator_step: int, substep: int = 0) -> None:
+    def at(self, generator_step: int) -> None:
+        """Go to an iteration: all following draws are addressed by its generator step."""
+        self._generator_step = generator_step
+
+    def begin(self, player: str, substep: int = 0) -> None:
         """Start the step of `player` that all following draws are addressed by."""
-        self._where = (player, generator_step, substep)
+        self._player, self._substep = player, substep
 
     def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
-        return torch.randn(shape, generator=self._addressed(purpose)).to(self._device, non_blocking=True)
+        return self._drawn(Place(self._player, self._substep, purpose, "normal", shape))
 
     def uniform(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
-        return torch.rand(shape, generator=self._addressed(purpose)).to(self._device, non_blocking=True)
+        return self._drawn(Place(self._player, self._substep, purpose, "uniform", shape))
 
     def latents(self, law: str, count: int, size: int) -> Tensor:
         """Draw the player's latents, count x size, from N(0, I) or U(-1, 1)."""
@@ -42,5 +59,36 @@ class Draws(Step):
             return self.normal("latent", (count, size))
         return self.uniform("latent", (count, size)) * 2 - 1
 
-    def _addressed(self, purpose: str) -> torch.Generator:
-        return self._generator.manual_seed(address(self._seed, purpose, *self._where))
+    def _drawn(self, place: Place) -> Tensor:
+        return self._fresh(place).to(self.device, non_blocking=True)
+
+    def _fresh(self, place: Place) -> Tensor:
+        """Draw the values of this iteration on the CPU; in page-locked memory where a GPU will fetch them."""
+        where = (place.player, self._generator_step, place.substep)
+        generator = self._generator.manual_seed(address(self.seed, place.purpose, *where))
+        make = torch.randn if place.law == "normal" else torch.rand
+        return make(place.shape, generator=generator, pin_memory=self.device.type == "cuda")
+
+
+class FixedDraws(Draws):
+    """Draws that lie where they lay the last time, for an iteration that is captured once and replayed.
+
+    What an iteration asks for is noted in `asked`; `fill` then puts another iteration's values in the same places.
+    """
+
+    def __init__(self, draws: Draws) -> None:
+        super().__init__(draws.seed, draws.device, {})
+        self.state = draws.state
+        self._values: dict[Place, Tensor] = {}
+        self.asked: set[Place] = set()
+
+    def fill(self, places: set[Place]) -> None:
+        """Put the present iteration's values in their places."""
+        for place in sorted(places):
+            self._values[place].copy_(self._fresh(place), non_blocking=True)
+
+    def _drawn(self, place: Place) -> Tensor:
+        if place not in self._values:
+            self._values[place] = self._fresh(place).to(self.device)
+        self.asked.add(place)
+        return self._values[place]

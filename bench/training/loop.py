@@ -27,6 +27,7 @@ from bench.plan import RunSpec, TrainingSpec
 from bench.runs import RunFolder, Status
 from bench.sampling import draw_latents, recalibrated, to_uint8
 from bench.training.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
+from bench.training.engine import make_engine
 from bench.training.environment import describe_environment, kind_of_machine
 from bench.training.ranks import Ranks, without_ranks
 from bench.training.step import Players, StepSettings, halvings
@@ -101,6 +102,7 @@ class _Trainer:
         self.images = load_to_device(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
         self.generator_steps = self._resume()
+        self.engine = make_engine(self.spec.training.engine, self.players)
         self.grid_latents = draw_latents(
             self.spec.backbone.latent_law, GRID * GRID, self.spec.backbone.latent, "sample grid"
         ).to(device)
@@ -113,12 +115,14 @@ class _Trainer:
         began, steps_before = time.perf_counter(), self.generator_steps
         while self.generator_steps < last:
             started = time.perf_counter()
-            self.players.iterate(self.generator_steps, self._batch)
+            self.engine.iterate(self.generator_steps, self._batch)
             self.generator_steps += 1
             step = self.generator_steps
             log_due = step % log_every == 0 or step in snapshots
-            if log_due and self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
+            stop = self.ranks.agree(self.pace.stop, step)
+            save_due = stop or time.monotonic() - checkpoint_at >= self.pace.checkpoint_seconds
+            if (log_due or save_due) and self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # what follows waits for the device: its time is training's
             self.status = replace(
                 self.status,
                 generator_steps=step,
@@ -129,6 +133,7 @@ class _Trainer:
             if log_due:
                 reason = self._divergence()
                 self._log()
+                self.status = replace(self.status, engine=self._engine())
                 if reason is not None:
                     return self._finish("diverged", reason)
             if step in snapshots:
@@ -139,8 +144,7 @@ class _Trainer:
                 self.status = replace(self.status, steps_per_second=round(rate, 3))
                 self._write_status()
                 status_at = now
-            stop = self.ranks.agree(self.pace.stop, step)
-            if stop or (now - checkpoint_at >= self.pace.checkpoint_seconds and step < last):
+            if stop or (save_due and step < last):
                 self._checkpoint()
                 checkpoint_at = time.monotonic()
             if stop and step < last:
@@ -220,6 +224,11 @@ class _Trainer:
     def _batch(self, discriminator_steps: int) -> Tensor:
         return gather(self.images, self.sampler.batch_indices(discriminator_steps), self.device)
 
+    def _engine(self) -> str:
+        """Return how the iterations are carried out, with the reason where another way was asked for."""
+        engine = self.engine
+        return engine.name if engine.reason is None else f"eager, not {self.spec.training.engine}: {engine.reason}"
+
     def _divergence(self) -> str | None:
         """Return why the run has diverged, or None. Reads the device: called at log time alone."""
         bad = int(self.players.first_bad_step)
@@ -234,12 +243,17 @@ class _Trainer:
         """Write the means, since the last line, of every term and observation."""
         players, status = self.players, self.status
         groups: dict[str, dict[str, float | None]] = {"discriminator": {}, "generator": {}, "observed": {}}
-        per_generator_step = max(players.summed_steps, 1)
-        per_discriminator_step = max(players.discriminator_steps - self.logged_discriminator_steps, 1)
-        for name, value in players.sums.items():
+        counts = {
+            "generator": max(players.summed_steps, 1),
+            "discriminator": max(players.discriminator_steps - self.logged_discriminator_steps, 1),
+        }
+        sums = players.take_sums()
+        for name, total in sums.items():
             group, _, term = name.partition("/")
-            count = per_generator_step if group == "generator" else per_discriminator_step
-            groups[group][term] = _finite(float(value) / count)
+            if group in counts:
+                groups[group][term] = _finite(total / counts[group])
+            elif group == "observed" and sums[f"times/{term}"]:
+                groups["observed"][term] = _finite(total / sums[f"times/{term}"])
         if players.objective.head == "score":
             groups["observed"]["gradient_norm"] = self._gradient_norm()
         recipe = self.spec.recipe
@@ -257,8 +271,6 @@ class _Trainer:
         }
         if self.ranks.first:
             append_jsonl(self.folder.log_file, [line])
-        players.sums.clear()
-        players.summed_steps = 0
         self.logged_discriminator_steps = players.discriminator_steps
 
     def _gradient_norm(self) -> float | None:

@@ -21,6 +21,31 @@ Batches = Callable[[int], Tensor]
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What an iteration is made of. Two of equal shape are the same operations on the device, with other numbers.
+
+    `penalties` says of each discriminator step whether a lazy penalty follows it; a joint iteration has no such steps.
+    """
+
+    penalties: tuple[bool, ...]
+    noisy: bool
+
+    @property
+    def batches(self) -> int:
+        """Return how many batches of real images the iteration takes."""
+        return max(1, len(self.penalties))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The numbers of one iteration: Python's own, or 0-d tensors on the device, which a captured iteration reads."""
+
+    generator_step: int | Tensor
+    noise_level: float | Tensor
+    average_weight: float | Tensor
+
+
+@dataclass(frozen=True)
 class StepSettings:
     """What an iteration depends on beside the objective and the networks."""
 
@@ -83,6 +108,7 @@ class Players:
         self.device = device
         self.discriminator_steps = 0
         self.images_seen = 0
+        self._batch = 0  # real images in a batch, as last seen
         # The first generator step with a non-finite loss, -1 before there is one; read at log time alone.
         self.first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self.sums: dict[str, Tensor] = {}
@@ -90,28 +116,104 @@ class Players:
 
     def iterate(self, generator_step: int, batches: Batches) -> None:
         """Take generator step number `generator_step` (the first is 0) and the discriminator steps before it."""
-        self._set_learning_rates(generator_step)
+        shape, first = self.shape(generator_step), self.first_batch(generator_step)
+        for optimizer, rate in self.learning_rates(generator_step):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        self.draws.at(generator_step)
+        self.move(shape, self.moment(generator_step), lambda index: batches(first + index))
+        self.count(shape)
+
+    def shape(self, generator_step: int) -> Shape:
+        """Return what the iteration is made of."""
+        recipe = self.settings.recipe
+        noisy = noise_level(self.settings, generator_step) > 0
         if self.objective.updates == "joint":
-            self._joint_step(generator_step, batches(generator_step))
+            return Shape((), noisy)
+        every = recipe.lazy_penalty if self.objective.has_penalty() else 1
+        first, steps = self.discriminator_steps, discriminator_steps_at(recipe, generator_step)
+        return Shape(tuple(every > 1 and step % every == 0 for step in range(first, first + steps)), noisy)
+
+    def moment(self, generator_step: int) -> Moment:
+        """Return the iteration's numbers. The average's decay is ramped up, so that early weights fade in any run."""
+        decay = min(self.settings.ema_decay, (1 + generator_step) / (10 + generator_step))
+        return Moment(generator_step, noise_level(self.settings, generator_step), 1 - decay)
+
+    def learning_rates(self, generator_step: int) -> tuple[tuple[torch.optim.Optimizer, float], ...]:
+        """Return both optimisers with their learning rates in the iteration."""
+        recipe, factor = self.settings.recipe, halvings(generator_step, self.settings.halve_every)
+        return (
+            (self.optimizer_G, recipe.learning_rate_generator * factor),
+            (self.optimizer_D, recipe.learning_rate_discriminator * self.discriminator_share * factor),
+        )
+
+    def first_batch(self, generator_step: int) -> int:
+        """Return the number of the iteration's first batch of real images."""
+        return generator_step if self.objective.updates == "joint" else self.discriminator_steps
+
+    def move(self, shape: Shape, moment: Moment, real_batch: Batches) -> None:
+        """Do all that an iteration does on the device, and nothing else. `real_batch` counts from 0 in each."""
+        if self.objective.updates == "joint":
+            self._batch = len(real := real_batch(0))
+            self._joint_step(moment, real)
         else:
             # G does not move between its last discriminator step and its own, so one batch of images serves both.
-            last = discriminator_steps_at(self.settings.recipe, generator_step) - 1
-            for substep in range(last + 1):
-                real = batches(self.discriminator_steps)
-                self.images_seen += len(real)
-                fake = self._generate(generator_step, substep, len(real), with_graph=substep == last)
-                real, fake = self.as_judged(real, generator_step, "real"), self.as_judged(fake, generator_step, "fake")
-                self._discriminator_step(real, fake.detach(), generator_step)
-            self._generator_step(real, fake, generator_step)
-        self._average(generator_step)
+            last = len(shape.penalties) - 1
+            for substep, penalised in enumerate(shape.penalties):
+                self._batch = len(real := real_batch(substep))
+                fake = self._generate(substep, len(real), with_graph=substep == last)
+                real, fake = (
+                    self.as_judged(images, shape, moment, kind) for images, kind in ((real, "real"), (fake, "fake"))
+                )
+                self._discriminator_step(real, fake.detach(), moment, penalised=penalised)
+            self._generator_step(real, fake, moment)
+        with torch.no_grad():
+            self._average(moment.average_weight)
+
+    def abandon(self) -> None:
+        """Forget what an iteration left that broke off half-way."""
+        self.D.requires_grad_(True)
+        self.draws.observed.clear()
+
+    def count(self, shape: Shape) -> None:
+        """Count an iteration that was taken."""
+        self.discriminator_steps += len(shape.penalties)
+        self.images_seen += shape.batches * self._batch
         self.summed_steps += 1
 
-    def as_judged(self, images: Tensor, generator_step: int, purpose: str) -> Tensor:
+    def as_judged(self, images: Tensor, shape: Shape, moment: Moment, purpose: str) -> Tensor:
         """Return images as D sees them: under instance noise, and packed. `purpose` addresses the noise."""
-        level = noise_level(self.settings, generator_step)
-        if level > 0:
-            images = images + level * self.draws.normal(f"instance noise {purpose}", tuple(images.shape))
+        if shape.noisy:
+            images = images + moment.noise_level * self.draws.normal(f"instance noise {purpose}", tuple(images.shape))
         return pack(images, self.settings.recipe.packing)
+
+    def take_sums(self) -> dict[str, float]:
+        """Return the sums since the last call of every term and observation, and how often each was observed.
+
+        Waits for the device.
+        """
+        values = [value.double() for value in self.sums.values()]
+        found = dict(zip(self.sums, torch.stack(values).tolist() if values else (), strict=True))
+        for value in self.sums.values():
+            value.zero_()
+        self.summed_steps = 0
+        return found
+
+    def call_networks(self, through: Callable[[nn.Module], Any]) -> None:
+        """Let iterations call both networks as `through` makes them: compiled, say; the parameters stay theirs."""
+        self._shared_G, self._shared_D = through(self.G), through(self.D)
+
+    def changing(self) -> list[Tensor]:
+        """Return every tensor that an iteration changes; optimisers have theirs after the first step alone."""
+        networks = [t for network in (self.G, self.D) for t in (*network.parameters(), *network.buffers())]
+        optimizers = [
+            value
+            for optimizer in (self.optimizer_G, self.optimizer_D)
+            for state in optimizer.state.values()
+            for value in state.values()
+            if isinstance(value, Tensor)
+        ]
+        return [*networks, *optimizers, *self.ema, *self.draws.state.values(), self.first_bad_step, *self.sums.values()]
 
     def saved(self) -> dict[str, Any]:
         """Return all that the next iteration depends on, for a checkpoint: live tensors, not copies."""
@@ -144,49 +246,48 @@ class Players:
         self.first_bad_step.copy_(saved["first_bad_step"])
         self.sums, self.summed_steps = dict(saved["sums"]), saved["summed_steps"]
 
-    def _generate(self, generator_step: int, substep: int, count: int, *, with_graph: bool) -> Tensor:
-        self.draws.begin("discriminator", generator_step, substep)
+    def _generate(self, substep: int, count: int, *, with_graph: bool) -> Tensor:
+        self.draws.begin("discriminator", substep)
         settings = self.settings
         latents = self.draws.latents(settings.latent_law, count * self.objective.fakes_per_real, settings.latent)
         with torch.set_grad_enabled(with_graph), self._autocast():
             fake: Tensor = self._shared_G(latents)
         return widened(fake)
 
-    def _discriminator_step(self, real: Tensor, fake: Tensor, generator_step: int) -> None:
+    def _discriminator_step(self, real: Tensor, fake: Tensor, moment: Moment, *, penalised: bool) -> None:
         self.D.power_iteration()  # type: ignore[operator]
         objective, every = self.objective, self.settings.recipe.lazy_penalty
         with self._autocast():
             terms = objective.discriminator_loss(self._outputs_in_fp32, real, fake, self.draws)
             if every == 1:
                 terms |= objective.discriminator_penalty(self._outputs_in_fp32, real, fake, self.draws)
-        self._update(terms, "discriminator", generator_step, self.optimizer_D)
-        if every > 1 and objective.has_penalty() and self.discriminator_steps % every == 0:
+        self._update(terms, "discriminator", moment, self.optimizer_D)
+        if penalised:
             with self._autocast():
                 penalty = objective.discriminator_penalty(self._outputs_in_fp32, real, fake, self.draws)
             terms = {name: every * value for name, value in penalty.items()}
-            self._update(terms, "discriminator", generator_step, self.optimizer_D)
+            self._update(terms, "discriminator", moment, self.optimizer_D)
         objective.after_discriminator_step(self.D, self.draws)
-        self.discriminator_steps += 1
-        for name, value in self.draws.observed.items():
-            self._sum(f"observed/{name}", value)
+        self._sum_observed()
 
-    def _generator_step(self, real: Tensor, fake: Tensor, generator_step: int) -> None:
-        self.draws.begin("generator", generator_step)
+    def _generator_step(self, real: Tensor, fake: Tensor, moment: Moment) -> None:
+        self.draws.begin("generator")
         self.D.requires_grad_(False)  # spares the cost of D's own gradients; D's graph stays
         with self._autocast():
             terms = self.objective.generator_loss(self._outputs_in_fp32, fake, real, self.draws)
-        self._update(terms, "generator", generator_step, self.optimizer_G)
+        self._update(terms, "generator", moment, self.optimizer_G)
         self.D.requires_grad_(True)
+        self._sum_observed()
 
-    def _joint_step(self, generator_step: int, real: Tensor) -> None:
-        self.draws.begin("joint", generator_step)
+    def _joint_step(self, moment: Moment, real: Tensor) -> None:
+        self.draws.begin("joint")
         self.D.power_iteration()  # type: ignore[operator]
         with self._autocast():
             terms = self.objective.joint_loss(self._outputs_in_fp32, self._shared_G, real, self.draws)
-        self._update(terms, "generator", generator_step, self.optimizer_G, self.optimizer_D)
-        self.images_seen += len(real)
+        self._update(terms, "generator", moment, self.optimizer_G, self.optimizer_D)
+        self._sum_observed()
 
-    def _update(self, terms: Terms, player: str, generator_step: int, *optimizers: torch.optim.Optimizer) -> None:
+    def _update(self, terms: Terms, player: str, moment: Moment, *optimizers: torch.optim.Optimizer) -> None:
         total = torch.stack(list(terms.values())).sum()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -196,24 +297,17 @@ class Players:
             optimizer.step()
         with torch.no_grad():
             bad_now = ~torch.isfinite(total) & (self.first_bad_step < 0)
-            self.first_bad_step.copy_(torch.where(bad_now, generator_step, self.first_bad_step))
+            self.first_bad_step.copy_(torch.where(bad_now, moment.generator_step, self.first_bad_step))
         for name, value in terms.items():
             self._sum(f"{player}/{name}", value.detach())
 
-    @torch.no_grad()
-    def _average(self, generator_step: int) -> None:
-        """Move the averaged generator: decay, ramped up so that early weights fade in short runs as in long ones."""
-        decay = min(self.settings.ema_decay, (1 + generator_step) / (10 + generator_step))
-        torch._foreach_lerp_(self.ema, list(self.G.parameters()), 1 - decay)
-
-    def _set_learning_rates(self, generator_step: int) -> None:
-        recipe, factor = self.settings.recipe, halvings(generator_step, self.settings.halve_every)
-        for optimizer, rate in (
-            (self.optimizer_G, recipe.learning_rate_generator),
-            (self.optimizer_D, recipe.learning_rate_discriminator * self.discriminator_share),
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+    def _average(self, weight: float | Tensor) -> None:
+        """Move the averaged generator towards the present one."""
+        parameters: list[Tensor] = list(self.G.parameters())
+        if isinstance(weight, Tensor):
+            torch._foreach_lerp_(self.ema, parameters, [weight] * len(parameters))
+        else:
+            torch._foreach_lerp_(self.ema, parameters, weight)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.precision == "bf16")
@@ -225,11 +319,35 @@ class Players:
             return type(out)(*(widened(part) for part in out))
         return widened(out)
 
+    def _sum_observed(self) -> None:
+        """Add up what the step observed, and how often: a lazy penalty observes only where it is taken."""
+        for name, value in self.draws.observed.items():
+            self._sum(f"observed/{name}", value)
+            self._sum(f"times/{name}", torch.ones_like(value))
+        self.draws.observed.clear()
+
     def _sum(self, name: str, value: Tensor) -> None:
         if name in self.sums:
             self.sums[name] += value
         else:
             self.sums[name] = value.clone()
+
+
+def try_out(players: Players, work: Callable[[], None], times: int = 2) -> None:
+    """Carry an iteration out and undo it, whatever comes of it: libraries choose algorithms, optimisers make state.
+
+    Every tensor is put back at the place where it then lies.
+    """
+    before = {id(tensor): tensor.detach().clone() for tensor in players.changing()}
+    try:
+        for _ in range(times):
+            work()
+    finally:
+        players.abandon()
+        with torch.no_grad():
+            for tensor in players.changing():
+                # What an optimiser or a sum made anew begins at zero.
+                tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()
 
 
 def make_optimizer(

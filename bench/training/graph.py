@@ -1,0 +1,129 @@
+"""Iterations that are recorded once per shape as a CUDA graph and replayed, so that the host launches one thing a step.
+
+All that differs between two iterations of the same shape is put into tensors at fixed places before each replay: the
+batches of real images, every random draw, the learning rates, the noise level, the average's weight and the step's
+number. Losses, sums and the divergence flag stay on the device until the log asks for them.
+
+Where nothing can be captured (no CUDA device, an operation that waits for the device) the same recorded-shape iteration
+is simply carried out: `reason` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.training.draws import FixedDraws, Place
+from bench.training.step import Batches, Moment, Players, Shape, try_out
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    replay: Callable[[], None]
+    draws: set[Place]
+
+
+class GraphedIterations:
+    """Takes `players`' iterations by replaying them. `reason` tells why nothing is captured; None while it is."""
+
+    name = "graph"
+
+    def __init__(self, players: Players) -> None:
+        self._players = players
+        self._device = players.device
+        self.reason = None if self._device.type == "cuda" else "CUDA graphs need a CUDA device"
+        self._draws = FixedDraws(players.draws)
+        players.draws = self._draws
+        self._reals: list[Tensor] = []
+        self._recorded: dict[Shape, _Recorded] = {}
+        self._pool: Any = None
+        self._stream = None if self.reason else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._moment = Moment(
+            generator_step=torch.zeros((), dtype=torch.int64, device=self._device),
+            noise_level=torch.zeros((), device=self._device),
+            average_weight=torch.zeros((), device=self._device),
+        )
+        self._rates = self._rates_on_the_device()
+
+    def iterate(self, generator_step: int, batches: Batches) -> None:
+        """Take generator step number `generator_step` (the first is 0) and the discriminator steps before it."""
+        players = self._players
+        shape, first = players.shape(generator_step), players.first_batch(generator_step)
+        self._draws.at(generator_step)
+        self._set_numbers(generator_step)
+        for index in range(shape.batches):
+            self._put_batch(index, batches(first + index))
+        if shape not in self._recorded:
+            self._recorded[shape] = self._record(shape)
+        recorded = self._recorded[shape]
+        self._draws.fill(recorded.draws)
+        recorded.replay()
+        players.count(shape)
+
+    def _record(self, shape: Shape) -> _Recorded:
+        """Carry the iteration out a few times, undo that, and capture it."""
+
+        def work() -> None:
+            self._players.move(shape, self._moment, self._reals.__getitem__)
+
+        self._draws.asked = set()
+        if self._stream is None:
+            try_out(self._players, work)
+            return _Recorded(work, self._draws.asked)
+        here = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(here)
+        with torch.cuda.stream(self._stream):
+            try_out(self._players, work)
+        here.wait_stream(self._stream)
+        replay = self._captured(work) if self.reason is None else work
+        return _Recorded(replay, self._draws.asked)
+
+    def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                work()
+        except RuntimeError as error:
+            torch.cuda.synchronize(self._device)
+            self._players.abandon()
+            self.reason = f"an iteration cannot be captured: {str(error).splitlines()[0]}"
+            return work
+        # Graphs share their scratch memory: they never run at once, and nothing is kept in it between two of them.
+        self._pool = graph.pool()
+        return graph.replay
+
+    def _put_batch(self, index: int, images: Tensor) -> None:
+        if index == len(self._reals):
+            self._reals.append(images.clone())
+        else:
+            self._reals[index].copy_(images, non_blocking=True)
+
+    def _set_numbers(self, generator_step: int) -> None:
+        now = self._players.moment(generator_step)
+        for place, value in (
+            (self._moment.generator_step, now.generator_step),
+            (self._moment.noise_level, now.noise_level),
+            (self._moment.average_weight, now.average_weight),
+            *((self._rates[optimizer], rate) for optimizer, rate in self._players.learning_rates(generator_step)),
+        ):
+            assert isinstance(place, Tensor)
+            assert not isinstance(value, Tensor)
+            place.fill_(value)
+
+    def _rates_on_the_device(self) -> dict[torch.optim.Optimizer, Tensor]:
+        """Let both optimisers read their learning rate from the device, where their step counts lie as well."""
+        on_cuda = self._device.type == "cuda"
+        rates = {}
+        for optimizer in (self._players.optimizer_G, self._players.optimizer_D):
+            # On a CPU optimisers read the number itself; a GPU's kernels take it in fp32.
+            rates[optimizer] = torch.zeros((), dtype=torch.float32 if on_cuda else torch.float64, device=self._device)
+            for group in optimizer.param_groups:
+                group["lr"] = rates[optimizer]
+                group["capturable"] = on_cuda
+            for state in optimizer.state.values():
+                state["step"] = state["step"].to(self._device)
+        return rates
