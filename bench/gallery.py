@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.needs import needs
-from bench.files import read_json, write_atomic
+from bench.cost import cost_ratios, read_costs
+from bench.files import write_atomic
 from bench.objectives import load, names
 from bench.objectives.base import ALL_NORMS
 
-COST_FILE = Path(__file__).parent / "objective_cost.json"
 PAGE = Path("docs/objectives.md")
 _LOSSES = (("discriminator_loss", "D minimises"), ("generator_loss", "G minimises"), ("joint_loss", "Both minimise"))
 
@@ -61,16 +61,6 @@ def all_facts() -> list[Facts]:
         stop_gradients = cls.stop_gradients
         found.append(Facts(name, cls.describe(), needs(cls), stop_gradients, ratios.get(name)))
     return sorted(found, key=lambda facts: (facts.card["year"], facts.name))
-
-
-def read_costs(path: Path = COST_FILE) -> dict[str, Any] | None:
-    """Return what benchmarks/objective_cost.py measured; None before it has run."""
-    return read_json(path) if path.is_file() else None
-
-
-def cost_ratios(costs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return each objective's step time relative to nsgan's."""
-    return {} if costs is None else {name: float(row["ratio"]) for name, row in costs["rows"].items()}
 
 
 def page() -> str:
@@ -141,6 +131,8 @@ def _section(facts: Facts) -> list[str]:
     )
     if facts.stop_gradients:
         lines += ["", f"Held constant: {facts.stop_gradients}"]
+    if card["ranks"]:
+        lines += ["", f"Over several ranks: {card['ranks']}."]
     if card["settings"]:
         rows = [(f"`{key}`", shown(value["default"]), value["description"]) for key, value in card["settings"].items()]
         lines += ["", *_table(("setting", "default", "meaning"), rows)]

@@ -17,7 +17,8 @@ from bench.contract import check_objective
 from bench.contract.needs import needs
 from bench.errors import BenchError
 from bench.files import read_json
-from bench.gallery import all_facts, cost_ratios, page, read_costs, recipe_text
+from bench.cost import cost_ratios, read_costs
+from bench.gallery import all_facts, page, recipe_text
 from bench.listing import listing
 from bench.objectives import load, names
 from bench.scaffold import write_objective

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "bench"
 
 # From low to high: a module may import from its own layer and from lower ones.
 LAYERS = (
-    {"errors", "files", "wording", "metrics_info", "evaluation_settings", "source", "__init__"},
+    {"errors", "files", "wording", "metrics_info", "evaluation_settings", "source", "certificates", "__init__"},
     {"runs", "objectives", "networks", "convolution", "sampling", "data"},
     {"recipe", "config", "config_errors"},
     {"plan"},

@@ -16,8 +16,13 @@ from bench.wording import duration
 @click.command()
 @click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...")
 @click.option("--verbose", "-v", is_flag=True, help="Show every check, not only those that fail.")
+@click.option(
+    "--ranks",
+    type=click.IntRange(2, 16),
+    help="Also train over so many processes: gradients and weights must be those of one.",
+)
 @json_option
-def check(objectives: tuple[str, ...], verbose: bool, as_json: bool) -> int:
+def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json: bool) -> int:
     """Check objectives against the contract: golden numbers, gradients, batches, precision, training.
 
     OBJECTIVE is a name, or the path of your own file; none means all of the package's. What fails is told with what to
@@ -40,6 +45,8 @@ def check(objectives: tuple[str, ...], verbose: bool, as_json: bool) -> int:
         if not as_json:
             click.echo(report.text(verbose=verbose))
     failed = [report.name for report in reports if not report.passed]
+    if ranks:
+        failed += _check_ranks(objectives or tuple(names()), ranks, quiet=as_json)
     if as_json:
         print_json([report.as_json() for report in reports])
     elif len(reports) > 1:
@@ -47,6 +54,21 @@ def check(objectives: tuple[str, ...], verbose: bool, as_json: bool) -> int:
         verdict = f"{len(failed)} of {many} objectives do not meet the contract: {', '.join(failed)}"
         click.echo(f"\n{verdict if failed else f'{many} objectives meet the contract'} ({took}).")
     return EXIT_RUNS_FAILED if failed else EXIT_DONE
+
+
+def _check_ranks(objectives: tuple[str, ...], ranks: int, *, quiet: bool) -> list[str]:
+    """Return the objectives that several processes train otherwise than one."""
+    from bench.contract.ranks import certify
+
+    found = certify(objectives, (ranks,))
+    for one in found:
+        if not quiet:
+            verdict = "agree" if one.holds else "DIFFER: does the loss ask which process it is in?"
+            click.echo(
+                f"{one.objective}  over {ranks} ranks, {one.steps} steps: gradients within {one.gradients:.0e}, "
+                f"weights within {one.weights:.0e}: {verdict}"
+            )
+    return [one.objective for one in found if not one.holds]
 
 
 @click.command()

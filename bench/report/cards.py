@@ -34,6 +34,7 @@ def _card(name: str, entries: list[Entry]) -> MethodCard:
         ("settings", _settings(card)),
         ("authors’ recipe", _published(card.get("published") or {})),
         ("stated in", str((card.get("published") or {}).get("source", ""))),
+        ("over several ranks", str(card.get("ranks", ""))),
         ("entries here", ", ".join(labels)),
     ]
     return MethodCard(

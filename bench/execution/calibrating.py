@@ -1,0 +1,56 @@
+"""Timing a few steps of every kind that a plan holds, as many at a time as runs will go, and keeping what was found."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+
+from bench.cost import CALIBRATION_FILE, kind_of_step
+from bench.files import read_json, write_json
+from bench.plan import RunSpec, TrainingSpec
+from bench.training.environment import describe_environment, kind_of_machine, prepare_process
+from bench.training.timing import seconds_per_step
+
+Told = Callable[[str, float], None]
+
+
+def machine_of(slots: Sequence[str]) -> str:
+    """Return what a calibration holds for: this kind of machine, with so many runs at a time."""
+    return f"{kind_of_machine(describe_environment(torch.device(slots[0])))}, {len(slots)} at a time"
+
+
+def calibrate(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str], tell: Told) -> dict[str, float]:
+    """Time each kind of step among `runs` and add it to the calibration file; returns seconds per generator step.
+
+    Slots are timed side by side, since runs will be too and share the machine's memory. `tell` hears of each as it is
+    done: the first run's name and the seconds.
+    """
+    kinds = {kind_of_step(run.training): run for run in reversed(runs)}
+    names = sorted(kinds, key=lambda kind: kinds[kind].name)
+    # With fewer kinds than slots some are timed twice, for the company.
+    tasks = [names[index % len(names)] for index in range(max(len(names), len(slots)))] if names else []
+    found: dict[str, list[float]] = {}
+    with ProcessPoolExecutor(len(slots), multiprocessing.get_context("spawn")) as pool:
+        waiting = {
+            pool.submit(_time, kinds[kind].training.model_dump_json(), slots[index % len(slots)]): kind
+            for index, kind in enumerate(tasks)
+        }
+        for done in as_completed(waiting):
+            kind = waiting[done]
+            found.setdefault(kind, []).append(done.result())
+            tell(kinds[kind].name, found[kind][-1])
+    seconds = {kind: sum(values) / len(values) for kind, values in found.items()}
+    path, machine = runs_root / CALIBRATION_FILE, machine_of(slots)
+    known = read_json(path) if path.is_file() else {}
+    write_json(path, known | {machine: known.get(machine, {}) | seconds})
+    return seconds
+
+
+def _time(training: str, device: str) -> float:
+    spec = TrainingSpec.model_validate_json(training)
+    prepare_process(spec.training.threads)
+    return seconds_per_step(spec, torch.device(device))

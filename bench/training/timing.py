@@ -1,0 +1,68 @@
+"""How long a spec's generator steps take here: a few of each kind, timed on noise in place of images."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import torch
+
+from bench.plan import TrainingSpec
+from bench.training.engine import Engine, make_engine
+from bench.training.loop import build_players
+from bench.training.step import Players, Shape
+
+LOOK_AHEAD = 2000  # iterations whose shapes are counted; warm-ups and lazy penalties make some differ
+MOST_SHAPES = 6
+
+
+def seconds_per_step(spec: TrainingSpec, device: torch.device, seconds: float = 3.0, least: int = 2) -> float:
+    """Return the time of a generator step with its discriminator steps, in seconds, averaged over a run of `spec`.
+
+    Each kind of iteration is taken once unmeasured, then for about `seconds`, and at least `least` times.
+    """
+    players = build_players(spec, device)
+    engine = make_engine(spec.training.engine, players)
+    side = spec.data.resolution
+    images = torch.rand(spec.budget.batch, 3, side, side, device=device).to(memory_format=torch.channels_last) * 2 - 1
+    total = weight = 0.0
+    for (step, first), often in _occurring(players, spec.budget.generator_steps):
+        total += often * _timed(engine, players, images, step, first, seconds, least)
+        weight += often
+    return total / weight
+
+
+def _occurring(players: Players, generator_steps: int) -> list[tuple[tuple[int, int], int]]:
+    """Return an iteration of each of the commonest shapes, its first discriminator step, and how often they occur."""
+    counts: Counter[Shape] = Counter()
+    where: dict[Shape, tuple[int, int]] = {}
+    for step in range(min(generator_steps, LOOK_AHEAD)):
+        shape = players.shape(step)
+        counts[shape] += 1
+        where.setdefault(shape, (step, players.discriminator_steps))
+        players.discriminator_steps += len(shape.penalties)
+    return [(where[shape], often) for shape, often in counts.most_common(MOST_SHAPES)]
+
+
+def _timed(
+    engine: Engine, players: Players, images: torch.Tensor, step: int, first: int, seconds: float, least: int
+) -> float:
+    def iterate() -> None:
+        players.discriminator_steps = first
+        engine.iterate(step, lambda number: images)
+
+    iterate()
+    _wait(players.device)
+    began, taken = time.perf_counter(), 0
+    while taken < least or time.perf_counter() - began < seconds:
+        iterate()
+        taken += 1
+        if taken % 16 == 0:
+            _wait(players.device)
+    _wait(players.device)
+    return (time.perf_counter() - began) / taken
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

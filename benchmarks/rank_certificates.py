@@ -1,0 +1,37 @@
+"""Train every objective over 1, 2 and 4 processes, and write down by how much they differ.
+
+    python benchmarks/rank_certificates.py [--steps 50]
+
+Writes bench/rank_certificates.json, from which cards and docs/objectives.md take their certificates. float64 on a CPU,
+gloo, D with batch norm where the objective allows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+import torch
+
+from bench.certificates import RANKS_FILE
+from bench.contract.ranks import Trial, certify
+from bench.files import write_json
+from bench.objectives import names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare every objective's training over 1, 2 and 4 processes.")
+    parser.add_argument("--steps", type=int, default=50)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows: dict[str, list[dict[str, object]]] = {}
+    for one in certify(names(), (2, 4), Trial(steps=options.steps)):
+        print(f"{one.objective:10} {one.ranks} ranks: gradients {one.gradients:.0e}, weights {one.weights:.0e}")
+        assert one.holds, one
+        values = asdict(one)
+        rows.setdefault(values.pop("objective"), []).append(values)
+    write_json(RANKS_FILE, {"torch": torch.__version__.partition("+")[0], "backend": "gloo", "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
