@@ -70,7 +70,10 @@ class Entry(Table):
 
 
 class Study(Table):
-    """One comparison: what `[study.<name>]` resolves to. `settings` go to every row whose objective has them."""
+    """One comparison: what `[study.<name>]` resolves to. `settings` go to every row whose objective has them.
+
+    `twin_seeds`: the baseline once more, on these seeds, for an A/A comparison with itself.
+    """
 
     name: str
     title: str
@@ -81,6 +84,7 @@ class Study(Table):
     protocols: tuple[Literal["controlled", "published"], ...] = ("controlled",)
     seeds: tuple[int, ...] = Field(min_length=1)
     baseline: str = "nsgan"
+    twin_seeds: tuple[int, ...] = ()
     primary_metric: str = "fd_lite0"
     secondary_metrics: tuple[str, ...] = ()
     generator: Literal["raw", "ema"] = "raw"
@@ -91,6 +95,11 @@ class Study(Table):
     budget: Budget
     training: Training = Training()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def twin_label(self) -> str:
+        """Return what the baseline's runs on `twin_seeds` are called."""
+        return f"{self.baseline}-twin"
 
 
 @dataclass(frozen=True)
@@ -202,12 +211,7 @@ def _read_study(
     values["name"] = name
     if overrides.get(ADDED_OBJECTIVES):
         values["objectives"] = [*values.get("objectives", []), *overrides[ADDED_OBJECTIVES]]
-    if "seeds" in values:
-        try:
-            values["seeds"] = list(parse_seeds(values["seeds"]))
-        except ValueError as error:
-            mine.append(Problem((*where, "seeds"), values["seeds"], str(error)))
-            values["seeds"] = [0]
+    mine.extend(_read_seeds(values, where))
     if isinstance(values.get("objectives"), list):
         values["objectives"] = [
             entry
@@ -222,11 +226,31 @@ def _read_study(
         mine.extend(problems_of(error, where, Study))
     if study is not None:
         mine.extend(_batch_problems(study, where))
+        if study.twin_seeds and study.twin_label in {entry.label for entry in expanded_entries(study)}:
+            what = "is an entry's label, and what the baseline on `twin_seeds` is called; give the entry another"
+            mine.append(Problem((*where, "objectives"), study.twin_label, what))
     for problem in mine:
         found_in = replace(problem, where=_written_in(problem.where, name, tables, common))
         if found_in not in problems:  # a mistake in what studies share is one mistake
             problems.append(found_in)
     return None if mine else study
+
+
+def _read_seeds(values: dict[str, Any], where: tuple[str | int, ...]) -> list[Problem]:
+    """Read `seeds` and `twin_seeds` in place (an empty list of twins: none), and return what is wrong with them."""
+    written = {key: values[key] for key in ("seeds", "twin_seeds") if key in values}
+    problems = []
+    for key, value in written.items():
+        try:
+            values[key] = [] if key == "twin_seeds" and value == [] else list(parse_seeds(value))
+        except ValueError as error:
+            problems.append(Problem((*where, key), value, str(error)))
+            values[key] = [0] if key == "seeds" else []
+    shared = sorted(set(values.get("seeds", ())) & set(values.get("twin_seeds", ())))
+    if shared and not problems:
+        what = f"an A/A arm needs seeds of its own, and `seeds` has {', '.join(map(str, shared[:5]))} too"
+        problems.append(Problem((*where, "twin_seeds"), written["twin_seeds"], what))
+    return problems
 
 
 def _batch_problems(study: Study, where: tuple[str | int, ...]) -> list[Problem]:

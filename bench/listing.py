@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.config import Config, expanded_entries
+from bench.config import Config, Study, expanded_entries
 
 Rows = list[dict[str, object]]
 
@@ -33,19 +33,26 @@ def _objectives(config: Config) -> Rows:
 def _studies(config: Config) -> Rows:
     rows: Rows = []
     for name, study in config.studies.items():
-        entries = expanded_entries(study)
-        protocols = 1 if all(entry.recipe is not None for entry in entries) else len(study.protocols)
         rows.append(
             {
                 "name": name + (" (default)" if name == config.default_study else ""),
                 "data": f"{study.data.source} {study.data.resolution}px",
                 "width": study.backbone.width,
                 "generator_steps": f"{study.budget.generator_steps:,}",
-                "runs": len(entries) * protocols * len(study.seeds),
+                "runs": _runs(study),
                 "title": study.title,
             }
         )
     return rows
+
+
+def _runs(study: Study) -> int:
+    """Count a study's runs, the baseline's A/A arm with them. An entry with a recipe of its own has one protocol."""
+    return sum(
+        (len(study.seeds) + (len(study.twin_seeds) if entry.label == study.baseline else 0))
+        * (1 if entry.recipe is not None else len(study.protocols))
+        for entry in expanded_entries(study)
+    )
 
 
 def _datasets(config: Config) -> Rows:

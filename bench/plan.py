@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,15 +110,25 @@ class PlannedEntry:
     recipe: Recipe
     deviations: tuple[str, ...]
     notes: tuple[str, ...]
+    same_as: str | None = None  # an A/A arm: the entry that this one repeats on other seeds
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's entries and runs, in the order in which they are run: seed by seed, so that every row grows alike."""
+    """A study's entries and runs, in the order in which they are run: seed by seed, so that every row grows alike.
+
+    An A/A arm's runs come last. They are runs of the baseline and lie with it: `label_of` alone tells them apart, so
+    that they are the same runs when the baseline's seeds are extended to them.
+    """
 
     study: Study
     entries: tuple[PlannedEntry, ...]
     runs: tuple[RunSpec, ...]
+
+    def label_of(self, run: RunSpec) -> str:
+        """Return the label of the entry that a run belongs to."""
+        twin = run.label == self.study.baseline and run.training.seed in self.study.twin_seeds
+        return self.study.twin_label if twin else run.label
 
     def select(self, patterns: tuple[str, ...]) -> list[RunSpec]:
         """Return the runs whose label matches one of `patterns` (labels or globs; none means all)."""
@@ -131,7 +141,7 @@ class Plan:
                     f'Study "{self.study.name}" has no entry "{pattern}"{suggest(pattern, labels)}',
                     hint=f"It has: {', '.join(labels)}. A glob such as 'wgan*' works too (in quotes).",
                 )
-        return [run for run in self.runs if any(fnmatchcase(run.label, pattern) for pattern in patterns)]
+        return [run for run in self.runs if any(fnmatchcase(self.label_of(run), pattern) for pattern in patterns)]
 
     def write(self, runs_root: Path) -> Path:
         """Write plan.json, which results, status and report read; see docs/results.md for its keys."""
@@ -175,13 +185,14 @@ class Plan:
                     "card": entry.objective.describe(),
                     "deviations": list(entry.deviations),
                     "notes": list(entry.notes),
+                    **({"same_as": entry.same_as} if entry.same_as else {}),
                 }
                 for entry in self.entries
             ],
             "runs": [
                 {
                     "path": run.folder.as_posix(),
-                    "label": run.label,
+                    "label": self.label_of(run),
                     "objective": run.training.objective.name,
                     "protocol": run.protocol,
                     "seed": run.training.seed,
@@ -225,8 +236,11 @@ def make_plan(study: Study) -> Plan:
             hint="Nothing was run. Mend these in the file (or on the command line) and type it again.",
         )
     code = training_hash()
-    runs = tuple(_run_spec(study, entry, seed, code) for seed in study.seeds for entry in entries)
-    return Plan(study, tuple(entries), runs)
+    repeated = [entry for entry in entries if study.twin_seeds and entry.label == study.baseline]
+    twins = [replace(entry, label=study.twin_label, same_as=entry.label) for entry in repeated]
+    runs = [_run_spec(study, entry, seed, code) for seed in study.seeds for entry in entries]
+    runs += [_run_spec(study, entry, seed, code) for seed in study.twin_seeds for entry in repeated]
+    return Plan(study, (*entries, *twins), tuple(runs))
 
 
 def run_state(run: RunSpec, folder: RunFolder) -> PlanState:

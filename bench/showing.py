@@ -18,10 +18,7 @@ def find_run(asked: Path, runs_root: Path, study: str) -> RunFolder:
     text = asked.as_posix()
     label, _, seed = text.rpartition("/")
     found = [
-        run
-        for run in plan["runs"]
-        if run["id"].startswith(text)
-        or (label in (run["label"], f"{run['label']}-{run['protocol']}") and seed == str(run["seed"]))
+        run for run in plan["runs"] if run["id"].startswith(text) or (label in _names(run) and seed == str(run["seed"]))
     ]
     if not found:
         raise BenchError(f'Study "{study}" has no run "{text}"', hint="`bench status` shows its runs.")
@@ -29,6 +26,11 @@ def find_run(asked: Path, runs_root: Path, study: str) -> RunFolder:
         names = ", ".join(f"{run['label']}-{run['protocol']}/{run['seed']}" for run in found)
         raise BenchError(f'"{text}" could be any of {names}', hint="Type one of these.")
     return RunFolder(runs_root / study / found[0]["path"])
+
+
+def _names(run: dict[str, Any]) -> tuple[str, ...]:
+    """Return what a run's row is called, and its folder, which is the baseline's for an A/A arm."""
+    return run["label"], f"{run['label']}-{run['protocol']}", run["path"].rpartition("/")[0]
 
 
 def describe_run(folder: RunFolder) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Tables of the report without rendering a page: LaTeX, A/A, custom rows, protocols, equal seconds, the manifest."""
+"""Tables of the report without rendering a page: LaTeX, custom rows, protocols, equal seconds, the manifest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.report.protocols import protocols_table
 from bench.report.stability import stability_table
 from bench.report.study import Study, load_study
 from bench.report.tables import headline_table
-from bench.report.verdicts import same_table, what_seeds_say
+from bench.report.verdicts import what_seeds_say
 from bench.report.words import number
 
 OBJECTIVES = ("nsgan", "lsgan", "wgan")
@@ -83,28 +83,6 @@ def test_latex_tables_have_as_many_cells_as_columns(study: Study) -> None:
         assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
     mean = study.summary(study.entries_of("controlled")[0], "fd_lite0").mean
     assert f"nsgan & {number(mean)} " in tables["results-controlled.tex"]
-
-
-def test_an_a_a_arm_is_one_labelled_comparison_and_takes_no_rank(tmp_path: Path) -> None:
-    def again(plan: dict[str, Any]) -> None:
-        for entry in plan["entries"]:
-            if entry["label"] == "nsgan-again":
-                entry["same_as"] = "nsgan"
-        plan["runs"] = [run for run in plan["runs"] if (run["label"] == "nsgan-again") == (run["seed"] >= 5)]
-
-    fixture = StudyFixture(objectives=("nsgan", "lsgan", "nsgan-again"), seeds=tuple(range(10)))
-    loaded = changed(tmp_path, fixture, again)
-    table = same_table(loaded, "controlled")
-    assert table is not None
-    assert "A/A, one comparison" in table.caption
-    (row,) = table.rows
-    assert row.cells[0].text == "nsgan-again against nsgan"
-    assert row.cells[2].text in ("better", "worse", "undecided")
-    headline = headline_table(loaded, "controlled")
-    mine = row_of(headline, "nsgan-again")
-    assert mine.cells[0].text == "–"
-    assert mine.cells[headline.header].detail == "A/A: nsgan again"
-    assert same_table(load_study(tmp_path, "example"), "published") is None
 
 
 def test_custom_rows_stand_beside_the_controlled_baseline_without_a_verdict(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from bench.statistics import (
     holm,
     permutation_tests,
     rate_interval,
+    resolve_in_study,
     stability,
     study_statistics,
     summarise,
@@ -225,17 +226,23 @@ def test_the_correlation_within_seeds_is_reported_and_changes_no_test() -> None:
 
 
 def test_an_a_a_arm_is_one_labelled_comparison_and_no_row_of_the_table() -> None:
-    entries = {"nsgan": NSGAN, "wgan": FAR, "nsgan-again": NEAR}
-    results, plan = study_of(entries, first_seeds={"nsgan-again": 5})
-    without = study_statistics(results, plan, without=["nsgan-again"])
-    assert [c.label for c in without.comparisons] == ["wgan"]
-    assert without.comparisons[0].family == 1
-    rows = {s.label: s for s in without.summaries}
-    assert (rows["nsgan-again"].rank, rows["nsgan-again"].unranked) == (None, "takes no part")
-    assert (rows["nsgan"].rank, rows["wgan"].rank) == (1, 2)
-    found = compare_same(rows["nsgan"], rows["nsgan-again"])
+    entries = {"nsgan": NSGAN, "wgan": FAR, "lsgan": NEAR}
+    without = study_statistics(*study_of(entries))
+    results, plan = study_of(entries | {"nsgan-twin": NEAR}, first_seeds={"nsgan-twin": 5})
+    plan["entries"][-1]["same_as"] = "nsgan"
+    statistics = study_statistics(results, plan)
+    # Nothing that is said of the others depends on whether there is such an arm.
+    for table in ("comparisons", "pairs", "standings", "resolutions"):
+        assert getattr(statistics, table) == getattr(without, table), table
+    assert statistics.summaries[:-1] == without.summaries
+    twin = statistics.summaries[-1]
+    assert (twin.label, twin.rank, twin.unranked, twin.difference) == ("nsgan-twin", None, "takes no part", None)
+    (found,) = statistics.same
     assert (found.role, found.family, found.verdict, found.shared_seeds) == ("a/a", 1, "undecided", 0)
     assert found.p == pytest.approx(stats.ttest_ind(NEAR, NSGAN, equal_var=False).pvalue)
+    assert list(statistics.frames()["comparisons"]["role"]) == ["primary", "primary", "a/a"]
+    with pytest.raises(BenchError, match='has no entry "nsgan-twin"'):
+        resolve_in_study(results, plan, "nsgan", "nsgan-twin")
 
 
 def test_an_a_a_arm_must_be_the_same_objective_on_other_seeds() -> None:

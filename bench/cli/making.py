@@ -63,7 +63,7 @@ def plan(
                 "missing_seconds": round(seconds),
                 "runs": [
                     {
-                        "label": spec.label,
+                        "label": the_plan.label_of(spec),
                         "protocol": spec.protocol,
                         "seed": spec.training.seed,
                         "id": spec.id,
@@ -82,7 +82,9 @@ def plan(
         table.add_column(heading, overflow="fold")
     for spec, state, cost, reason in rows:
         text = duration(cost.seconds) if cost.measured else f"~{duration(cost.seconds)}"
-        table.add_row(spec.label, spec.protocol, str(spec.training.seed), spec.id, state, text, reason or "")
+        table.add_row(
+            the_plan.label_of(spec), spec.protocol, str(spec.training.seed), spec.id, state, text, reason or ""
+        )
     console = Console(highlight=False)
     console.print(f"{the_plan.study.title}\n", markup=False)
     console.print(table)
@@ -243,6 +245,9 @@ def _carry_out(
     console.print(
         f"study    {study.name}: {len(selected)} runs, {len(slots)} at a time on {_names(slots)}", markup=False
     )
+    twins = sum(the_plan.label_of(spec) != spec.label for spec in selected)
+    if twins:
+        console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds", markup=False)
     require_extractors(study.evaluation, study.data.source, roots.data)
     prepare_images(the_plan, roots.data, console)
     with StopOnSignals() as stop:
@@ -275,7 +280,8 @@ def _say_what_is_missing(
 ) -> None:
     todo = [(spec, what) for spec, what in work if what is not None]
     for spec, what in todo:
-        console.print(f"{what:9} {spec.name}", markup=False)
+        label = the_plan.label_of(spec)
+        console.print(f"{what:9} {spec.name}" + (f" ({label})" if label != spec.label else ""), markup=False)
     console.print(
         f"{len(todo)} of {len(work)} runs of {the_plan.study.name} have work to do, {len(slots)} at a time on "
         f"{_names(slots)}. Nothing was done (--dry-run).",

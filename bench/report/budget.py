@@ -34,7 +34,8 @@ def equal_seconds_table(study: Study, protocol: str) -> Table | None:
         mine = curves[curves["label"] == label]
         if len(mine):
             rows.append(_row(label, mine, reached[reached["label"] == label], better))
-    devices = {(run.environment or {}).get("device") for run in study.runs if run.protocol == protocol} - {None}
+    runs = [run for entry in study.entries_of(protocol) for run in entry.runs]
+    devices = {(run.environment or {}).get("device") for run in runs} - {None}
     mixed = " Runs were computed on several devices, whose seconds are not alike." if len(devices) > 1 else ""
     return Table(
         f"equal-seconds-{protocol}",

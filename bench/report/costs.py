@@ -27,7 +27,7 @@ def cost_table(study: Study) -> Table:
             Heading("images seen", numeric=True),
             Heading("device time in all", numeric=True),
         ),
-        tuple(_cost_row(entry) for entry in study.entries),
+        tuple(_cost_row(entry) for entry in study.all_entries),
     )
 
 
@@ -35,7 +35,7 @@ def repeat_table(study: Study) -> Table:
     """Return, per entry, the command that trains its median run again and compares, and the one that shows it."""
     study_name = shlex.quote(study.plan["study"])
     rows = []
-    for entry in study.entries:
+    for entry in study.all_entries:
         seed = study.summary(entry, study.primary).median_seed()
         shown = entry.runs[0].seed if seed is None and entry.runs else seed
         run = f"{shlex.quote(f'{entry.label}-{entry.protocol}/{shown}')} --study {study_name}"

@@ -86,7 +86,7 @@ def curve_figures(study: Study, look: Look) -> list[Figure]:
 def metric_curves(study: Study, protocol: str, metric: str) -> pd.DataFrame:
     """Return a metric at every snapshot: label, seed, what was spent by then (AXES), value over the sample seeds."""
     mine = matching(study.results, protocol=protocol, metric=metric, generator=study.plan["generator"])
-    mine = mine.dropna(subset=["value"])
+    mine = mine[mine["label"].isin(study.labels)].dropna(subset=["value"])
     grouped = mine.groupby(["label", "seed", "generator_steps"], sort=False)
     first = {axis: (axis, "first") for axis in ("images_seen", "device_seconds")}
     curves = grouped.agg(**first, value=("value", "mean")).reset_index()

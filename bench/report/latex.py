@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.report.study import Entry, Study
 from bench.report.tables import ordered
+from bench.report.verdicts import same_sentence
 from bench.report.words import (
     NOTHING,
     PERCENT_95,
@@ -94,7 +95,8 @@ def _comparison(study: Study, protocol: str) -> str:
         f"{describe_metric(study.primary).title} at generator step {study.plan['final_step']:,}, {protocol} protocol, "
         f"{plural(len(study.seeds), 'seed')}: mean and {PERCENT_95} interval over seeds. "
         + ("Rows that share a letter are not told apart. " if ranked else "Not ranked. ")
-        + ("Verdicts: Welch's test (ranks where a run was lost), Holm's correction, 5\u00a0%." if compared else "")
+        + ("Verdicts: Welch's test (ranks where a run was lost), Holm's correction, 5\u00a0%. " if compared else "")
+        + same_sentence(study, protocol)
     )
     columns = ("rl" if ranked else "") + "lr" + ("rl" if compared else "") + "l"
     return _table(study, f"results-{protocol}", caption, columns, head, body)

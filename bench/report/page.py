@@ -89,12 +89,14 @@ def _lead(study: Study) -> tuple[str, ...]:
     plan, backbone = study.plan, study.plan["backbone"]
     done = sum(run.state == "done" for run in study.runs)
     seeds = plural(len(study.seeds), "seed")
+    again = sum(len(entry.runs) for entry in study.twins)
+    twins = f" ({again} of these for the A/A comparison)" if again else ""
     protocols = plural(len(study.protocols), "protocol")
     return (
         f"{plural(len(study.labels), 'objective')} trained one DCGAN backbone ({backbone['resolution']}×"
         f"{backbone['resolution']}, width {backbone['width']}) on {plan['data']['source']} for "
         f"{plan['final_step']:,} generator steps, {seeds} each under {protocols}: {done} of "
-        f"{plural(len(study.runs), 'planned run')} done.",
+        f"{plural(len(study.runs), 'planned run')}{twins} done.",
         f"Declared before running: the primary metric is {describe_metric(study.primary).title}, measured at the final "
         f"step of the {plan['generator']} generator; the baseline is {plan['baseline']}. Only the primary metric "
         "ranks; everything else is descriptive.",

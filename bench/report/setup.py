@@ -40,7 +40,7 @@ def equal_table(study: Study) -> Table:
         ),
         ("learning-rate schedule", f"halved every {schedule['halve_every']:,} generator steps"),
         ("controlled recipe", recipe_text(plan.get("recipe", {}))),
-        ("seeds", f"{', '.join(map(str, study.seeds))}: the same data order and latents in every row"),
+        ("seeds", _seeds_text(study)),
         (
             "arithmetic",
             f"{plan['training']['precision']}, {plural(plan['training']['threads'], 'thread')}, deterministic "
@@ -76,6 +76,14 @@ def equal_table(study: Study) -> Table:
         (Heading("what"), Heading("value")),
         tuple(Row((Cell(what), Cell(value))) for what, value in rows),
     )
+
+
+def _seeds_text(study: Study) -> str:
+    told = f"{', '.join(map(str, study.seeds))}: the same data order and latents in every row"
+    for label in dict.fromkeys(entry.label for entry in study.twins):
+        again = dict.fromkeys(run.seed for entry in study.twins for run in entry.runs if entry.label == label)
+        told += f"; {', '.join(map(str, again))}: {label}, the baseline once more for an A/A comparison"
+    return told
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
@@ -218,7 +226,7 @@ def environments_table(study: Study) -> Table:
 def troubles_table(study: Study) -> Table | None:
     """Return every run that gives no value, and every collapsed one, with the reason; None when there is none."""
     rows = []
-    for entry in study.entries:
+    for entry in study.all_entries:
         scored = dict(study.summary(entry, study.primary).values)
         for run in entry.runs:
             state, reason = _trouble(study, run, run.seed in scored)
@@ -270,7 +278,7 @@ def moved_table(study: Study) -> Table | None:
 def runs_table(study: Study) -> Table:
     """Return every planned run with what it spent and its score."""
     rows = []
-    for entry in study.entries:
+    for entry in study.all_entries:
         scores = dict(study.summary(entry, study.primary).values)
         for run in entry.runs:
             status = run.status

@@ -60,13 +60,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that is known about a study."""
+    """Everything that is known about a study. An A/A arm (`twins`) is no entry: only its runs stand among the runs."""
 
     plan: dict[str, Any]
     settings: EvaluationSettings
     entries: tuple[Entry, ...]
     results: pd.DataFrame
     statistics: StudyStatistics
+    twins: tuple[Entry, ...] = ()
 
     @property
     def summaries(self) -> tuple[Summary, ...]:
@@ -107,7 +108,12 @@ class Study:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        return tuple(run for entry in self.entries for run in entry.runs)
+        return tuple(run for entry in self.all_entries for run in entry.runs)
+
+    @property
+    def all_entries(self) -> tuple[Entry, ...]:
+        """Return the entries and the A/A arm: for what is said of runs, not of methods."""
+        return (*self.entries, *self.twins)
 
     @cached_property
     def labels(self) -> list[str]:
@@ -115,6 +121,9 @@ class Study:
 
     def entries_of(self, protocol: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.protocol == protocol]
+
+    def seeds_of(self, label: str, protocol: str) -> list[int]:
+        return [run.seed for run in self.runs if (run.label, run.protocol) == (label, protocol)]
 
     def summary(self, entry: Entry, metric: str) -> Summary:
         return self._summary_by_key[entry.protocol, entry.label, metric]
@@ -158,8 +167,7 @@ def load_study(runs_root: Path, name: str) -> Study:
     """Read runs_root/<name>. Raises BenchError when it was never planned or its runs share no table."""
     plan = read_plan(runs_root, name)
     results = collect(runs_root, name)
-    again = {entry["label"] for entry in plan["entries"] if entry.get("same_as")}
-    statistics = study_statistics(results, plan, again)
+    statistics = study_statistics(results, plan)
     collapsed = set(matching(results, generator=plan["generator"], collapsed=True)["run"])
     runs: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
     for planned in plan["runs"]:
@@ -180,7 +188,9 @@ def load_study(runs_root: Path, name: str) -> Study:
         )
         for entry in plan["entries"]
     )
-    return Study(plan, evaluation_settings(plan), entries, results, statistics)
+    compared = tuple(entry for entry in entries if not entry.same_as)
+    twins = tuple(entry for entry in entries if entry.same_as)
+    return Study(plan, evaluation_settings(plan), compared, results, statistics, twins)
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:

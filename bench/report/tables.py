@@ -120,7 +120,7 @@ def _kind(study: Study, entry: Entry) -> str:
 
 def _name_cell(entry: Entry, protocol: str, notes: _Notes) -> Cell:
     detail = f"{entry.protocol}, for comparison" if entry.protocol != protocol else ""
-    return Cell(entry.label, notes=notes.of(entry), detail=f"A/A: {entry.same_as} again" if entry.same_as else detail)
+    return Cell(entry.label, notes=notes.of(entry), detail=detail)
 
 
 def _letters_cell(standing: Standing | None) -> Cell:

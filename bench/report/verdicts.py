@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bench.errors import BenchError
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
 from bench.report.words import (
@@ -21,7 +20,6 @@ from bench.statistics import (
     SEEDS_FOR_VERDICT,
     Comparison,
     Standing,
-    compare_same,
     interquartile_note,
 )
 
@@ -93,32 +91,49 @@ def pairs_table(study: Study, protocol: str) -> Table | None:
 
 
 def same_table(study: Study, protocol: str) -> Table | None:
-    """Return the A/A comparisons: an entry once more on other seeds, against itself; None where the plan has none."""
-    rows = []
-    for entry in study.entries_of(protocol):
-        first = study.find_summary(protocol, entry.same_as) if entry.same_as else None
-        if first is None:
-            continue
-        name = Cell(f"{entry.label} against {first.label}")
-        try:
-            found = compare_same(first, study.summary(entry, study.primary))
-        except BenchError as error:
-            rows.append(Row((name, Cell(NOTHING, numeric=True), Cell("not compared", detail=error.message))))
-            continue
-        places = None if found.difference is None else decimals(found.difference)
-        bounds = interval(found.difference_low, found.difference_high, places, sign=True)
-        difference = Cell(number(found.difference, places, sign=True), detail=bounds, numeric=True)
-        rows.append(Row((name, difference, verdict_cell(found, is_baseline=False))))
+    """Return the A/A comparison: the baseline on other seeds against itself; None where the plan has none."""
+    rows = tuple(
+        _same_row(found, study.seeds_of(found.label, protocol), study.seeds_of(found.baseline, protocol))
+        for found in study.statistics.same
+        if found.protocol == protocol
+    )
     if not rows:
         return None
     return Table(
         f"same-{protocol}",
-        f"A/A, one comparison, {protocol} protocol: an entry against itself on other seeds, where nothing can differ. "
-        "It is not corrected and takes no part in ranks and tie groups. One such verdict is right or wrong by luck; "
-        "how often it is wrong comes from simulation (docs/statistics.md).",
-        (Heading("A/A"), Heading("difference", study.primary, numeric=True), Heading("verdict")),
-        tuple(rows),
+        f"A/A, one comparison, {protocol} protocol: the baseline against itself, trained once more on other seeds, so "
+        f"that nothing but chance can differ; the difference of means with Welch’s {PERCENT_95} interval, uncorrected. "
+        "It takes no part in ranks, tie groups and families. One such comparison is one draw: how often these verdicts "
+        "are wrong comes from simulation (docs/statistics.md).",
+        (Heading("A/A"), Heading("difference", study.primary, numeric=True), Heading("told apart at 5\u00a0%")),
+        rows,
     )
+
+
+def same_sentence(study: Study, protocol: str) -> str:
+    """Return the A/A comparison in a sentence; "" where there is none."""
+    found = next((c for c in study.statistics.same if c.protocol == protocol), None)
+    if found is None or found.difference is None:
+        return ""
+    told = " ".join(_difference(found)).strip() + (f", p {number(found.p)}" if found.p is not None else "")
+    return f"A/A ({found.baseline} on {plural(found.planned, 'other seed')}, one draw): {told}. "
+
+
+def _same_row(found: Comparison, seeds: list[int], baseline_seeds: list[int]) -> Row:
+    text, bounds = _difference(found)
+    mine, theirs = (", ".join(map(str, some)) for some in (seeds, baseline_seeds))
+    name = Cell(f"{found.label} against {found.baseline}", f"seeds {mine} against {theirs}")
+    apart = Cell("not judged", detail=found.unjudged)
+    if not found.unjudged:
+        told = "no" if found.verdict == "undecided" else "yes: a false alarm"
+        apart = Cell(told, detail=f"p {number(found.p)} ({found.test})", sort=found.p)
+    return Row((name, Cell(text, bounds, numeric=True), apart))
+
+
+def _difference(found: Comparison) -> tuple[str, str]:
+    places = None if found.difference is None else decimals(found.difference)
+    bounds = interval(found.difference_low, found.difference_high, places, sign=True)
+    return number(found.difference, places, sign=True), bounds
 
 
 def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:

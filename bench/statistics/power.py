@@ -16,7 +16,7 @@ from bench.results import matching
 from bench.statistics.arms import Arm, ranking_direction, untested
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT
 from bench.statistics.significance import welch_tests
-from bench.statistics.summary import Summary, summarise
+from bench.statistics.summary import Summary, summarise, twins_of
 
 POWER = 0.8
 MOST_SEEDS = 1000
@@ -151,16 +151,15 @@ def resolve(
     return _priced(answer, seconds_per_run)
 
 
-def resolve_in_study(
-    results: pd.DataFrame, plan: Mapping[str, Any], first: str, second: str, without: Collection[str] = ()
-) -> list[MoreSeeds]:
+def resolve_in_study(results: pd.DataFrame, plan: Mapping[str, Any], first: str, second: str) -> list[MoreSeeds]:
     """Return, per protocol that has both entries, how many seeds would decide between them on the primary metric.
 
     The family is that of the table the pair stands in: comparisons with the baseline if one of them is it, else all
-    pairs. Raises BenchError for a label that the study lacks, for a pair under no common protocol, and for a metric
-    that never ranks.
+    pairs. Raises BenchError for a label that the study lacks, for an A/A arm, for a pair under no common protocol, and
+    for a metric that never ranks.
     """
-    labels = list(dict.fromkeys(entry["label"] for entry in plan["entries"]))
+    twins = twins_of(plan)
+    labels = [label for label in dict.fromkeys(entry["label"] for entry in plan["entries"]) if label not in twins]
     for label in (first, second):
         if label not in labels:
             raise BenchError(
@@ -171,14 +170,13 @@ def resolve_in_study(
         raise BenchError(f'"{first}" and "{second}" are one entry', hint="Name two different ones.")
     if ranking_direction(plan["primary_metric"]) is None:
         raise BenchError(f"{plan['primary_metric']} never ranks, so no number of seeds decides by it")
-    primary = [s for s in summarise(results, plan, without) if s.role == "primary"]
+    primary = [s for s in summarise(results, plan) if s.role == "primary" and s.label not in twins]
     seconds = device_seconds_per_run(results)
     answers = []
     for protocol in dict.fromkeys(s.protocol for s in primary):
         rows = {s.label: s for s in primary if s.protocol == protocol}
         if first in rows and second in rows:
-            entries = len([label for label in rows if label not in without])
-            family = entries - 1 if plan["baseline"] in (first, second) else comb(entries, 2)
+            family = len(rows) - 1 if plan["baseline"] in (first, second) else comb(len(rows), 2)
             costs = seconds.get((protocol, first)), seconds.get((protocol, second))
             arms = rows[first].arm, rows[second].arm
             answers.append(resolve(*arms, max(family, 1), costs, protocol, plan["primary_metric"]))

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bench.statistics.baseline import Comparison, compare_to_baseline
+from bench.statistics.baseline import Comparison, compare_same, compare_to_baseline
 from bench.statistics.frames import frame_of
 from bench.statistics.pairs import Pair, compare_pairs
 from bench.statistics.power import Resolution, resolutions
 from bench.statistics.stability import Stability, stability
 from bench.statistics.standings import Standing, standings
-from bench.statistics.summary import Summary, summarise
+from bench.statistics.summary import Summary, summarise, twins_of
 
 
 @dataclass(frozen=True)
 class StudyStatistics:
-    """What a study's runs say: one tuple of rows per table. docs/statistics.md explains every method and column."""
+    """What a study's runs say: one tuple of rows per table. docs/statistics.md explains every method and column.
+
+    `same` are the A/A comparisons, one per protocol: in comparisons.csv, and in no family.
+    """
 
     summaries: tuple[Summary, ...]
     stability: tuple[Stability, ...]
@@ -27,32 +30,42 @@ class StudyStatistics:
     pairs: tuple[Pair, ...]
     standings: tuple[Standing, ...]
     resolutions: tuple[Resolution, ...]
+    same: tuple[Comparison, ...] = ()
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return every table by the name of its CSV file, columns as the rows' fields."""
         return {
             "summary": frame_of(self.summaries, Summary),
             "stability": frame_of(self.stability, Stability),
-            "comparisons": frame_of(self.comparisons, Comparison),
+            "comparisons": frame_of((*self.comparisons, *self.same), Comparison),
             "pairs": frame_of(self.pairs, Pair),
             "standings": frame_of(self.standings, Standing),
             "resolution": frame_of(self.resolutions, Resolution),
         }
 
 
-def study_statistics(results: pd.DataFrame, plan: Mapping[str, Any], without: Collection[str] = ()) -> StudyStatistics:
+def study_statistics(results: pd.DataFrame, plan: Mapping[str, Any]) -> StudyStatistics:
     """Compute every statistic of a study from its table of results and its plan.
 
-    The same table and plan give the same numbers. Labels in `without` (an A/A arm) have a summary, but no part in
-    comparisons, ranks and tie groups.
+    The same table and plan give the same numbers. An A/A arm (the plan's `same_as`) has a summary and is compared with
+    what it repeats, but has no part in other comparisons, ranks and tie groups. Raises BenchError where it shares seeds
+    with that, or is another objective.
     """
-    summaries = summarise(results, plan, without)
-    pairs = compare_pairs(summaries, without)
+    summaries, twins = summarise(results, plan), twins_of(plan)
+    pairs = compare_pairs(summaries, twins)
     return StudyStatistics(
         summaries=tuple(summaries),
         stability=tuple(stability(results, plan)),
-        comparisons=tuple(compare_to_baseline(summaries, plan["baseline"], without)),
+        comparisons=tuple(compare_to_baseline(summaries, plan["baseline"], twins)),
         pairs=tuple(pairs),
-        standings=tuple(standings(summaries, pairs, without)),
-        resolutions=tuple(resolutions(summaries, without)),
+        standings=tuple(standings(summaries, pairs, twins)),
+        resolutions=tuple(resolutions(summaries, twins)),
+        same=tuple(_with_themselves(summaries, twins)),
     )
+
+
+def _with_themselves(summaries: Sequence[Summary], twins: Mapping[str, str]) -> Iterator[Comparison]:
+    primary = {(s.protocol, s.label): s for s in summaries if s.role == "primary"}
+    for (protocol, label), again in primary.items():
+        if label in twins and (protocol, twins[label]) in primary:
+            yield compare_same(primary[protocol, twins[label]], again)

@@ -114,11 +114,16 @@ def run_scores(results: pd.DataFrame, generator: str) -> pd.DataFrame:
     return scores[scores["sample_seeds"] == expected]
 
 
-def summarise(results: pd.DataFrame, plan: Mapping[str, Any], without: Collection[str] = ()) -> list[Summary]:
+def twins_of(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return the plan's A/A arms: label to the label that it repeats on other seeds."""
+    return {entry["label"]: entry["same_as"] for entry in plan["entries"] if entry.get("same_as")}
+
+
+def summarise(results: pd.DataFrame, plan: Mapping[str, Any]) -> list[Summary]:
     """Summarise every entry and metric of a study, in the plan's order: its entries, the primary metric first.
 
     `results` is the table of bench.results.collect, `plan` the study's plan.json. Every entry has a row for the primary
-    and each secondary metric, also where nothing was measured yet. Labels in `without` (an A/A arm) get no rank.
+    and each secondary metric, also where nothing was measured yet. An A/A arm gets no rank and no difference.
     """
     scores = run_scores(results, plan["generator"])
     metrics = _ordered_metrics(plan, scores)
@@ -131,7 +136,8 @@ def summarise(results: pd.DataFrame, plan: Mapping[str, Any], without: Collectio
         for entry in plan["entries"]
         for metric in metrics
     ]
-    return _ranked(_against_baseline(summaries, plan["baseline"]), plan["primary_metric"], without)
+    twins = twins_of(plan)
+    return _ranked(_against_baseline(summaries, plan["baseline"], twins), plan["primary_metric"], twins)
 
 
 def summary_frame(summaries: Sequence[Summary]) -> pd.DataFrame:
@@ -228,10 +234,10 @@ def _described(summary: Summary) -> Summary:
     )
 
 
-def _against_baseline(summaries: list[Summary], baseline: str) -> list[Summary]:
+def _against_baseline(summaries: list[Summary], baseline: str, without: Collection[str]) -> list[Summary]:
     """Add each entry's difference to the baseline's row of the same protocol and metric."""
     rows = {(s.protocol, s.metric): s for s in summaries if s.label == baseline}
-    bases = [rows.get((s.protocol, s.metric)) for s in summaries]
+    bases = [None if s.label in without else rows.get((s.protocol, s.metric)) for s in summaries]
     pairs = [
         (s.scores, base.scores if base is not None and base.label != s.label else [])
         for s, base in zip(summaries, bases, strict=True)
