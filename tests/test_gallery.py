@@ -15,9 +15,9 @@ from bench.cli.proving import new
 from bench.config import load_config, packaged_config
 from bench.contract import check_objective
 from bench.contract.needs import needs
+from bench.cost import cost_ratios, read_costs
 from bench.errors import BenchError
 from bench.files import read_json
-from bench.cost import cost_ratios, read_costs
 from bench.gallery import all_facts, page, recipe_text
 from bench.listing import listing
 from bench.objectives import load, names
