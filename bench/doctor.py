@@ -54,7 +54,7 @@ def _devices() -> list[Finding]:
     if memory is not None:
         level: Literal["ok", "note"] = "ok" if memory > 4e9 else "note"
         findings.append(
-            Finding(level, f"{memory / 1e9:.1f} GB of memory free", "" if level == "ok" else "use --workers 1")
+            Finding(level, f"{memory / 1e9:.1f} GB of memory free", "" if level == "ok" else "use --per-device 1")
         )
     return findings
 

@@ -31,9 +31,27 @@ State = Literal["planned", "running", "done", "diverged", "failed"]
 EffectiveState = Literal["planned", "running", "interrupted", "done", "diverged", "failed"]
 
 
+# Why an attempt ended early. "input" and "code" would come again: what was asked does not fit, or the code is wrong.
+FailureKind = Literal["memory", "device", "process", "code", "input", "other"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an attempt at a run failed: on which device, at which generator step, and why."""
+
+    device: str
+    kind: FailureKind
+    reason: str
+    generator_steps: int = 0
+
+
 @dataclass(frozen=True)
 class Status:
-    """What a run has come to. Counts are totals since step 0; `device_seconds` counts training alone."""
+    """What a run has come to. Counts are totals since step 0; `device_seconds` counts training alone.
+
+    `attempts` counts how often training was begun or taken up; `failures` holds every attempt that failed, in order,
+    those that a later attempt made good included.
+    """
 
     state: State = "planned"
     generator_steps: int = 0
@@ -50,6 +68,7 @@ class Status:
     updated: str | None = None
     continued_on: list[str] = field(default_factory=list)
     data_sha256: dict[str, str] | None = None
+    failures: list[Failure] = field(default_factory=list)
     schema: int = SCHEMA
 
 
@@ -112,6 +131,7 @@ class RunFolder:
         values = read_json(self.status_file)
         check_schema(values, self.status_file)
         known = {name: values[name] for name in Status.__dataclass_fields__ if name in values}
+        known["failures"] = [Failure(**failure) for failure in known.get("failures", [])]
         return Status(**known)
 
     def write_status(self, status: Status) -> None:

@@ -88,7 +88,7 @@ def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Benc
     assert "2 of 2 runs to train" in bench("plan")
     assert "train     nsgan-controlled/seed-0" in bench("run", "--all", "--dry-run")
     assert not (workplace / "runs").exists()
-    output = bench("run", "--all", "--workers", "2")
+    output = bench("run", "--all", "--per-device", "2")
     assert "2 done" in output
     assert "Next: bench report" in output
     assert "2 had nothing missing" in bench("run", "--all")
@@ -115,7 +115,7 @@ def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Benc
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Bench) -> None:
-    command = [sys.executable, "-m", "bench", "run", "--all", "--steps", "4000", "--workers", "1"]
+    command = [sys.executable, "-m", "bench", "run", "--all", "--steps", "4000", "--per-device", "1"]
     process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     log = workplace / "runs" / "tiny" / "nsgan-controlled"
     deadline = time.monotonic() + 120
@@ -141,6 +141,8 @@ def test_a_run_that_fails_costs_only_itself(workplace: Path, bench: Bench) -> No
     output = bench("run", "nsgan", "./broken.py", code=1)
     assert "1 done, 1 failed" in output
     assert "failed   broken-controlled/seed-0: TypeError" in output
+    assert "again " not in output  # an error of the code would come again
+    assert "To try again: bench run ./broken.py\n" in output
     folder = next((workplace / "runs" / "tiny" / "broken-controlled").glob("seed-*"))
     assert "Traceback" in (folder / "failure.txt").read_text()
 
@@ -153,6 +155,7 @@ def test_a_run_that_fails_costs_only_itself(workplace: Path, bench: Bench) -> No
         (("run", "--all", "--seeds", "x"), '--seeds "x" must be'),
         (("run", "--all", "--devices", "cuda:7"), 'no device "cuda:7"'),
         (("run", "--all", "--study", "tinny"), 'did you mean "tiny"?'),
+        (("run", "--all", "--per-device", "2", "--workers", "3"), "say the same thing twice"),
         (("run", "--all", "--steps", "0"), "0 is not in the range"),
         (("status",), "bench run --all --study tiny"),
         (("report", "--study", "none"), "no runs in runs"),

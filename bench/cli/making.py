@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -17,8 +19,31 @@ from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchErr
 from bench.wording import duration
 
 if TYPE_CHECKING:
+    from bench.execution.pool import Job
     from bench.execution.running import Outcomes
     from bench.plan import Plan, RunSpec
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def device_options(function: Function) -> Function:
+    """Add the options that say where runs go, and how many at a time."""
+    options = [
+        click.option(
+            "--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0,cuda:1."
+        ),
+        click.option(
+            "--per-device",
+            type=click.IntRange(min=1),
+            metavar="K",
+            help="Runs that share a device, each in a process of its own [1 on a GPU; on the CPU one per core and "
+            "thread of a run].",
+        ),
+        click.option("--workers", type=click.IntRange(min=1), hidden=True, help="The old name of --per-device."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 @click.command()
@@ -102,10 +127,7 @@ def plan(
 @click.option("--all", "everything", is_flag=True, help="Every entry of the study.")
 @study_option
 @override_options
-@click.option(
-    "--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0,cuda:1."
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time on the CPU [one per core].")
+@device_options
 @click.option("--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, each on a device.")
 @click.option("--checkpoint-seconds", type=float, default=60.0, show_default=True, help="How often runs are made safe.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -117,6 +139,7 @@ def run(
     everything: bool,
     study: str | None,
     devices: str,
+    per_device: int | None,
     workers: int | None,
     ranks: int,
     checkpoint_seconds: float,
@@ -143,7 +166,7 @@ def run(
         names = tuple(Path(name).stem.replace("_", "-") if name in own else name for name in names)
     the_plan = make_plan(roots.read_study(study, table))
     selected = the_plan.select(names)
-    slots = choose_slots(devices, workers, the_plan.study.training.threads, ranks)
+    slots = choose_slots(devices, _runs_per_device(per_device, workers), the_plan.study.training.threads, ranks)
     console = Console(highlight=False)
     if dry_run:
         _say_what_is_missing(the_plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
@@ -156,8 +179,7 @@ def run(
 @study_option
 @override_options
 @click.option("--again", is_flag=True, help="Drop the metrics there are and compute them again.")
-@click.option("--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0.")
-@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time on the CPU [one per core].")
+@device_options
 @click.pass_obj
 def evaluate(
     roots: Roots,
@@ -166,6 +188,7 @@ def evaluate(
     study: str | None,
     again: bool,
     devices: str,
+    per_device: int | None,
     workers: int | None,
     **options: Any,
 ) -> int:
@@ -176,7 +199,7 @@ def evaluate(
     from bench.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
-    slots = choose_slots(devices, workers, the_plan.study.training.threads)
+    slots = choose_slots(devices, _runs_per_device(per_device, workers), the_plan.study.training.threads)
     require_extractors(the_plan.study.evaluation, the_plan.study.data.source, roots.data)
     trained = [spec for spec in the_plan.select(names) if state_of(spec, roots.runs) in ("done", "diverged")]
     if not trained:
@@ -260,7 +283,16 @@ def _carry_out(
             console=console,
             stop=stop,
         )
-        return _say_what_became(outcomes, roots, the_plan, console, stop.exit_code)
+        return _say_what_became(outcomes, roots, the_plan, slots, console, stop.exit_code)
+
+
+def _runs_per_device(per_device: int | None, workers: int | None) -> int | None:
+    if per_device is not None and workers is not None:
+        raise BenchError(
+            f"--per-device {per_device} and --workers {workers} say the same thing twice",
+            hint="--workers is the old name of --per-device: leave it out.",
+        )
+    return workers if per_device is None else per_device
 
 
 def _say_how_many_seeds(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
@@ -289,7 +321,9 @@ def _say_what_is_missing(
     )
 
 
-def _say_what_became(outcomes: Outcomes, roots: Roots, the_plan: Plan, console: Console, stopped_with: int) -> int:
+def _say_what_became(
+    outcomes: Outcomes, roots: Roots, the_plan: Plan, slots: list[str], console: Console, stopped_with: int
+) -> int:
     study = the_plan.study.name
     if not outcomes.complete:
         console.print(
@@ -301,12 +335,44 @@ def _say_what_became(outcomes: Outcomes, roots: Roots, the_plan: Plan, console: 
     parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
     parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
     console.print(f"\n{', '.join(parts)}. Runs lie in {roots.runs / study}.", markup=False)
-    for job in outcomes.jobs:
-        if job.outcome == "failed":
-            console.print(f"failed   {job.spec.name}: {job.reason}", markup=False)
+    failed = [job for job in outcomes.jobs if job.outcome == "failed"]
+    if failed:
+        _say_what_failed(failed, slots, console)
     flag = "" if study == roots.planned_study(None) else f" --study {study}"
     console.print(f"Next: bench report{flag}", markup=False)
     return EXIT_RUNS_FAILED if outcomes.failed else EXIT_DONE
+
+
+def _say_what_failed(failed: Sequence[Job], slots: list[str], console: Console) -> None:
+    """Name the failed runs with their reasons, what may help, and the command that tries them again."""
+    from bench.execution.failures import advice
+
+    helps = [advice(job.failures[-1], slots.count(str(job.device))) for job in failed]
+    for job in failed:
+        console.print(f"failed   {job.spec.name}: {job.reason}", markup=False)
+    for text in dict.fromkeys(text for text in helps if text is not None):
+        console.print(text, markup=False)
+    labels = list(dict.fromkeys(job.spec.label for job in failed))
+    console.print(f"To try again: {_command_for(labels, click.get_current_context())}", markup=False, soft_wrap=True)
+
+
+def _command_for(labels: Sequence[str], context: click.Context) -> str:
+    """Return the command that was typed, with all its options, for these entries alone."""
+    words = ["bench"]
+    for level in (context.parent, context):
+        assert level is not None
+        words += [context.info_name or ""] if level is context else []
+        for option in level.command.params:
+            name = option.name or ""
+            typed = level.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            if not (typed and isinstance(option, click.Option)) or name in ("everything", "again"):
+                continue
+            values = level.params[name] if option.multiple else [level.params[name]]
+            for value in values:
+                words += [option.opts[0]] if option.is_flag else [option.opts[0], str(value)]
+    own = [name for name in context.params["names"] if name.endswith(".py")]  # files that add their entry to the study
+    added = {Path(name).stem.replace("_", "-") for name in own}
+    return shlex.join([*words, *own, *(label for label in labels if label not in added)])
 
 
 def _names(slots: list[str]) -> str:

@@ -33,49 +33,56 @@ def available_devices() -> list[Device]:
     return [*found, Device("cpu", f"{cores()} cores")]
 
 
-def choose_slots(devices: str, workers: int | None, threads: int, ranks: int = 1) -> list[str]:
+def choose_slots(devices: str, per_device: int | None, threads: int, ranks: int = 1) -> list[str]:
     """Return the device of each run that may go at a time; with several ranks to a run, their devices with commas.
 
-    `devices` is "auto" (the accelerators, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1". An
-    accelerator takes one run or rank; the CPU takes `workers` (by default one per core and thread of a run).
+    `devices` is "auto" (the accelerators, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1". Each takes
+    `per_device` runs: by default one on an accelerator, and on the CPU one per core and thread of a run. The first
+    slots lie on different devices, so that few runs are spread out.
     Raises BenchError for a device that is not there, and where memory or devices are too few for one run.
     """
+    groups = _shared_out(_named(devices), ranks)
+    on_cpu = max(1, cores() // (threads * ranks))
+    takes = {group: per_device or (on_cpu if device_type(group) == "cpu" else 1) for group in groups}
+    slots = [group for turn in range(max(takes.values())) for group in groups if turn < takes[group]]
+    return slots[: _runs_that_fit_memory(ranks)]
+
+
+def device_type(slot: str) -> str:
+    """Return the type of a slot's devices, which is one: "cpu", "cuda" or "mps"."""
+    return slot.partition(",")[0].partition(":")[0]
+
+
+def _named(devices: str) -> list[str]:
+    """Return the names of the devices that are asked for, each once."""
     there = {device.name: device for device in available_devices()}
     accelerators = [name for name in there if name != "cpu"]
     if devices == "auto":
-        names = accelerators or ["cpu"]
-    elif devices == "all":
-        names = list(there)
-    else:
-        names = [name.strip() for name in devices.split(",") if name.strip()]
-        names = [match for name in names for match in (accelerators if name == "cuda" and accelerators else [name])]
-        for name in names:
-            if name not in there:
-                raise BenchError(
-                    f'This machine has no device "{name}"{suggest(name, there)}',
-                    hint=f"It has: {', '.join(there)}. `bench doctor` says more.",
-                )
+        return accelerators or ["cpu"]
+    if devices == "all":
+        return list(there)
+    names = [name.strip() for name in devices.split(",") if name.strip()]
+    names = [match for name in names for match in (accelerators if name == "cuda" and accelerators else [name])]
+    for name in names:
+        if name not in there:
+            raise BenchError(
+                f'This machine has no device "{name}"{suggest(name, there)}',
+                hint=f"It has: {', '.join(there)}. `bench doctor` says more.",
+            )
     if not names:
         raise BenchError("No device was named", hint="Type --devices auto, all, cpu or cuda:0.")
-    slots: list[str] = []
-    for name in dict.fromkeys(names):
-        slots.extend([name] * (_cpu_workers(workers, threads, ranks) if name == "cpu" else 1))
-    if workers is not None and any(name != "cpu" for name in slots):
-        slots = slots[: max(workers, 1)]
-    return _shared_out(_that_fit_memory(slots), ranks)
+    return list(dict.fromkeys(names))
 
 
-def _shared_out(slots: list[str], ranks: int) -> list[str]:
-    """Return one slot for every `ranks` devices of one kind."""
-    if ranks == 1:
-        return slots
+def _shared_out(names: list[str], ranks: int) -> list[str]:
+    """Return what one run takes each: `ranks` devices of one type, or the CPU, whose ranks all share it."""
     groups = []
-    for kind in dict.fromkeys(name.partition(":")[0] for name in slots):
-        same = [name for name in slots if name.partition(":")[0] == kind]
+    for kind in dict.fromkeys(map(device_type, names)):
+        same = ["cpu"] * ranks if kind == "cpu" else [name for name in names if device_type(name) == kind]
         groups += [",".join(same[at : at + ranks]) for at in range(0, len(same) - ranks + 1, ranks)]
     if not groups:
         raise BenchError(
-            f"A run over {ranks} ranks needs {ranks} devices of one kind; there are {len(slots)}",
+            f"A run over {ranks} ranks needs {ranks} devices of one kind; there are {len(names)}",
             hint="Ask for fewer ranks, or name the devices with --devices.",
         )
     return groups
@@ -97,20 +104,15 @@ def available_memory_bytes() -> int | None:
     return None
 
 
-def _cpu_workers(workers: int | None, threads: int, ranks: int) -> int:
-    """Return how many processes the CPU takes: whole runs, one at least."""
-    runs = max(1, workers) if workers is not None else max(1, cores() // (threads * ranks))
-    return runs * ranks
-
-
-def _that_fit_memory(slots: list[str]) -> list[str]:
+def _runs_that_fit_memory(ranks: int) -> int | None:
+    """Return how many runs of so many processes memory has room for, None where that is not known."""
     memory = available_memory_bytes()
     if memory is None:
-        return slots
-    fit = memory // WORKER_BYTES
+        return None
+    fit = memory // (WORKER_BYTES * ranks)
     if fit < 1:
         raise BenchError(
-            f"Only {memory / 1e9:.1f} GB of memory are free; a run needs about {WORKER_BYTES / 1e9:.1f} GB",
+            f"Only {memory / 1e9:.1f} GB of memory are free; a run needs about {ranks * WORKER_BYTES / 1e9:.1f} GB",
             hint="Close other programs, then type the same command again.",
         )
-    return slots[:fit]
+    return fit

@@ -28,7 +28,12 @@ def phase(job: Job) -> str:
     """Return what a running job is at, in a word."""
     if job.status.phase is not None:
         return job.status.phase
-    return "starting" if job.status.state in ("planned", "running") else "finishing"
+    return "starting" if job.status.state in ("planned", "running", "failed") else "finishing"
+
+
+def place(job: Job) -> str:
+    """Return where a job runs, and that it is not its first attempt."""
+    return f"{job.device}, attempt {len(job.failures) + 1}" if job.failures else str(job.device)
 
 
 def seconds_left(jobs: Sequence[Job], elapsed: float, share_at_start: float) -> float | None:
@@ -50,13 +55,19 @@ class PlainDisplay:
         self._began = self._last = time.monotonic()
 
     def started(self, job: Job) -> None:
-        self._line(f"start    {job.spec.name} on {job.device}")
+        self._line(f"start    {job.spec.name} on {place(job)}")
 
     def finished(self, job: Job) -> None:
         self._ended += 1
         took = duration(job.finished - job.started)
         why = f": {job.reason}" if job.reason else ""
         self._line(f"{job.outcome or '':8} {job.spec.name} in {took} ({self._ended} of {self._total}){why}")
+
+    def will_retry(self, job: Job) -> None:
+        self._line(f"again    {job.spec.name} will be tried once more; it failed on {job.device}: {job.reason}")
+
+    def notice(self, text: str) -> None:
+        self._line(f"device   {text}")
 
     def tick(self, jobs: Sequence[Job]) -> None:
         now = time.monotonic()
@@ -108,6 +119,13 @@ class LiveDisplay:
             line.append(f"  {job.reason}", style="dim")
         self._live.console.print(line)
 
+    def will_retry(self, job: Job) -> None:
+        line = Text("again       ", style="yellow").append(f"{job.spec.name} failed on {job.device}", style="default")
+        self._live.console.print(line.append(f"  {job.reason}", style="dim"))
+
+    def notice(self, text: str) -> None:
+        self._live.console.print(Text("device      ", style="yellow").append(text, style="default"))
+
     def tick(self, jobs: Sequence[Job]) -> None:
         self._live.update(self._render(jobs))
 
@@ -121,7 +139,7 @@ class LiveDisplay:
             steps, total = job.status.generator_steps, job.spec.training.budget.generator_steps
             table.add_row(
                 job.spec.name,
-                job.device,
+                place(job),
                 phase(job),
                 f"{steps:,} / {total:,}",
                 ProgressBar(total=total, completed=steps, width=20),

@@ -1,20 +1,21 @@
-"""Runs as processes on the slots of this machine: start, watch, stop, report."""
+"""Runs as processes on the slots of this machine: start, watch, try again, stop, report."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from bench.errors import EXIT_DONE, EXIT_INTERRUPTED
+from bench.errors import EXIT_DONE, BenchError
+from bench.execution.failures import ATTEMPTS, failure_of_process, in_words, may_end_better
+from bench.execution.placement import Placement
 from bench.plan import RunSpec
-from bench.runs import RunFolder, Status
+from bench.runs import Failure, RunFolder, Status
 
 POLL_SECONDS = 0.25
 STOP_SECONDS = 60.0  # how long workers may take to save before they are killed
@@ -24,10 +25,17 @@ Outcome = Literal["done", "diverged", "failed", "interrupted"]
 
 @dataclass
 class Job:
-    """A run on its way through the pool."""
+    """A run on its way through the pool.
+
+    `seconds` is what it is thought to take, by type of device; `failures` are those of this pool's attempts; `avoid` is
+    the device that the next attempt should not be made on.
+    """
 
     spec: RunSpec
     folder: RunFolder
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    avoid: str | None = None
     device: str | None = None
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -35,6 +43,8 @@ class Job:
     outcome: Outcome | None = None
     reason: str | None = None
     status: Status = field(default_factory=Status)
+    failures_before: int = 0  # how many its status held when this attempt began
+    log_before: int = 0  # how many bytes of worker.log are of earlier attempts
 
 
 class Watcher(Protocol):
@@ -43,6 +53,10 @@ class Watcher(Protocol):
     def started(self, job: Job) -> None: ...
 
     def finished(self, job: Job) -> None: ...
+
+    def will_retry(self, job: Job) -> None: ...
+
+    def notice(self, text: str) -> None: ...
 
     def tick(self, jobs: Sequence[Job]) -> None: ...
 
@@ -62,26 +76,36 @@ def run_pool(
 ) -> bool:
     """Run all jobs, as many at a time as there are slots. Returns False when `stop` ended it before they were through.
 
-    A run that fails costs only itself. On a stop every worker saves a checkpoint and ends.
+    Jobs start in the order given. A failure costs only its own run, which is tried once more where that may help, on
+    another device if there is one, from its last checkpoint. On a stop every worker saves a checkpoint and ends, and
+    none is tried again.
     """
-    waiting = list(jobs)
-    free = list(slots)
+    placement = Placement(jobs, slots)
     running: list[Job] = []
     try:
-        while waiting or running:
+        while placement.waiting or running:
             if stop():
                 return False
-            while waiting and free:
-                job = waiting.pop(0)
-                _start(job, free.pop(0), options)
+            while (chosen := placement.next()) is not None:
+                job, device = chosen
+                _start(job, device, options)
                 running.append(job)
                 watcher.started(job)
             for job in list(running):
                 job.status = job.folder.status()
-                if job.process is not None and job.process.poll() is not None:
-                    _finish(job)
-                    running.remove(job)
-                    free.append(str(job.device))
+                if job.process is not None and job.process.poll() is None:
+                    continue
+                if stop():  # which may be what ended this worker too
+                    return False
+                running.remove(job)
+                failure = _finish(job, options)
+                for text in placement.ended(job, failure):
+                    watcher.notice(text)
+                if failure and may_end_better(failure) and len(job.failures) < ATTEMPTS:
+                    watcher.will_retry(job)
+                    job.process, job.outcome = None, None
+                    placement.again(job)
+                else:
                     watcher.finished(job)
             watcher.tick(jobs)
             time.sleep(POLL_SECONDS)
@@ -91,11 +115,22 @@ def run_pool(
 
 
 def _start(job: Job, device: str, options: PoolOptions) -> None:
+    """Start the job's worker on `device`; where the system refuses, `process` stays None and `reason` says why."""
+    job.device, job.started = device, time.monotonic()
+    job.failures_before = len(job.folder.status().failures)
+    try:
+        job.process, job.reason = _worker(job, device, options), None
+    except OSError as error:
+        job.process, job.reason = None, f"its process could not be started: {error.strerror or error}"
+
+
+def _worker(job: Job, device: str, options: PoolOptions) -> subprocess.Popen[bytes]:
     threads = str(options.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     # The worker's words go to a file: the terminal belongs to the display.
     with (job.folder.path / "worker.log").open("ab") as log:
-        job.process = subprocess.Popen(
+        job.log_before = log.tell()
+        return subprocess.Popen(
             [
                 *launcher(options.ranks),
                 "bench.execution.worker",
@@ -108,8 +143,6 @@ def _start(job: Job, device: str, options: PoolOptions) -> None:
             env=environment,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the workers in order
         )
-    job.device = device
-    job.started = time.monotonic()
 
 
 def launcher(ranks: int) -> list[str]:
@@ -120,24 +153,52 @@ def launcher(ranks: int) -> list[str]:
     return [*launcher, "--nproc-per-node", str(ranks), "-m"]
 
 
-def _finish(job: Job) -> None:
-    assert job.process is not None
-    code = job.process.returncode
+def _finish(job: Job, options: PoolOptions) -> Failure | None:
+    """Note what became of a job whose process has ended; returns the failure if it failed."""
     job.finished = time.monotonic()
     job.status = job.folder.status()
-    job.reason = job.status.reason
-    state = job.status.state
-    if code == EXIT_DONE and state in ("done", "diverged"):
-        job.outcome = "diverged" if state == "diverged" else "done"
-    elif code == EXIT_INTERRUPTED:
-        job.outcome = "interrupted"
-    else:
-        job.outcome = "failed"
-        if code < 0:
-            job.reason = f"its process was ended by signal {-code} ({signal.Signals(-code).name})"
-            if code == -signal.SIGKILL:
-                job.reason += "; this often means that memory ran out"
-        job.reason = job.reason or _last_words(job)
+    if job.process is not None and job.process.returncode == EXIT_DONE and job.status.state in ("done", "diverged"):
+        job.outcome = "diverged" if job.status.state == "diverged" else "done"
+        job.reason = job.status.reason
+        return None
+    job.outcome = "failed"
+    recorded = job.status.failures[job.failures_before :]
+    failure = recorded[0] if recorded else _unrecorded(job, options)
+    job.failures.append(failure)
+    job.reason = in_words(job.failures)
+    if recorded or failure.kind != "input":  # else the run is another process's
+        _write_down(job, [] if recorded else [failure])
+    return failure
+
+
+def _unrecorded(job: Job, options: PoolOptions) -> Failure:
+    """Return the failure of a job whose worker could not write one: it was killed, or never began."""
+    device, steps = str(job.device), job.status.generator_steps
+    if job.process is None:
+        return Failure(device, "other", job.reason or "", steps)
+    several = "one of its processes ended without a word; worker.log in its folder may say more"
+    last_words = several if options.ranks > 1 else _last_words(job)
+    return failure_of_process(job.process.returncode, device, steps, last_words)
+
+
+def _write_down(job: Job, failures: Sequence[Failure]) -> None:
+    """Bring a failed run's status up to date: a killed worker left it as it was. Trained runs stay trained."""
+    if not job.folder.path.is_dir():
+        return
+    try:
+        with job.folder.owned():
+            status = job.folder.status()
+            trained = status.state in ("done", "diverged")
+            job.status = replace(
+                status,
+                state=status.state if trained else "failed",
+                phase=None,
+                reason=status.reason if status.state == "diverged" else job.reason,
+                failures=[*status.failures, *failures],
+            )
+            job.folder.write_status(job.status)
+    except BenchError:
+        return  # another process has taken the run up, or the disk is full: the reason is told all the same
 
 
 def _stop_all(running: Sequence[Job]) -> None:
@@ -157,6 +218,6 @@ def _stop_all(running: Sequence[Job]) -> None:
 
 
 def _last_words(job: Job) -> str:
-    log = job.folder.path / "worker.log"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it ended without a word"
+    said = (job.folder.path / "worker.log").read_bytes()[job.log_before :]
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "its process ended without a word"

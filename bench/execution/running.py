@@ -9,10 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.cost import estimate
 from bench.data import PreparedData, is_prepared, prepare
 from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
 from bench.evaluation.pictures import missing_pictures
+from bench.execution.devices import device_type
 from bench.execution.display import make_display
 from bench.execution.pool import Job, PoolOptions, run_pool
 from bench.files import write_json
@@ -98,7 +100,9 @@ def run_all(
     """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
     plan.write(runs_root)
     todo = [run for run in selected if work_for(run, runs_root) is not None]
-    jobs = [Job(run, lay_out(run, plan, runs_root)) for run in todo]
+    for run in todo:
+        lay_out(run, plan, runs_root)
+    jobs = jobs_for(todo, runs_root, slots)
     complete = True
     if jobs:
         with make_display(console, len(jobs)) as display:
@@ -111,6 +115,23 @@ def run_all(
         complete=complete,
         jobs=tuple(jobs),
     )
+
+
+def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> list[Job]:
+    """Return the runs as jobs, in the order in which they should start, with what they are thought to take.
+
+    Several slots: the longest first, so that none is still at a long run when the others are through. With one slot
+    the order changes nothing, and the plan's lets a report be made early.
+    """
+    types = list(dict.fromkeys(map(device_type, slots)))
+    jobs = []
+    for run in runs:
+        folder = folder_of(run, runs_root)
+        status = folder.status()
+        trained = status.state in ("done", "diverged")
+        left = 0.0 if trained else 1 - status.generator_steps / run.training.budget.generator_steps
+        jobs.append(Job(run, folder, {name: left * estimate(run, runs_root, name).seconds for name in types}))
+    return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 
 
 def clean(runs_root: Path, study: str, plan: Plan | None, *, everything: bool) -> list[Path]:

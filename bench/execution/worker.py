@@ -4,7 +4,8 @@ Under torchrun one run has several processes, its ranks: `--device` then names o
 The first rank owns the run's folder, writes and evaluates.
 
 It trains what is missing, evaluates what is missing, and says what became of it in status.json. Exit codes: 0 the run
-is done or diverged (both are results), 1 it failed, 130 it was asked to stop and can be taken up again.
+is done or diverged (both are results), 1 it failed, 2 it cannot be worked on (another process is at it), 130 it was
+asked to stop and can be taken up again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
+from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, EXIT_WRONG_USAGE, BenchError
+from bench.execution.failures import kind_of
 from bench.files import write_atomic
-from bench.runs import RunFolder
+from bench.runs import Failure, RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _work(folder, options, stop)
     except BenchError as error:
         print(f"{options.folder}: {error}", file=sys.stderr)
-        return error.exit_code if error.exit_code == EXIT_INTERRUPTED else EXIT_RUNS_FAILED
+        return EXIT_WRONG_USAGE
 
 
 def _rank() -> int:
@@ -98,26 +100,44 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
         ranks.part_company()
         if ranks.first and not options.train_only:
             evaluate_folder(folder, spec, data, options.data, device, stop)
+            _forget_reason(folder)
     except Interrupted:
         return EXIT_INTERRUPTED
     except Exception as error:
-        _record_failure(folder, error)
+        _record_failure(folder, options.device, error)
         return EXIT_RUNS_FAILED
     return EXIT_DONE
 
 
-def _record_failure(folder: RunFolder, error: Exception) -> None:
+def _forget_reason(folder: RunFolder) -> None:
+    """Drop the reason of a done run, which was that an earlier evaluation of it failed."""
+    status = folder.status()
+    if status.state == "done" and status.reason is not None:
+        folder.write_status(replace(status, reason=None))
+
+
+def _record_failure(folder: RunFolder, device: str, error: Exception) -> None:
     """Write why the run failed into its status, and the traceback into failure.txt beside it."""
     reason = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    kind = kind_of(error)
+    if kind == "memory":
+        reason = f"out of memory ({reason.splitlines()[0]})"
     if _rank() > 0:
         reason = f"rank {_rank()}: {reason}"
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        reason = f"out of memory ({reason.splitlines()[0]})"
     write_atomic(folder.path / "failure.txt", "".join(traceback.format_exception(error)))
     status = folder.status()
     # A trained run whose evaluation failed stays trained: `bench run` evaluates it again.
-    state = status.state if status.state in ("done", "diverged") else "failed"
-    folder.write_status(replace(status, state=state, phase=None, reason=reason))
+    trained = status.state in ("done", "diverged")
+    failure = Failure(device, kind, reason, status.generator_steps)
+    folder.write_status(
+        replace(
+            status,
+            state=status.state if trained else "failed",
+            phase=None,
+            reason=status.reason if status.state == "diverged" else reason,
+            failures=[*status.failures, failure],
+        )
+    )
     print(f"{folder.path}: {reason}", file=sys.stderr)
 
 
