@@ -115,7 +115,7 @@ class PlannedEntry:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's entries and runs, in the order in which they are run: seed by seed, so that every row grows alike.
+    """A study's entries and runs, seed by seed. With several slots the longest runs start first.
 
     An A/A arm's runs come last. They are runs of the baseline and lie with it: `label_of` alone tells them apart, so
     that they are the same runs when the baseline's seeds are extended to them.

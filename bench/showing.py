@@ -51,7 +51,12 @@ def describe_run(folder: RunFolder) -> dict[str, dict[str, Any]]:
             "images_seen": f"{status.images_seen:,}",
             "device_seconds": f"{status.device_seconds:.1f}",
             "device": status.device or "",
+            **({"engine": status.engine} if status.engine else {}),
             "attempts": status.attempts,
+            **{
+                f"failed attempt {number}": f"{failure.device}, step {failure.generator_steps:,}: {failure.reason}"
+                for number, failure in enumerate(status.failures, 1)
+            },
             **({"reason": status.reason} if status.reason else {}),
         },
         "last logged": _flat(log[-1]) if log else {},

@@ -8,8 +8,9 @@ import click
 
 from bench import __version__
 from bench.cli.data import data
-from bench.cli.making import clean, evaluate, init, plan, run
+from bench.cli.making import clean, evaluate, init, run
 from bench.cli.modes import modes
+from bench.cli.planning import plan
 from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
 from bench.cli.reviewing import replay, verify

@@ -1,4 +1,4 @@
-"""The verbs that plan, make and remove runs."""
+"""The verbs that make and remove runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 from rich.console import Console
-from rich.table import Table
 
-from bench.cli.shared import Roots, json_option, override_options, overrides, print_json, study_option
+from bench.cli.shared import Roots, override_options, overrides, study_option
 from bench.config import ADDED_OBJECTIVES
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
-from bench.wording import duration
 
 if TYPE_CHECKING:
     from bench.execution.pool import Job
@@ -44,82 +42,6 @@ def device_options(function: Function) -> Function:
     for option in reversed(options):
         function = option(function)
     return function
-
-
-@click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@study_option
-@override_options
-@click.option("--resolve", metavar="A,B", help="Say instead how many more seeds would decide between two entries.")
-@json_option
-@click.pass_obj
-def plan(
-    roots: Roots, /, names: tuple[str, ...], study: str | None, resolve: str | None, as_json: bool, **options: Any
-) -> int:
-    """Show the runs of a study: what is done, stale, missing or failed, and what the rest would cost.
-
-    NAME is an entry's label or a glob such as 'wgan*'; none means all.
-    """
-    if resolve is not None:
-        return _say_how_many_seeds(roots, roots.planned_study(study), resolve, as_json=as_json)
-    from bench.cost import estimate
-    from bench.execution.devices import choose_slots
-    from bench.execution.running import folder_of, state_of
-    from bench.plan import make_plan
-
-    the_plan = make_plan(roots.read_study(study, overrides(**options)))
-    slots = choose_slots("auto", None, the_plan.study.training.threads)
-    device_type = slots[0].partition(":")[0]
-    rows = []
-    for run_spec in the_plan.select(names):
-        state = state_of(run_spec, roots.runs)
-        cost = estimate(run_spec, roots.runs, device_type)
-        reason = folder_of(run_spec, roots.runs).status().reason
-        rows.append((run_spec, state, cost, reason))
-    missing = [row for row in rows if row[1] not in ("done", "diverged", "running")]
-    seconds = sum(row[2].seconds for row in missing) / len(slots)
-    rough = any(not row[2].measured for row in missing)
-    if as_json:
-        print_json(
-            {
-                "study": the_plan.study.name,
-                "device": device_type,
-                "at_a_time": len(slots),
-                "missing_seconds": round(seconds),
-                "runs": [
-                    {
-                        "label": the_plan.label_of(spec),
-                        "protocol": spec.protocol,
-                        "seed": spec.training.seed,
-                        "id": spec.id,
-                        "state": state,
-                        "reason": reason,
-                        "seconds": round(cost.seconds, 1),
-                        "measured": cost.measured,
-                    }
-                    for spec, state, cost, reason in rows
-                ],
-            }
-        )
-        return EXIT_DONE
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("label", "protocol", "seed", "id", "state", "cost", "why"):
-        table.add_column(heading, overflow="fold")
-    for spec, state, cost, reason in rows:
-        text = duration(cost.seconds) if cost.measured else f"~{duration(cost.seconds)}"
-        table.add_row(
-            the_plan.label_of(spec), spec.protocol, str(spec.training.seed), spec.id, state, text, reason or ""
-        )
-    console = Console(highlight=False)
-    console.print(f"{the_plan.study.title}\n", markup=False)
-    console.print(table)
-    how = "a rough guess from the arithmetic; it becomes measured with the first finished run" if rough else "measured"
-    console.print(
-        f"\n{len(missing)} of {len(rows)} runs to train, {len(slots)} at a time on {device_type}: "
-        f"about {duration(seconds)} of training ({how}).",
-        markup=False,
-    )
-    return EXIT_DONE
 
 
 @click.command()
@@ -293,18 +215,6 @@ def _runs_per_device(per_device: int | None, workers: int | None) -> int | None:
             hint="--workers is the old name of --per-device: leave it out.",
         )
     return workers if per_device is None else per_device
-
-
-def _say_how_many_seeds(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
-    from bench import deciding
-
-    found = deciding.answers(roots.runs, study, pair)
-    if as_json:
-        print_json([deciding.as_json(answer) for answer in found])
-        return EXIT_DONE
-    for answer in found:
-        click.echo("\n".join(deciding.in_words(answer)))
-    return EXIT_DONE
 
 
 def _say_what_is_missing(

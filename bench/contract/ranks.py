@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
 
 from bench.networks import Norm, build_networks
 from bench.objectives import load
@@ -82,12 +83,12 @@ def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Tr
 
 
 def _relative_difference(found: Tensor, expected: Tensor) -> float:
-    return ((found - expected).norm() / expected.norm()).item()
+    return float((found - expected).norm() / expected.norm())
 
 
 def _over_ranks(count: int, objectives: Sequence[str], trial: Trial) -> list[list[tuple[Tensor, Tensor]]]:
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_rank, (count, folder, tuple(objectives), trial), count)  # type: ignore[no-untyped-call]
+        spawn(_rank, (count, folder, tuple(objectives), trial), count)  # type: ignore[no-untyped-call]
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(count)]
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cost import estimate
+from bench.cost import estimate, read_calibration
 from bench.data import PreparedData, is_prepared, prepare
 from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
 from bench.evaluation.pictures import missing_pictures
+from bench.execution.calibrating import machine_of
 from bench.execution.devices import device_type
 from bench.execution.display import make_display
 from bench.execution.pool import Job, PoolOptions, run_pool
@@ -124,13 +125,18 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
     the order changes nothing, and the plan's lets a report be made early.
     """
     types = list(dict.fromkeys(map(device_type, slots)))
+    known = {
+        name: read_calibration(runs_root, machine_of([slot for slot in slots if device_type(slot) == name]))
+        for name in types
+    }
     jobs = []
     for run in runs:
         folder = folder_of(run, runs_root)
         status = folder.status()
         trained = status.state in ("done", "diverged")
         left = 0.0 if trained else 1 - status.generator_steps / run.training.budget.generator_steps
-        jobs.append(Job(run, folder, {name: left * estimate(run, runs_root, name).seconds for name in types}))
+        seconds = {name: left * estimate(run, runs_root, name, known[name]).seconds for name in types}
+        jobs.append(Job(run, folder, seconds))
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 
 
