@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -20,6 +18,7 @@ from bench.errors import BenchError, suggest
 from bench.evaluation_settings import EvaluationSettings
 from bench.files import read_json, write_json
 from bench.objectives import is_file, load, source_file
+from bench.portable import training_id
 from bench.recipe import Recipe, Table
 from bench.runs import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schema
 from bench.source import objective_hash, training_hash
@@ -52,11 +51,7 @@ class TrainingSpec(Table):
 
     def id(self) -> str:
         """Return ten hexadecimal digits: the same asking gives the same id on every machine."""
-        values = self.model_dump(mode="json")
-        del values["data"]["path"]
-        del values["objective"]["file"]
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        return training_id(self.model_dump(mode="json"))
 
 
 class RunSpec(Table):

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl
+from bench.portable import imported_from
 from bench.runs import RunFolder, read_plan
 
 
@@ -65,6 +66,7 @@ def describe_run(folder: RunFolder) -> dict[str, dict[str, Any]]:
             for line in metrics
             if line["generator_steps"] == last_step
         },
+        "imported from": _flat(imported_from(folder.path) or {}),
         "files": {"samples": ", ".join(path.name for path in sorted(folder.samples.glob("*.png")))},
     }
 

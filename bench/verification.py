@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from bench import __version__
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, sha256_file
+from bench.portable import portable_digest
 from bench.report import render
 from bench.report.manifest import MANIFEST
 from bench.results import collect, read_results
@@ -164,7 +166,7 @@ def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
                 yield f"{run['path']} is missing"
             continue
         for name, digest in run["files"].items():
-            found = _digest(folder / name)
+            found = portable_digest(folder / name) if (folder / name).is_file() else None
             if found != digest:
                 yield f"{run['path']}/{name} {'is missing' if found is None else 'is not the one reported'}"
 
@@ -175,6 +177,10 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
         render(runs_root, written["study"], Path(folder))
         anew = read_manifest(Path(folder))["files"]
     other = sorted(name for name in anew.keys() | written["files"].keys() if anew.get(name) != _digest(report / name))
+    if other and written["bench_version"] != __version__:
+        what = f"{len(other)} files are made otherwise by bench {__version__} than by {written['bench_version']}"
+        yield Finding("runs", "not checked", f"{what}, which wrote them")
+        return
     for name in other[:_SHOWN]:
         yield Finding("runs", "FAILS", f"{name} is not what these runs give")
     if len(other) > _SHOWN:
@@ -189,7 +195,11 @@ def verify_metrics(report: Path, runs_root: Path, measure: Measure) -> Iterator[
     for run in written["runs"]:
         folder = runs_root / written["study"] / run["path"]
         held = _values(read_jsonl(folder / "metrics.jsonl"))
-        again = _values(measure(folder)) if held else {}
+        try:
+            again = _values(measure(folder)) if held else {}
+        except BenchError as error:
+            yield Finding("metrics", "not checked", f"{run['path']}: {error.message}")
+            continue
         shared = sorted(held.keys() & again.keys())
         wrong = [key for key in shared if abs(held[key] - again[key]) > TOLERANCE * max(1.0, abs(again[key]))]
         for key in wrong[:_SHOWN]:
@@ -198,7 +208,7 @@ def verify_metrics(report: Path, runs_root: Path, measure: Measure) -> Iterator[
         if not shared:
             yield Finding("metrics", "not checked", f"{run['path']}: there is nothing to measure again")
         elif not wrong:
-            yield Finding("metrics", "holds", f"{run['path']}: {len(shared)} values measured again")
+            yield Finding("metrics", "holds", f"{run['path']}: {len(shared)} of {len(held)} values measured again")
 
 
 def _values(lines: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], float]:

@@ -13,3 +13,13 @@ def duration(seconds: float) -> str:
     if whole < 172_800:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600:02d} h"
+
+
+def data_size(size_bytes: int) -> str:
+    """Write an amount of data as people say it: 512 bytes, 4.2 kB, 83 MB, 2.1 GB."""
+    value = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5 or unit == "TB":
+            break
+    return f"{size_bytes} bytes" if size_bytes < 1000 else f"{value:.3g} {unit}"

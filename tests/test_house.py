@@ -17,7 +17,17 @@ PACKAGE = ROOT / "bench"
 
 # From low to high: a module may import from its own layer and from lower ones.
 LAYERS = (
-    {"errors", "files", "wording", "metrics_info", "evaluation_settings", "source", "certificates", "__init__"},
+    {
+        "__init__",
+        "certificates",
+        "errors",
+        "evaluation_settings",
+        "files",
+        "metrics_info",
+        "portable",
+        "source",
+        "wording",
+    },
     {"runs", "objectives", "networks", "convolution", "sampling", "data"},
     {"recipe", "config", "config_errors"},
     {"plan"},
@@ -28,7 +38,7 @@ LAYERS = (
     {"statistics"},
     {"report"},
     {"contract", "theory", "modes", "scaffold"},
-    {"gallery", "listing", "showing", "deciding", "replaying", "verification", "doctor"},
+    {"gallery", "listing", "showing", "deciding", "replaying", "verification", "doctor", "sharing"},
     {"cli"},
     {"__main__"},
 )

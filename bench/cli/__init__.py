@@ -15,6 +15,7 @@ from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
 from bench.cli.reviewing import replay, verify
 from bench.cli.shared import Roots
+from bench.cli.sharing import export, import_
 from bench.cli.theory import theory
 
 
@@ -53,6 +54,6 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
 
 _PLANNING = (plan, run, status, evaluate, report, clean, init)
 _LOOKING = (list_, data, doctor, show)
-_PROVING = (check, new, theory, modes, verify, replay)
+_PROVING = (check, new, theory, modes, verify, replay, export, import_)
 for command in (*_PLANNING, *_LOOKING, *_PROVING):
     bench.add_command(command)

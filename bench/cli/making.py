@@ -117,7 +117,7 @@ def evaluate(
     """Add the metrics that the study asks for and its runs lack, from their snapshots; nothing is trained."""
     from bench.evaluation.extractors import require_extractors
     from bench.execution.devices import choose_slots
-    from bench.execution.running import folder_of, state_of
+    from bench.execution.running import folder_of, keep_imported, state_of
     from bench.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
@@ -127,6 +127,7 @@ def evaluate(
     if not trained:
         raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
     if again:
+        keep_imported(the_plan, trained, roots.runs)
         for spec in trained:
             folder_of(spec, roots.runs).metrics_file.unlink(missing_ok=True)
     return _carry_out(roots, the_plan, trained, slots, Console(highlight=False))

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bench.cli.shared import Roots, json_option, print_json, study_option
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+from bench.portable import imported_from
 from bench.runs import RunFolder, read_plan
 from bench.wording import duration
 
@@ -161,6 +162,7 @@ def _status_rows(runs_root: Path, study: str) -> list[dict[str, Any]]:
                 "seconds_left": None if left is None else round(left),
                 "device": status.device,
                 "reason": status.reason,
+                "imported": imported_from(folder.path) is not None,
                 "path": folder.path,
             }
         )
@@ -183,6 +185,6 @@ def _status_table(rows: list[dict[str, Any]]) -> Table:
             f"{row['generator_steps']:,} / {total:,}" if total else "",
             duration(row["device_seconds"]) if row["device_seconds"] else "",
             "" if row["seconds_left"] is None else duration(row["seconds_left"]),
-            row["reason"] or "",
+            ", ".join([*(["imported"] if row["imported"] else []), *([row["reason"]] if row["reason"] else [])]),
         )
     return table

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from bench.cli.shared import Roots, json_option, print_json, study_option
+from bench.cli.shared import Roots, json_option, print_json, progress_bar, study_option
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+
+if TYPE_CHECKING:
+    from bench.verification import Measure
 
 
 @click.command()
@@ -75,17 +79,23 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
 def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, as_json: bool) -> int:
     """Recompute every number of REPORT from what is there, and say which hold and at which level.
 
-    REPORT is a folder that `bench report` wrote [the study's]. Without its runs its files and statistics are checked;
-    with them in the runs folder, also that these runs give this report. `bench replay` checks the training.
+    REPORT is a folder that `bench report` wrote [the study's], or an archive that `bench export` wrote. Without its
+    runs its files and statistics are checked; with them, in the runs folder or in the archive, also that these runs
+    give this report. `bench replay` checks the training.
     """
     from bench import verification
 
     folder = report or roots.reports / roots.planned_study(study)
-    findings = verification.verify(folder, roots.runs)
-    if metrics:
-        from bench.execution.evaluating import measure_again
+    measure = _measure_again(roots.data) if metrics else None
+    if folder.is_file():
+        from bench.sharing import verify_archive
 
-        findings += verification.verify_metrics(folder, roots.runs, lambda run: measure_again(run, roots.data))
+        with progress_bar() as progress:
+            findings = verify_archive(folder, measure, progress)
+    else:
+        findings = verification.verify(folder, roots.runs)
+        if measure is not None:
+            findings += verification.verify_metrics(folder, roots.runs, measure)
     failed = sum(finding.outcome == "FAILS" for finding in findings)
     if as_json:
         print_json([vars(finding) for finding in findings])
@@ -94,3 +104,9 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
             click.echo(f"{finding.outcome:<12}{finding.level:<12}{finding.what}")
         click.echo(f"\n{folder}: " + (f"{failed} findings FAIL." if failed else "what was checked holds."))
     return EXIT_RUNS_FAILED if failed else EXIT_DONE
+
+
+def _measure_again(data_root: Path) -> Measure:
+    from bench.execution.evaluating import measure_again
+
+    return lambda run: measure_again(run, data_root)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
 from bench.config import Config, Study, find_config, load_config, parse_seeds
 from bench.errors import BenchError
@@ -85,6 +88,15 @@ def overrides(seeds: str | None, protocols: tuple[str, ...], steps: int | None, 
     if images is not None:
         values["data"] = {"path": images}
     return values
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr, where that is a terminal, and give what moves it: what is done, how much, of how much."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def print_json(value: Any) -> None:

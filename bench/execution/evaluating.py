@@ -55,6 +55,8 @@ def evaluate_folder(
 
 def measure_again(run: Path, data_root: Path) -> list[dict[str, Any]]:
     """Measure a finished run's snapshots anew, away from its folder, and return the lines of metrics.jsonl."""
+    if not RunFolder(run).snapshot_steps():  # as after an import without weights
+        return []
     spec = RunSpec.read(run / "spec.json")
     with tempfile.TemporaryDirectory() as place:
         copied = RunFolder(Path(place) / run.name)

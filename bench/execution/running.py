@@ -20,6 +20,7 @@ from bench.execution.display import make_display
 from bench.execution.pool import Job, PoolOptions, run_pool
 from bench.files import write_json
 from bench.plan import Plan, PlanState, RunSpec, run_state
+from bench.portable import IMPORTED_FILE
 from bench.runs import RunFolder
 
 
@@ -99,8 +100,9 @@ def run_all(
     stop: Callable[[], bool],
 ) -> Outcomes:
     """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
-    plan.write(runs_root)
     todo = [run for run in selected if work_for(run, runs_root) is not None]
+    keep_imported(plan, todo, runs_root)
+    plan.write(runs_root)
     for run in todo:
         lay_out(run, plan, runs_root)
     jobs = jobs_for(todo, runs_root, slots)
@@ -138,6 +140,37 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
         seconds = {name: left * estimate(run, runs_root, name, known[name]).seconds for name in types}
         jobs.append(Job(run, folder, seconds))
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
+
+
+def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path) -> None:
+    """Raise BenchError where writing the plan and doing `todo` would touch imported runs, or leave them out of tables.
+
+    Finished ones of this very plan and code count as done. All others are somebody's evidence and stay as they came.
+    """
+    planned = {folder_of(run, runs_root).path: run for run in plan.runs}
+    doing = {folder_of(run, runs_root).path for run in todo}
+    study = runs_root / plan.study.name
+    touched = []
+    for folder in sorted(path.parent for path in study.glob(f"*/seed-*/{IMPORTED_FILE}")):
+        run = planned.get(folder)
+        name = folder.relative_to(study).as_posix()
+        if run is None:
+            touched += [f"{name} is not planned any more"] if ".stale-" not in folder.name else []
+        elif folder in doing:
+            state = state_of(run, runs_root)
+            what = "measured" if state in ("done", "diverged") else "trained"
+            touched.append(f"{name} is {state} and would be {what} again")
+        elif RunSpec.read(RunFolder(folder).spec_file).evaluation != run.evaluation:
+            touched.append(f"{name} was measured under other settings")
+    if touched:
+        more = f"\n  and {len(touched) - 4} more" if len(touched) > 4 else ""
+        raise BenchError(
+            f'Study "{plan.study.name}" holds imported runs, which are kept as they came:\n  '
+            + "\n  ".join(touched[:4])
+            + more,
+            hint="Run a study of another name, or `bench clean --everything` this one: the archive can be imported "
+            "again, under a name of its own with --as.",
+        )
 
 
 def clean(runs_root: Path, study: str, plan: Plan | None, *, everything: bool) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.files import sha256_file
+from bench.portable import portable_digest
 from bench.report.study import Study
 
 SCHEMA = 1
@@ -34,4 +34,4 @@ def manifest(study: Study, plan_file: bytes, written: Mapping[str, str]) -> dict
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {name: sha256_file(folder / name) for name in RUN_FILES if (folder / name).is_file()}
+    return {name: portable_digest(folder / name) for name in RUN_FILES if (folder / name).is_file()}
