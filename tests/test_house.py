@@ -17,7 +17,7 @@ PACKAGE = ROOT / "bench"
 
 # From low to high: a module may import from its own layer and from lower ones.
 LAYERS = (
-    {"errors", "files", "wording", "metrics_info", "evaluation_settings", "source", "__init__"},
+    {"errors", "files", "wording", "metrics_info", "published", "evaluation_settings", "source", "__init__"},
     {"runs", "objectives", "networks", "convolution", "sampling", "data"},
     {"recipe", "config", "config_errors"},
     {"plan"},
@@ -28,7 +28,7 @@ LAYERS = (
     {"statistics"},
     {"report"},
     {"contract", "theory", "modes", "scaffold"},
-    {"gallery", "listing", "showing", "deciding", "replaying", "verification", "doctor"},
+    {"gallery", "listing", "showing", "deciding", "replaying", "verification", "comparing", "doctor"},
     {"cli"},
     {"__main__"},
 )
@@ -72,7 +72,8 @@ def test_imports_go_downwards() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["results", "statistics", "report", "metrics_info", "runs", "config", "showing", "cli"]
+    "module",
+    ["results", "statistics", "report", "metrics_info", "runs", "config", "showing", "cli", "comparing", "published"],
 )
 def test_what_must_start_fast_imports_no_torch(module: str) -> None:
     code = f"import bench.{module}, sys; sys.exit('torch' in sys.modules)"
