@@ -175,7 +175,11 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
     """Render the report anew and compare every file, byte for byte: the same runs give the same report."""
     with tempfile.TemporaryDirectory() as folder:
         render(runs_root, written["study"], Path(folder))
-        anew = read_manifest(Path(folder))["files"]
+        again = read_manifest(Path(folder))
+    for name in ("data_sha256", "environments"):
+        if name in written and written[name] != again[name]:
+            yield Finding("runs", "FAILS", f"{MANIFEST}: its {name} are not what these runs say")
+    anew = again["files"]
     other = sorted(name for name in anew.keys() | written["files"].keys() if anew.get(name) != _digest(report / name))
     if other and written["bench_version"] != __version__:
         what = f"{len(other)} files are made otherwise by bench {__version__} than by {written['bench_version']}"

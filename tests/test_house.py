@@ -25,6 +25,7 @@ LAYERS = (
         "files",
         "metrics_info",
         "portable",
+        "published",
         "source",
         "wording",
     },
@@ -82,7 +83,8 @@ def test_imports_go_downwards() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["results", "statistics", "report", "metrics_info", "runs", "config", "showing", "cli"]
+    "module",
+    ["results", "statistics", "report", "metrics_info", "runs", "config", "showing", "cli", "comparing", "published"],
 )
 def test_what_must_start_fast_imports_no_torch(module: str) -> None:
     code = f"import bench.{module}, sys; sys.exit('torch' in sys.modules)"

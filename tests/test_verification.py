@@ -98,6 +98,13 @@ def test_an_edited_page_with_a_forged_checksum_is_not_what_the_runs_give(place: 
     assert [finding.what for finding in failures(place)] == ["report.html is not what these runs give"]
 
 
+def test_what_the_manifest_says_of_machines_is_checked_too(place: Path) -> None:
+    edit(place / "report" / "manifest.json", "Example CPU", "Faster CPU")
+    assert [finding.what for finding in failures(place)] == [
+        "manifest.json: its environments are not what these runs say"
+    ]
+
+
 def test_missing_and_changed_runs_are_named(place: Path) -> None:
     first, second, *_ = sorted((place / "runs" / "quick").glob("*/seed-*"))
     shutil.rmtree(first)

@@ -13,13 +13,23 @@ from bench.cli.modes import modes
 from bench.cli.planning import plan
 from bench.cli.proving import check, new
 from bench.cli.reading import doctor, list_, report, show, status
-from bench.cli.reviewing import replay, verify
+from bench.cli.reviewing import compare, replay, verify
 from bench.cli.shared import Roots
 from bench.cli.sharing import export, import_
 from bench.cli.theory import theory
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Grouped(click.Group):
+    """A group whose help lists its verbs under headings, in the order in which a study goes through them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, commands in VERBS.items():
+            width = formatter.width - 6 - max(len(str(command.name)) for command in commands)
+            with formatter.section(heading):
+                formatter.write_dl([(str(command.name), command.get_short_help_str(width)) for command in commands])
+
+
+@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--config", type=click.Path(path_type=Path), help="The studies' file [./bench.toml, else the packaged one]."
 )
@@ -52,8 +62,11 @@ def bench(context: click.Context, config: Path | None, runs: Path, reports: Path
     context.obj = Roots(config=config, runs=runs, reports=reports, data=data_root)
 
 
-_PLANNING = (plan, run, status, evaluate, report, clean, init)
-_LOOKING = (list_, data, doctor, show)
-_PROVING = (check, new, theory, modes, verify, replay, export, import_)
-for command in (*_PLANNING, *_LOOKING, *_PROVING):
+VERBS: dict[str, tuple[click.Command, ...]] = {
+    "Studies": (init, plan, run, status, evaluate, report, clean),
+    "What there is": (list_, data, doctor, show),
+    "Objectives": (new, check, theory, modes),
+    "Reviewing": (verify, replay, compare, export, import_),
+}
+for command in (command for commands in VERBS.values() for command in commands):
     bench.add_command(command)

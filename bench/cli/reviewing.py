@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from bench.cli.shared import Roots, json_option, print_json, progress_bar, study_option
-from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 
 if TYPE_CHECKING:
     from bench.verification import Measure
@@ -110,3 +110,41 @@ def _measure_again(data_root: Path) -> Measure:
     from bench.execution.evaluating import measure_again
 
     return lambda run: measure_again(run, data_root)
+
+
+@click.command()
+@click.argument("report_a", type=click.Path(path_type=Path))
+@click.argument("report_b", type=click.Path(path_type=Path))
+@click.option("--all", "every_metric", is_flag=True, help="Every metric that both have, not the primary one alone.")
+@json_option
+@click.pass_obj
+def compare(roots: Roots, report_a: Path, report_b: Path, every_metric: bool, as_json: bool) -> int:
+    """Say what changed from REPORT_A to REPORT_B, and whether by more than the seeds' noise.
+
+    Each is a folder that `bench report` wrote, or a study's name. Reads what ships with a report; no runs are needed.
+    The exit code is 0 whatever is found, 2 where a report cannot be read.
+    """
+    from dataclasses import asdict
+
+    from bench import comparing
+
+    shipped = [comparing.read_shipped(_report_folder(roots, given)) for given in (report_a, report_b)]
+    found = comparing.compare(*shipped, every_metric=every_metric)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        click.echo(comparing.in_words(found), nl=False)
+    return EXIT_DONE
+
+
+def _report_folder(roots: Roots, given: Path) -> Path:
+    """Return the folder that is meant: the one given, else the report of the study of that name."""
+    if given.is_dir():
+        return given
+    named = roots.reports / given
+    if len(given.parts) == 1 and named.is_dir():
+        return named
+    raise BenchError(
+        f"There is no report {given}, neither a folder of that name nor {named}",
+        hint="Name two folders that `bench report` wrote, or two studies that have a report.",
+    )

@@ -10,7 +10,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.report.model import Page, ReportOptions
+from bench.report.model import PUBLISHED_WORDS, Page, ReportOptions
 from bench.report.svg import dark
 
 PIXELS_PER_POINT = 4 / 3
@@ -36,7 +36,11 @@ def render_html(page: Page, options: ReportOptions) -> str:
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = environment.get_template("report.html.j2").render(
-        page=page, options=options, script=Markup(script), script_hash=f"sha256-{digest}"
+        page=page,
+        options=options,
+        published_words=PUBLISHED_WORDS,
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
     )
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if line.strip())
 

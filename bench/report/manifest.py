@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ RUN_FILES = ("spec.json", "metrics.jsonl", "log.jsonl", "status.json")
 
 
 def manifest(study: Study, plan_file: bytes, written: Mapping[str, str]) -> dict[str, Any]:
-    """Return what manifest.json says: the report's files (`written`, name to SHA-256) and its runs' files."""
+    """Return what manifest.json says: the report's files (`written`, name to SHA-256), its runs' files, and what the
+    runs come from (images, code, environments), which `bench compare` reads where the runs themselves are not.
+    """
     ids = {run["path"]: run["id"] for run in study.plan["runs"]}
+    environments = _distinct(run.environment for run in study.runs if run.environment)
     return {
         "schema": SCHEMA,
         "bench_version": __version__,
@@ -26,11 +30,25 @@ def manifest(study: Study, plan_file: bytes, written: Mapping[str, str]) -> dict
         "evaluation_id": study.plan["evaluation_id"],
         "plan_sha256": hashlib.sha256(plan_file).hexdigest(),
         "files": dict(sorted(written.items())),
+        "data_sha256": next((run.status.data_sha256 for run in study.runs if run.status.data_sha256), None),
+        "environments": environments,
         "runs": [
-            {"path": run.path, "id": ids[run.path], "state": run.state, "files": _digests(run.folder.path)}
+            {
+                "path": run.path,
+                "id": ids[run.path],
+                "state": run.state,
+                "code": run.code,
+                "environment": environments.index(run.environment) if run.environment else None,
+                "files": _digests(run.folder.path),
+            }
             for run in study.runs
         ],
     }
+
+
+def _distinct(environments: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the environments that differ, in the order in which runs have them."""
+    return [json.loads(text) for text in dict.fromkeys(json.dumps(one, sort_keys=True) for one in environments)]
 
 
 def _digests(folder: Path) -> dict[str, str]:

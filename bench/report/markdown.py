@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bench.report.model import Cell, Figure, MethodCard, Page, Picture, Table
+from bench.report.model import PUBLISHED_WORDS, Cell, Figure, MethodCard, Page, Picture, Table
 from bench.report.naming import file_stem
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
@@ -24,6 +24,7 @@ def render_markdown(page: Page) -> str:
         "## Results",
         *_results(page),
         *(["## Controlled beside published", table(page.both_protocols)] if page.both_protocols else []),
+        *_published(page),
         "## What was held equal",
         table(page.equal),
         *(["## While training", *(block for curve in page.curves for block in _figure(curve))] if page.curves else []),
@@ -116,6 +117,16 @@ def _results(page: Page) -> Iterable[str]:
             yield table(section.same)
         if section.figure:
             yield from _figure(section.figure)
+
+
+def _published(page: Page) -> Iterable[str]:
+    if page.published:
+        yield "## Published figures"
+        yield PUBLISHED_WORDS
+    for section in page.published:
+        yield f"### {text(section.title)} ([source]({section.link}))"
+        yield table(section.figures)
+        yield table(section.differences)
 
 
 def _figure(figure: Figure) -> Iterable[str]:

@@ -171,6 +171,24 @@ class StabilitySection:
     figure: Figure | None
 
 
+PUBLISHED_WORDS = (
+    "What others state for the same data set at the same size, in the same metric. Their protocols differ from this "
+    "study’s in everything that the second table of each source lists, so levels cannot be compared; at most an order "
+    "can. None of these figures takes part in a rank or a verdict. The data are in published.csv and "
+    "published-differences.csv."
+)
+
+
+@dataclass(frozen=True)
+class PublishedSection:
+    """One source's figures for the same images, and in what its protocol differs."""
+
+    title: str
+    link: str
+    figures: Table
+    differences: Table
+
+
 @dataclass(frozen=True)
 class Page:
     """The whole report."""
@@ -184,6 +202,7 @@ class Page:
     missing: tuple[str, ...]
     protocols: tuple[ProtocolSection, ...]
     both_protocols: Table | None
+    published: tuple[PublishedSection, ...]
     equal: Table
     curves: tuple[Figure, ...]
     equal_seconds: tuple[Table, ...]

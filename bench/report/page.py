@@ -17,6 +17,7 @@ from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions
 from bench.report.plane import plane_figure
 from bench.report.plots import Look
 from bench.report.protocols import protocols_table
+from bench.report.published import published_sections
 from bench.report.stability import seeds_figure, stability_table
 from bench.report.study import Study
 from bench.report.tables import every_metric_table, headline_table, metrics_table, ordered
@@ -42,6 +43,7 @@ def compose(study: Study, options: ReportOptions) -> Page:
         missing=_missing(study),
         protocols=tuple(_protocol(study, protocol, look) for protocol in study.protocols),
         both_protocols=protocols_table(study),
+        published=published_sections(study),
         equal=setup.equal_table(study),
         curves=tuple(curve_figures(study, look)),
         equal_seconds=_each(study, equal_seconds_table),

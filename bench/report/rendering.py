@@ -14,6 +14,7 @@ from bench.report.markdown import render_markdown
 from bench.report.model import Page, Picture, ReportOptions, ReportPaths
 from bench.report.naming import file_stem
 from bench.report.page import compose
+from bench.report.published import published_frames
 from bench.report.study import Study, load_study
 from bench.report.svg import on_white
 from bench.runs import PLAN_FILE
@@ -54,7 +55,7 @@ def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -
     """Return every file of the report by its name in the folder."""
     yield PLAN_FILE, plan_file
     yield "results.csv", study.results.to_csv(index=False, lineterminator="\n").encode()
-    for name, frame in study.statistics.frames().items():
+    for name, frame in (study.statistics.frames() | published_frames(study)).items():
         yield f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode()
     for name, table in latex_tables(study).items():
         yield f"latex/{name}", table.encode()

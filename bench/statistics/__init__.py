@@ -5,11 +5,13 @@ interval from three seeds on (a bootstrap interval over 3 to 5 seeds that claims
 groups and rank intervals ask for five. A run that diverged or failed is a result, the worst there is; a run that is
 still missing withholds the verdicts it belongs to. docs/statistics.md explains every method.
 
-Start at study.py: summary.py describes one entry, baseline.py and pairs.py compare two, significance.py has the tests.
+Start at study.py: summary.py describes one entry, baseline.py and pairs.py compare two, significance.py has the tests;
+changes.py compares two studies.
 """
 
 from bench.statistics.arms import Arm, probability_of_improvement
 from bench.statistics.baseline import Comparison, compare_same, compare_to_baseline, seed_correlation
+from bench.statistics.changes import Change, Matched, compare_changes
 from bench.statistics.frames import frame_of
 from bench.statistics.intervals import (
     ALPHA,
@@ -48,7 +50,9 @@ __all__ = [
     "SEEDS_FOR_INTERVAL",
     "SEEDS_FOR_VERDICT",
     "Arm",
+    "Change",
     "Comparison",
+    "Matched",
     "MoreSeeds",
     "Pair",
     "Permutation",
@@ -58,6 +62,7 @@ __all__ = [
     "StudyStatistics",
     "Summary",
     "compact_letters",
+    "compare_changes",
     "compare_pairs",
     "compare_same",
     "compare_to_baseline",
