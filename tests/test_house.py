@@ -39,7 +39,7 @@ LAYERS = (
     {"statistics"},
     {"report"},
     {"contract", "theory", "modes", "scaffold"},
-    {"gallery", "listing", "showing", "deciding", "replaying", "verification", "doctor", "sharing"},
+    {"comparing", "gallery", "listing", "showing", "deciding", "replaying", "verification", "doctor", "sharing"},
     {"cli"},
     {"__main__"},
 )
