@@ -18,7 +18,7 @@ import pandas as pd
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, sha256_file
 from bench.report import render
-from bench.report.manifest import MANIFEST
+from bench.report.manifest import MANIFEST, options_of
 from bench.results import collect, read_results
 from bench.runs import PLAN_FILE
 from bench.statistics import study_statistics
@@ -172,7 +172,7 @@ def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Finding]:
     """Render the report anew and compare every file, byte for byte: the same runs give the same report."""
     with tempfile.TemporaryDirectory() as folder:
-        render(runs_root, written["study"], Path(folder))
+        render(runs_root, written["study"], Path(folder), options_of(written))
         anew = read_manifest(Path(folder))["files"]
     other = sorted(name for name in anew.keys() | written["files"].keys() if anew.get(name) != _digest(report / name))
     for name in other[:_SHOWN]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.errors import BenchError
 from bench.files import sha256_file
+from bench.report.model import ReportOptions
 from bench.report.study import Study
 
 SCHEMA = 1
@@ -16,8 +19,8 @@ MANIFEST = "manifest.json"
 RUN_FILES = ("spec.json", "metrics.jsonl", "log.jsonl", "status.json")
 
 
-def manifest(study: Study, plan_file: bytes, written: Mapping[str, str]) -> dict[str, Any]:
-    """Return what manifest.json says: the report's files (`written`, name to SHA-256) and its runs' files."""
+def manifest(study: Study, plan_file: bytes, written: Mapping[str, str], options: ReportOptions) -> dict[str, Any]:
+    """Return what manifest.json says: the report's files (`written`, name to SHA-256), options, and its runs' files."""
     ids = {run["path"]: run["id"] for run in study.plan["runs"]}
     return {
         "schema": SCHEMA,
@@ -25,12 +28,25 @@ def manifest(study: Study, plan_file: bytes, written: Mapping[str, str]) -> dict
         "study": study.plan["study"],
         "evaluation_id": study.plan["evaluation_id"],
         "plan_sha256": hashlib.sha256(plan_file).hexdigest(),
+        "options": asdict(options),
         "files": dict(sorted(written.items())),
         "runs": [
             {"path": run.path, "id": ids[run.path], "state": run.state, "files": _digests(run.folder.path)}
             for run in study.runs
         ],
     }
+
+
+def options_of(written: Mapping[str, Any]) -> ReportOptions:
+    """Return the options that a report was made with. Raises BenchError for what this version does not know."""
+    given, known = written.get("options", {}), asdict(ReportOptions())
+    right = isinstance(given, dict) and all(
+        name in known and type(value) is type(known[name]) and (value is False or value >= 1)
+        for name, value in given.items()
+    )
+    if not right:
+        raise BenchError(f"{MANIFEST}: its options are not those of this version of bench: {given}")
+    return ReportOptions(**given)
 
 
 def _digests(folder: Path) -> dict[str, str]:
