@@ -25,6 +25,9 @@ from bench.files import read_json, write_json
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
+# Pictures of a finished run, in its samples folder.
+INTERPOLATIONS = "interpolations.png"
+NEAREST = "nearest.png"
 
 State = Literal["planned", "running", "done", "diverged", "failed"]
 # What a reader sees: a run that says "running" while nobody holds its lock was interrupted.

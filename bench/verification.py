@@ -20,7 +20,7 @@ from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, sha256_file
 from bench.portable import portable_digest
 from bench.report import render
-from bench.report.manifest import MANIFEST
+from bench.report.manifest import MANIFEST, options_of
 from bench.results import collect, read_results
 from bench.runs import PLAN_FILE
 from bench.statistics import study_statistics
@@ -174,7 +174,7 @@ def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Finding]:
     """Render the report anew and compare every file, byte for byte: the same runs give the same report."""
     with tempfile.TemporaryDirectory() as folder:
-        render(runs_root, written["study"], Path(folder))
+        render(runs_root, written["study"], Path(folder), options_of(written))
         again = read_manifest(Path(folder))
     for name in ("data_sha256", "environments"):
         if name in written and written[name] != again[name]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import gaussian_filter
 
 from bench.data.faces import draw_faces
@@ -274,6 +275,9 @@ def _write_run(fixture: StudyFixture, folder: Path, label: str, protocol: str, s
                 folder / "samples" / f"step-{step:08d}.png",
                 grid_png(fixture.resolution, objective, seed, progress, fate.collapsed),
             )
+    if fate.evaluated and fate.state == "done":
+        for name, content in pictures(fixture.resolution, objective, seed).items():
+            write_bytes(folder / "samples" / name, content)
     if fate.evaluated and fate.state != "failed":
         _write_metrics(fixture, folder, objective, protocol, reached, rng, fate)
 
@@ -339,6 +343,7 @@ def _write_metrics(
                 "fd_lite0": (distance * better * wobble, 1.42),
                 "fd_lite0_train": (distance * better * wobble - 0.3, 1.38),
                 "kid_lite0": (distance * better * 0.0021, 0.00012),
+                "kid_deviation_lite0": (0.00031, 0.00004),
                 "coverage_lite0": (min(coverage * wobble / better, 0.96), 0.968),
                 "recall_lite0": (min(coverage * 0.8 * wobble, 0.9), 0.91),
                 "precision_lite0": (min(0.35 + coverage * 0.6, 0.95) * wobble, 0.92),
@@ -349,6 +354,11 @@ def _write_metrics(
                 "modes_judge": (float(round(coverage * 700)), 655.0),
                 "modes_judge_share": (round(coverage * 700) / 655, 1.0),
                 "nearest_train": (0.8 + coverage / 4, 1.0),
+                "diversity_lite0": (0.5 + coverage / 2, 1.003),
+                "vendi_lite0": (0.2 + coverage, 0.998),
+                "support_lite0": (40_000 * coverage, 61_000.0),
+                "ms_ssim": (0.5 - coverage / 2, 0.162),
+                "ct_lite0": (6 * coverage - 1, 0.21),
             }
             lines += [
                 _line(fixture, fixture.final_step, generator, sample_seed, metric, value, floor, 1000)
@@ -412,6 +422,27 @@ def grid_png(resolution: int, objective: str, seed: int, progress: float, collap
     buffer = io.BytesIO()
     Image.fromarray(grid).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
+
+
+@lru_cache(maxsize=64)
+def pictures(resolution: int, objective: str, seed: int) -> dict[str, bytes]:
+    """Return interpolations.png and nearest.png as evaluation would write them: blurred faces over faces."""
+    with Image.open(io.BytesIO(grid_png(resolution, objective, seed, 1.0, collapsed=False))) as image:
+        grid = np.asarray(image)
+    faces = _faces(resolution)[:8].astype(np.uint8).transpose(2, 0, 3, 1).reshape(resolution, 8 * resolution, 3)
+    gap = np.full((resolution // 8, 8 * resolution, 3), 128, np.uint8)
+    rows = ("generated", "nearest of 10,000 training images in 16 x 16 pixels", f"nearest in {HOSTILE}")
+    facts = PngInfo()
+    facts.add_text("bench", json.dumps([{"row": row} for row in rows]))
+    found = {}
+    for name, pixels in (
+        ("interpolations.png", grid[: 6 * resolution]),
+        ("nearest.png", np.concatenate([grid[:resolution], gap, faces, faces[:, ::-1]])),
+    ):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1, pnginfo=facts)
+        found[name] = buffer.getvalue()
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -20,8 +20,6 @@ from bench.evaluation.features import NotFiniteError, extract
 from bench.evaluation.nearest import nearest_in_pixels, thumbnails
 from bench.evaluation.pictures import (
     COLUMNS,
-    INTERPOLATIONS,
-    NEAREST,
     ROWS,
     interpolation_latents,
     missing_pictures,
@@ -31,8 +29,9 @@ from bench.evaluation.pictures import (
 from bench.evaluation.reference import Reference
 from bench.evaluation_settings import EvaluationSettings
 from bench.execution.evaluating import load_snapshot
+from bench.execution.photographs import draw_training_images
 from bench.plan import RunSpec, make_plan
-from bench.runs import RunFolder, Status
+from bench.runs import INTERPOLATIONS, NEAREST, RunFolder, Status
 from bench.sampling import LatentLaw, draw_latents
 from bench.training.loop import train
 
@@ -137,6 +136,14 @@ def test_photographs_are_shown_on_request_alone(bare: tuple[RunFolder, RunSpec],
     assert [path.name for path in write_pictures(folder, spec, data, loader(spec), CPU)] == [INTERPOLATIONS]
     assert not (folder.samples / NEAREST).exists()
     assert [path.name for path in write_pictures(folder, spec, data, loader(spec), CPU, allow_real=True)] == [NEAREST]
+
+
+def test_neighbours_are_drawn_for_a_report_that_asks(bare: tuple[RunFolder, RunSpec], data_root: Path) -> None:
+    folder, spec = bare
+    spec.write(folder.spec_file)
+    assert draw_training_images([folder], data_root) == 1
+    assert pixels_of(folder.samples / NEAREST).shape == (2 * SIDE + GAP, COLUMNS * SIDE, 3)
+    assert draw_training_images([folder], data_root) == 0
 
 
 @pytest.mark.parametrize("state", ["running", "diverged", "failed"])

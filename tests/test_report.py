@@ -83,7 +83,7 @@ def test_the_page_can_run_nothing_and_ask_for_nothing(report: Rendered) -> None:
     for attributes in (*reader.named("img"), *reader.named("source")):
         assert (attributes.get("src") or attributes.get("srcset") or "").startswith("data:image/")
     links = [attributes["href"] or "" for attributes in reader.named("a")]
-    assert all(re.fullmatch(r"#[\w-]+|https://arxiv\.org/abs/\d{4}\.\d{4,5}", link) for link in links)
+    assert all(re.fullmatch(r"#[\w-]+|https://arxiv\.org/abs/\d{4}\.\d{4,5}|figures/[\w.@+-]+", link) for link in links)
     assert "url(" not in report.html
     assert "@import" not in report.html
 
@@ -268,9 +268,9 @@ def test_markdown_names_figures_that_are_there(small: Rendered) -> None:
     stems = {path.stem for path in small.paths.figures if path.suffix == ".svg"}
     assert "scores-controlled" in stems
     for stem in stems:
-        suffixes = (".svg", ".csv") if stem.startswith(("losses", "seeds")) else (".svg", ".png", ".csv")
         if not stem.endswith(("-seen", "-of-training")):  # a curve against another axis
-            assert {(folder / "figures" / f"{stem}{suffix}").is_file() for suffix in suffixes} == {True}
+            kinds = (".svg", ".png", ".csv")
+            assert all((folder / "figures" / f"{stem}{suffix}").is_file() for suffix in kinds)
     data = pd.read_csv(folder / "figures" / "scores-controlled.csv")
     values = small.summary.set_index(["protocol", "label", "metric"])["values"]["controlled", "nsgan", "fd_lite0"]
     mine = data[data["label"] == "nsgan"]
@@ -348,4 +348,4 @@ def test_a_study_that_was_never_planned_is_told_so(tmp_path: Path) -> None:
 
 
 def test_the_page_of_eight_objectives_is_light(report: Rendered) -> None:
-    assert report.paths.html.stat().st_size < 4_000_000
+    assert report.paths.html.stat().st_size < 5_000_000

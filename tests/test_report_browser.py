@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 from collections.abc import Iterator
@@ -146,3 +147,39 @@ def test_a_figures_axis_can_be_switched(chromium: Browser, page: Path) -> None:
 def test_it_prints(chromium: Browser, page: Path) -> None:
     chromium.show(page, 1280)
     assert len(chromium.call("Page.printToPDF", printBackground=False)["data"]) > 100_000
+
+
+OPENED = "document.querySelectorAll('.walls details').forEach(details => { details.open = true; })"
+
+
+@pytest.mark.parametrize(("wish", "frames"), [("no-preference", True), ("reduce", False)])
+def test_a_lapse_stands_still_where_less_motion_is_asked_for(
+    chromium: Browser, page: Path, wish: str, frames: bool
+) -> None:
+    chromium.show(page, 360)
+    chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": wish}])
+    chromium.evaluate(OPENED)
+    shown = chromium.evaluate(
+        """Promise.all([...document.querySelectorAll('.lapse img')].map(image => image.decode().then(
+            () => [image.currentSrc, image.clientWidth])))"""
+    )
+    assert len(shown) == 8
+    for source, width in shown:
+        assert 0 < width <= 256
+        with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
+            assert (getattr(image, "n_frames", 1) > 1) is frames
+
+
+def test_pictures_on_demand_open_by_keyboard_and_fit_a_phone(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 360)
+    closed = "document.querySelector('.walls details:not(.lapse)')"
+    assert chromium.evaluate(f"{closed}.querySelector('img').checkVisibility()") is False
+    chromium.evaluate(f"{closed}.querySelector('summary').focus()")
+    for kind in ("keyDown", "keyUp"):
+        chromium.call(
+            "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
+        )
+    assert chromium.evaluate(f"{closed}.open")
+    assert chromium.evaluate(f"{closed}.querySelector('img').checkVisibility()")
+    chromium.evaluate(OPENED)
+    assert chromium.evaluate("document.documentElement.scrollWidth") == 360

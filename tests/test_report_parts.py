@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bench.objectives import load, names
+from bench.report.chart import Line, Panel, chart
 from bench.report.html import anchor
 from bench.report.losses import draw_losses, thinned
 from bench.report.markdown import text
 from bench.report.naming import file_stem
 from bench.report.plots import MARKERS, PALETTE, Look
+from bench.report.raster import png_of_chart, points_of
 from bench.report.svg import DARK, dark, draw_equation, equations, on_white, tidy
 from bench.report.words import interval, number, plain, rate
 
@@ -95,6 +99,31 @@ def test_dark_figures_use_no_light_colour() -> None:
     assert all(colour in rules and DARK[colour] in rules for colour in used)
     assert 'fill="#ffffff"' in on_white(svg)
     assert "@media" not in on_white(svg)
+
+
+def test_a_charts_png_shows_what_its_svg_shows() -> None:
+    line = Line(np.array([0.0, 10.0]), np.array([0.0, 1.0]), "#d55e00", name="fake")
+    svg = chart([Panel("one", (line,))], 1, 250, 100, "steps", "<title> $x$")
+    content = png_of_chart(svg)
+    assert content == png_of_chart(svg)
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert np.median(pixels) == 255
+    near = np.abs(pixels - (0xD5, 0x5E, 0x00)).sum(axis=2) < 120
+    rows, columns = np.nonzero(near[pixels.shape[0] // 3 :])
+    assert len(rows) > 100
+    assert np.corrcoef(rows, columns)[0, 1] < -0.99  # it rises from left to right
+    ink = (pixels.sum(axis=2) < 3 * 100)[: pixels.shape[0] // 6]
+    assert ink.sum() > 50  # the title
+
+
+def test_path_data_is_read_as_it_was_written() -> None:
+    assert list(points_of("M1 2l.5 -1l1 1M4 4h0M5 5H9M1 1v2.5")) == [
+        [(1, 2), (1.5, 1), (2.5, 2)],
+        [(4, 4), (4, 4)],
+        [(5, 5), (9, 5)],
+        [(1, 1), (1, 3.5)],
+    ]
 
 
 def test_svg_is_shortened_without_being_changed() -> None:

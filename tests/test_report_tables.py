@@ -16,14 +16,16 @@ from bench.report import render
 from bench.report.budget import equal_seconds_table
 from bench.report.cards import method_cards
 from bench.report.costs import repeat_table
+from bench.report.diversity import diversity_notes, diversity_table
 from bench.report.latex import escape, latex_tables
 from bench.report.model import Row, Table
 from bench.report.protocols import protocols_table
 from bench.report.stability import stability_table
 from bench.report.study import Study, load_study
-from bench.report.tables import headline_table
+from bench.report.tables import headline_table, metrics_table
 from bench.report.verdicts import what_seeds_say
 from bench.report.words import number
+from bench.statistics import mean_interval
 
 OBJECTIVES = ("nsgan", "lsgan", "wgan")
 
@@ -141,6 +143,33 @@ def test_equal_seconds_use_the_snapshot_at_or_before_that_time(study: Study) -> 
         assert {cells[3].text} == {f"{step:,}" for step in steps}
     assert row_of(table, "nsgan").cells[3].text == "900"
     assert row_of(table, "wgan").cells[3].text != "900"  # it is slower: its final step came later
+
+
+def test_diversity_stands_beside_what_real_images_give(study: Study) -> None:
+    table = diversity_table(study, "controlled")
+    assert table is not None
+    codes = [heading.code for heading in table.headings[1:]]
+    assert codes == ["diversity_lite0", "vendi_lite0", "unique_lite0", "support_lite0", "ms_ssim", "ct_lite0",
+                     "nearest_train"]  # fmt: skip
+    assert len(diversity_notes(study)) == len(codes)
+    mine = study.summary(study.entries_of("controlled")[0], "vendi_lite0")
+    assert row_of(table, "nsgan").cells[2].sort == mine.mean
+    floor = table.rows[-1]
+    assert floor.kind == "floor"
+    assert floor.cells[2].text == number(mine.floor)
+    assert not any("↑" in heading.text or "↓" in heading.text for heading in table.headings)
+
+
+def test_kids_deviation_over_subsets_is_a_value_of_its_own_and_nobodys_error(study: Study) -> None:
+    texts = [*latex_tables(study).values(), *(str(headline_table(study, protocol)) for protocol in study.protocols)]
+    assert not any("deviation" in text and "kid" in text.lower() for text in texts)
+    kid = study.summary(study.entries_of("controlled")[0], "kid_lite0")
+    bounds = mean_interval(kid.scores)
+    assert bounds is not None
+    assert (kid.low, kid.high) == pytest.approx(bounds)  # over the seeds
+    (row,) = (row for row in metrics_table(study).rows if row.cells[0].text == "kid_deviation_lite0")
+    assert row.cells[2].text == "neither; never ranks"
+    assert "nor its spread over seeds" in row.cells[3].text
 
 
 def test_rates_have_exact_intervals(study: Study) -> None:

@@ -38,8 +38,8 @@ def test_rows_and_columns(tmp_path: Path) -> None:
         "value": "Float64",
         "final": "boolean",
     }
-    # 3 snapshots of one metric, then 13 metrics of two generators at the end, for each of four runs.
-    assert len(table) == 4 * (3 + 2 * 13)
+    # 3 snapshots of one metric, then 19 metrics of two generators at the end, for each of four runs.
+    assert len(table) == 4 * (3 + 2 * 19)
     assert list(table["run"].drop_duplicates()) == [run["path"] for run in plan_of(study)["runs"]]
     line = matching(table, label="nsgan", seed=1, generator="raw", metric="fd_lite0").iloc[0]
     written = [json.loads(text) for text in (_run(study, "nsgan", 1) / "metrics.jsonl").read_text().splitlines()]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from study_fixture import grid_png
 
-from bench.report.timelapse import FRAME_MS, LAST_FRAME_MS, TimeLapse, strip, time_lapse
+from bench.report.timelapse import FRAME_MS, LAST_FRAME_MS, TimeLapse, time_lapse
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -97,16 +97,3 @@ def test_one_snapshot_does_not_move() -> None:
     assert time_lapse(grids(snapshots=1)) is None
     assert time_lapse([]) is None
     assert time_lapse([(100, a_grid(64, 0.5)), (200, a_grid(32, 1.0))]) is None  # of another shape: left out
-
-
-def test_a_strip_has_a_row_per_snapshot() -> None:
-    given = grids()
-    found = strip(given, columns=6)
-    assert found is not None
-    assert found.captions == ("step 600", "step 1,200", "step 2,400")
-    assert (found.width, found.height) == (6 * 32, 3 * 32)
-    with Image.open(io.BytesIO(found.image)) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    for row, (_, grid) in enumerate(given):
-        assert difference(pixels[row * 32 : (row + 1) * 32], grid[:32, : 6 * 32]) < 10
-    assert strip([]) is None

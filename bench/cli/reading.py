@@ -104,16 +104,27 @@ def show(roots: Roots, run: str, study: str | None, as_json: bool) -> int:
 @click.command()
 @study_option
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it [reports/<study>].")
+@click.option(
+    "--show-training-images",
+    is_flag=True,
+    help="Show the training images nearest to generated ones, which only drawn data get by itself: others may be "
+    "photographs of real people, who did not agree to be published. Draws them first where a run lacks them.",
+)
 @click.pass_obj
-def report(roots: Roots, study: str | None, out: Path | None) -> int:
+def report(roots: Roots, study: str | None, out: Path | None, show_training_images: bool) -> int:
     """Write a study's report: report.html, report.md, LaTeX tables, figures, CSV tables and manifest.json.
 
     Works on an unfinished study too, and says what is missing.
     """
-    from bench.report import render
+    from bench.report import ReportOptions, render, shown_folders
 
     name = roots.planned_study(study)
-    paths = render(roots.runs, name, out or roots.reports / name)
+    if show_training_images:
+        from bench.execution.photographs import draw_training_images
+
+        draw_training_images(shown_folders(roots.runs, name), roots.data)
+    options = ReportOptions(show_training_images=show_training_images)
+    paths = render(roots.runs, name, out or roots.reports / name, options)
     click.echo(f"HTML      {paths.html}")
     click.echo(f"Markdown  {paths.markdown}")
     click.echo(f"Results   {paths.results}")

@@ -27,12 +27,10 @@ from bench.evaluation.nearest import SIDE, thumbnails
 from bench.evaluation.reference import Reference
 from bench.files import write_atomic
 from bench.plan import RunSpec
-from bench.runs import RunFolder
+from bench.runs import INTERPOLATIONS, NEAREST, RunFolder
 from bench.sampling import LatentLaw, draw_latents, recalibrated, to_uint8
 from bench.training.loop import GRID
 
-INTERPOLATIONS = "interpolations.png"
-NEAREST = "nearest.png"
 ROWS, COLUMNS = 6, 8
 _CANDIDATES = 4_096  # training images held as float64 at once
 _GAP_SHARE = 8  # the gap under the generated images is an eighth of an image

@@ -2,5 +2,6 @@
 
 from bench.report.model import ReportOptions, ReportPaths
 from bench.report.rendering import render
+from bench.report.walls import shown_folders
 
-__all__ = ["ReportOptions", "ReportPaths", "render"]
+__all__ = ["ReportOptions", "ReportPaths", "render", "shown_folders"]

@@ -16,7 +16,7 @@ from bench.report.svg import themed
 Floats = npt.NDArray[np.float64]
 INK, MUTED, GRID = "#2b3036", "#6b737c", "#dfe1e3"
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', 'DejaVu Sans', Arial, sans-serif"
-LEFT, RIGHT, TOP, BOTTOM = 30.0, 6.0, 16.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 30.0, 9.0, 16.0, 24.0
 _LETTER = 4.1  # about the width of a letter at 7.5 points
 
 

@@ -45,7 +45,8 @@ def repeat_table(study: Study) -> Table:
         "repeat-rows",
         "How to repeat each row’s numbers: the first command trains and measures its median run again, apart, and says "
         "whether the same bits come out (with --seed, whether another seed falls where these predict); the second "
-        "prints what is known of it. `bench verify` recomputes this report.",
+        "prints what is known of it. Every other run has its own seed after the stroke. bench verify recomputes every "
+        "table and this report from the runs, and with --metrics measures their snapshots again.",
         tuple(map(Heading, ("objective", "protocol", "trains again and compares", "shows"))),
         tuple(rows),
     )

@@ -9,6 +9,7 @@ from bench.report.chart import Line, Panel, chart
 from bench.report.figures import TABLE_STEPS
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.plots import PALETTE
+from bench.report.raster import png_of_chart
 from bench.report.study import Entry, read_log
 from bench.report.words import joined, number, plural
 
@@ -40,7 +41,7 @@ def loss_figure(entry: Entry, points: int) -> Figure | None:
         caption=f"{entry.label}: the terms that each player minimises, a line for every seed.{averaged}",
         wide=drawing,
         narrow=drawing,
-        png=b"",
+        png=png_of_chart(drawing),
         data=logged.assign(label=entry.label, protocol=entry.protocol),
         table=_loss_table(entry, logged, terms),
     )

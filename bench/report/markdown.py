@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bench.report.model import PUBLISHED_WORDS, Cell, Figure, MethodCard, Page, Picture, Table
+from bench.report.model import FIGURES, PUBLISHED_WORDS, Cell, Figure, MethodCard, Page, Picture, Table
 from bench.report.naming import file_stem
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
@@ -31,10 +31,13 @@ def render_markdown(page: Page) -> str:
         *map(table, page.equal_seconds),
         *(["## Precision and recall"] if page.planes else []),
         *(block for plane in page.planes for block in (*_figure(plane), table(plane.table))),
+        *(["## Diversity and copying", *map(table, page.diversity)] if page.diversity else []),
+        "\n".join(f"- {text(note)}" for note in page.diversity_notes),
         "## Stability",
         *_stability(page),
         "## Samples",
         "Raw generator, fixed latents, nothing selected, at the seed whose score is the median.",
+        text(page.how_to_read_closer),
         *_samples(page),
         *_losses(page),
         "## The objectives",
@@ -50,6 +53,7 @@ def render_markdown(page: Page) -> str:
         else "Every planned run is done and evaluated; none diverged, failed or collapsed.",
         table(page.moved) if page.moved else "",
         table(page.environments) if page.environments.rows else "",
+        table(page.runs),
         "## Cost",
         table(page.costs),
         "## Metrics",
@@ -117,6 +121,9 @@ def _results(page: Page) -> Iterable[str]:
             yield table(section.same)
         if section.figure:
             yield from _figure(section.figure)
+        yield table(section.every_metric)
+        if section.pairs:
+            yield table(section.pairs)
 
 
 def _published(page: Page) -> Iterable[str]:
@@ -130,13 +137,13 @@ def _published(page: Page) -> Iterable[str]:
 
 
 def _figure(figure: Figure) -> Iterable[str]:
-    stem = f"figures/{file_stem(figure.name)}"
-    yield f"![{text(figure.alt)}]({stem}.{'png' if figure.png else 'svg'})"
+    stem = f"{FIGURES}/{file_stem(figure.name)}"
+    yield f"![{text(figure.alt)}]({stem}.png)"
     yield f"*{text(figure.caption)}* ([SVG]({stem}.svg), [data]({stem}.csv))"
 
 
 def _picture(picture: Picture) -> Iterable[str]:
-    yield f"![{text(picture.alt)}](figures/{file_stem(picture.name)}.{picture.suffix})"
+    yield f"![{text(picture.alt)}]({picture.file})"
     yield f"*{text(picture.caption)}*"
 
 
@@ -149,6 +156,7 @@ def _samples(page: Page) -> Iterable[str]:
             for picture in (found.wall, found.progress, *found.extremes):
                 if picture:
                     yield from _picture(picture)
+            yield "\n".join(f"- [{text(p.title)}]({p.file}): {text(p.caption)}" for p in found.closer)
 
 
 def _stability(page: Page) -> Iterable[str]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.report.naming import file_stem
+
+FIGURES = "figures"  # the folder of figures and pictures beside the page
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -60,8 +64,8 @@ class Table:
 class Figure:
     """A drawn figure: SVG at two widths (the same one where it is small), its words, and what it shows.
 
-    `png` is empty where a figure is written as SVG alone. `variants` are the same figure against other axes: the
-    axis, and SVG at both widths; `axis` is that of the figure itself.
+    `variants` are the same figure against other axes: the axis, and SVG at both widths; `axis` is that of the figure
+    itself.
     """
 
     name: str
@@ -79,7 +83,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """Sample images: `page` (WebP) is shown, `evidence` lies beside as a file of kind `suffix`; sizes in pixels."""
+    """Sample images: `page` (WebP) is shown, `evidence` lies beside as a file of kind `suffix`; sizes in pixels.
+
+    An empty `page` means that the page only links to the file. `moving` is an animated WebP of which `page` is the
+    still; `title` names what is shown on demand.
+    """
 
     name: str
     alt: str
@@ -89,11 +97,22 @@ class Picture:
     width: int
     height: int
     suffix: str = "png"
+    title: str = ""
+    moving: bytes = b""
+
+    @property
+    def file(self) -> str:
+        """Return the file's name in the report's folder."""
+        return f"{FIGURES}/{file_stem(self.name)}.{self.suffix}"
 
 
 @dataclass(frozen=True)
 class SampleSet:
-    """The samples of one entry: the wall, how its first row formed (None with one snapshot), best and worst seed."""
+    """The samples of one entry: the wall, how its first row formed (None with one snapshot), best and worst seed.
+
+    `closer` are shown on demand: the time-lapse, ways between latents, nearest training images; what is missing is
+    absent.
+    """
 
     label: str
     objective_title: str
@@ -101,6 +120,13 @@ class SampleSet:
     wall: Picture | None
     progress: Picture | None
     extremes: tuple[Picture, ...] = ()
+    closer: tuple[Picture, ...] = ()
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Return every picture, in the order of the page."""
+        found = (self.wall, self.progress, *self.extremes, *self.closer)
+        return [picture for picture in found if picture is not None]
 
 
 @dataclass(frozen=True)
@@ -207,9 +233,12 @@ class Page:
     curves: tuple[Figure, ...]
     equal_seconds: tuple[Table, ...]
     planes: tuple[Figure, ...]
+    diversity: tuple[Table, ...]
+    diversity_notes: tuple[str, ...]
     stability: tuple[StabilitySection, ...]
     losses: tuple[LossSection, ...]
     samples: tuple[SampleSection, ...]
+    how_to_read_closer: str
     cards: tuple[MethodCard, ...]
     recipes: Table
     parameters: Table
@@ -243,11 +272,16 @@ class Page:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """How much a report shows: rows and columns of each sample wall on the page, and points per loss curve."""
+    """How much a report shows: rows and columns of each sample wall on the page, and points per loss curve.
+
+    `show_training_images` shows those nearest to generated ones also where they are not drawn: they may be
+    photographs of people.
+    """
 
     wall_rows: int = 4
     wall_columns: int = 8
     points_per_curve: int = 100
+    show_training_images: bool = False
 
 
 @dataclass(frozen=True)

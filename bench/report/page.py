@@ -10,7 +10,9 @@ from bench import __version__
 from bench.report import setup
 from bench.report.budget import equal_seconds_table
 from bench.report.cards import method_cards
+from bench.report.closer import how_to_read
 from bench.report.costs import cost_table, repeat_table
+from bench.report.diversity import diversity_notes, diversity_table
 from bench.report.figures import curve_figures, score_figure
 from bench.report.losses import loss_figure
 from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions, SampleSection, StabilitySection
@@ -32,6 +34,14 @@ def compose(study: Study, options: ReportOptions) -> Page:
     """Return the whole report of a study."""
     look = Look(study.labels)
     plan = study.plan
+    samples = tuple(
+        SampleSection(
+            protocol,
+            protocol_title(protocol),
+            tuple(sample_set(study, entry, options) for entry in study.entries_of(protocol)),
+        )
+        for protocol in study.protocols
+    )
     alerts = [setup.backbone_alert(study), setup.code_alert(study)]
     return Page(
         study=str(plan["study"]),
@@ -48,6 +58,8 @@ def compose(study: Study, options: ReportOptions) -> Page:
         curves=tuple(curve_figures(study, look)),
         equal_seconds=_each(study, equal_seconds_table),
         planes=_each(study, partial(plane_figure, look=look)),
+        diversity=_each(study, diversity_table),
+        diversity_notes=diversity_notes(study),
         stability=tuple(
             StabilitySection(
                 protocol,
@@ -58,14 +70,8 @@ def compose(study: Study, options: ReportOptions) -> Page:
             for protocol in study.protocols
         ),
         losses=tuple(_losses(study, protocol, options) for protocol in study.protocols),
-        samples=tuple(
-            SampleSection(
-                protocol,
-                protocol_title(protocol),
-                tuple(sample_set(study, entry, options) for entry in study.entries_of(protocol)),
-            )
-            for protocol in study.protocols
-        ),
+        samples=samples,
+        how_to_read_closer=how_to_read(samples),
         cards=method_cards(study),
         recipes=setup.recipes_table(study),
         parameters=setup.parameters_table(study),

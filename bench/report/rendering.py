@@ -11,7 +11,7 @@ from bench.report.html import render_html
 from bench.report.latex import latex_tables
 from bench.report.manifest import MANIFEST, manifest
 from bench.report.markdown import render_markdown
-from bench.report.model import Page, Picture, ReportOptions, ReportPaths
+from bench.report.model import FIGURES, Page, ReportOptions, ReportPaths
 from bench.report.naming import file_stem
 from bench.report.page import compose
 from bench.report.published import published_frames
@@ -20,7 +20,6 @@ from bench.report.svg import on_white
 from bench.runs import PLAN_FILE
 
 _INDEX = "index.json"
-_FIGURES = "figures"
 
 
 def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | None = None) -> ReportPaths:
@@ -38,9 +37,9 @@ def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | 
         path = out_dir / name
         if not path.exists() or path.read_bytes() != content:
             write_atomic(path, content)
-    figures = [name for name in digests if name.startswith(f"{_FIGURES}/")]
-    _remove_earlier(out_dir / _FIGURES, {Path(name).name for name in figures})
-    write_json(out_dir / MANIFEST, manifest(loaded, plan_file, digests))
+    figures = [name for name in digests if name.startswith(f"{FIGURES}/")]
+    _remove_earlier(out_dir / FIGURES, {Path(name).name for name in figures})
+    write_json(out_dir / MANIFEST, manifest(loaded, plan_file, digests, chosen))
     return ReportPaths(
         html=out_dir / "report.html",
         markdown=out_dir / "report.md",
@@ -60,7 +59,7 @@ def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -
     for name, table in latex_tables(study).items():
         yield f"latex/{name}", table.encode()
     for name, content in _figure_files(page):
-        yield f"{_FIGURES}/{name}", content
+        yield f"{FIGURES}/{name}", content
     yield "report.md", render_markdown(page).encode()
     yield "report.html", render_html(page, options).encode()
 
@@ -79,12 +78,10 @@ def _figure_files(page: Page) -> Iterator[tuple[str, bytes]]:
     for figure in page.drawn:
         stem = file_stem(figure.name)
         yield f"{stem}.svg", on_white(figure.wide).encode()
-        if figure.png:
-            yield f"{stem}.png", figure.png
+        yield f"{stem}.png", figure.png
         for axis, wide, _ in figure.variants:
             yield f"{file_stem(f'{figure.name}-{axis}'.replace(' ', '-'))}.svg", on_white(wide).encode()
         yield f"{stem}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode()
-    sets = [found for section in page.samples for found in section.sets]
-    for picture in (picture for found in sets for picture in (found.wall, found.progress, *found.extremes)):
-        if isinstance(picture, Picture):
-            yield f"{file_stem(picture.name)}.{picture.suffix}", picture.evidence
+    for section in page.samples:
+        for picture in (picture for found in section.sets for picture in found.pictures):
+            yield Path(picture.file).name, picture.evidence

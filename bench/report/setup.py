@@ -318,6 +318,7 @@ def repeat_commands(study: Study) -> tuple[str, ...]:
         f"bench run --all --study {name}",
         f"bench replay {first}/{study.seeds[0]} --study {name}",
         f"bench report --study {name}",
+        f"bench verify --metrics --study {name}",
     )
 
 

@@ -8,6 +8,7 @@ from bench.report.chart import Line, Panel, chart
 from bench.report.figures import metric_curves
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.plots import Look
+from bench.report.raster import png_of_chart
 from bench.report.study import Entry, Study
 from bench.report.words import NOTHING, PERCENT_95, decimals, describe_metric, joined, number, percents, plural
 
@@ -76,7 +77,7 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
     log = values.min() > 0 and values.max() > 4 * values.min()
     panels = [_panel(label, curves[curves["label"] == label], look, "log" if log else "linear") for label in labels]
     wide, narrow = (
-        chart(panels, columns, width, PANEL_HEIGHT, "generator steps", title, shared=True)
+        chart(panels, min(columns, len(panels)), width, PANEL_HEIGHT, "generator steps", title, shared=True)
         for columns, width in ((4, WIDE), (2, NARROW))
     )
     return Figure(
@@ -92,7 +93,7 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
         ),
         wide=wide,
         narrow=narrow,
-        png=b"",
+        png=png_of_chart(wide),
         data=curves.assign(protocol=protocol, metric=metric),
         table=_seeds_table(protocol, title, curves, labels),
     )

@@ -165,7 +165,8 @@ def metrics_table(study: Study) -> Table:
     rows = []
     for metric in dict.fromkeys([*study.metrics, *sorted(study.results["metric"].dropna().unique())]):
         info = describe_metric(metric)
-        better = {"lower": "lower", "higher": "higher", None: "near real images’"}[info.better]
+        neither = "neither" if info.name.startswith("kid_deviation") else "near real images’"
+        better = info.better or neither
         use = "may rank" if info.ranks else "never ranks"
         rows.append(
             Row(

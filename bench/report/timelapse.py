@@ -1,4 +1,4 @@
-"""Time-lapses: how the samples of the same latents form from snapshot to snapshot, moving and as stills."""
+"""Time-lapses: how the samples of the same latents form from snapshot to snapshot, moving and as a still."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ GRID = 8  # a sample grid has 8 x 8 images
 FRAME_MS = 700
 LAST_FRAME_MS = 2_000
 _SMALLEST_FONT = 10  # pixels, of the step in the band under the images
-_QUALITY = 80  # at 90 a frame weighs half as much again and looks the same
-_STRIP_QUALITY = 90  # as sample walls have
+QUALITY = 80  # at 90 a frame weighs half as much again and looks the same
 _BAND_COLOUR, _TEXT_COLOUR = (34, 34, 34), (255, 255, 255)
 
 Pixels = npt.NDArray[np.uint8]
@@ -40,22 +39,12 @@ class TimeLapse:
     height: int
 
 
-@dataclass(frozen=True)
-class Strip:
-    """One row of images per snapshot, oldest on top (WebP); `captions` from top to bottom."""
-
-    image: bytes
-    captions: tuple[str, ...]
-    width: int
-    height: int
-
-
-def time_lapse(grids: Grids) -> TimeLapse | None:
+def time_lapse(grids: Grids, quality: int = QUALITY) -> TimeLapse | None:
     """Return the first 4 x 4 images (2 x 2 above 64 pixels) over the snapshots, None where there is only one.
 
     Grids of another shape than the last one are left out.
     """
-    grids = _of_one_shape(grids)
+    grids = of_one_shape(grids)
     if len(grids) < 2:
         return None
     ordered = [grids[-1], *grids[:-1]]
@@ -69,24 +58,14 @@ def time_lapse(grids: Grids) -> TimeLapse | None:
         append_images=frames[1:],
         duration=[LAST_FRAME_MS, *[FRAME_MS] * (len(frames) - 1)],
         loop=0,
-        quality=_QUALITY,
+        quality=quality,
         method=4,
     )
-    return TimeLapse(buffer.getvalue(), _webp(frames[0], _QUALITY), captions, *frames[0].size)
+    return TimeLapse(buffer.getvalue(), _webp(frames[0], quality), captions, *frames[0].size)
 
 
-def strip(grids: Grids, columns: int = GRID) -> Strip | None:
-    """Return the first `columns` images of every snapshot in a row each, None where there are no grids."""
-    grids = _of_one_shape(grids)
-    if not grids:
-        return None
-    side = grids[0][1].shape[0] // GRID
-    image = Image.fromarray(np.concatenate([grid[:side, : columns * side] for _, grid in grids]))
-    captions = tuple(f"step {step:,}" for step, _ in grids)
-    return Strip(_webp(image, _STRIP_QUALITY), captions, *image.size)
-
-
-def _of_one_shape(grids: Grids) -> list[tuple[int, Pixels]]:
+def of_one_shape(grids: Grids) -> list[tuple[int, Pixels]]:
+    """Return the grids that have the shape of the last one."""
     return [(step, grid) for step, grid in grids if grid.shape == grids[-1][1].shape]
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
+from bench.report.closer import LAPSE_FRAMES, closer_pictures
+from bench.report.images import QUALITIES, Pixels, fitted, png, read_pixels, webp
 from bench.report.model import Picture, ReportOptions, SampleSet
-from bench.report.study import Entry, Run, Study
+from bench.report.study import Entry, Run, Study, load_study
 from bench.report.words import describe_metric, joined, number
+from bench.runs import RunFolder
 
 GRID = 8
 MOST_SNAPSHOTS = 5
 # A page holds its pictures in about so many bytes, whatever the number of rows: with many, walls get lower and coarser.
 PICTURE_BYTES = 2_200_000
-QUALITIES = (90, 75, 60, 45, 30)
-Pixels = npt.NDArray[np.uint8]
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,13 @@ class _Size:
 
 def sample_set(study: Study, entry: Entry, options: ReportOptions) -> SampleSet:
     """Return an entry's samples at its median seed, its best and worst beside; without scores, at any seed's grid."""
-    run, why = _chosen_run(study, entry)
+    run, why = chosen_run(study, entry)
     title = str(entry.card.get("title", entry.objective))
     if run is None:
         return SampleSet(entry.label, title, "no samples yet", None, None)
     seed_text = f"seed {run.seed} ({why})"
-    grids = [grid for step in _spread(run.sample_steps) if (grid := _read_grid(run, step)) is not None]
+    steps = _spread(run.sample_steps, LAPSE_FRAMES)
+    grids = [grid for step in steps if (grid := _read_grid(run, step)) is not None]
     if not grids:
         return SampleSet(entry.label, title, f"{seed_text}: its grids cannot be read", None, None)
     size = _size(study, options, grids[-1])
@@ -56,12 +60,21 @@ def sample_set(study: Study, entry: Entry, options: ReportOptions) -> SampleSet:
         title,
         seed_text,
         _wall(study, entry, grids[-1], size),
-        _progress(entry, grids, size),
+        _progress(entry, _spread(grids, MOST_SNAPSHOTS), size),
         tuple(_extremes(study, entry, run, size)),
+        tuple(closer_pictures(study, entry, run, [(grid.step, grid.pixels) for grid in grids], options)),
     )
 
 
-def _chosen_run(study: Study, entry: Entry) -> tuple[Run | None, str]:
+def shown_folders(runs_root: Path, study: str) -> list[RunFolder]:
+    """Return the folders of the runs whose samples a study's report shows. Raises BenchError as `render` does."""
+    loaded = load_study(runs_root, study)
+    runs = (chosen_run(loaded, entry)[0] for entry in loaded.entries)
+    return [run.folder for run in runs if run is not None]
+
+
+def chosen_run(study: Study, entry: Entry) -> tuple[Run | None, str]:
+    """Return the run whose samples are shown, and why it is: the median seed's, or without scores any with a grid."""
     seed = study.summary(entry, study.primary).median_seed()
     scored = len(study.summary(entry, study.primary).values)
     for run in entry.runs:
@@ -116,7 +129,7 @@ def _progress(entry: Entry, grids: Sequence[_Grid], size: _Size) -> Picture | No
     seed = alike[0].run.seed
     return _picture(
         rows,
-        _png(rows),
+        png(rows),
         size,
         name=f"progress-{entry.label}-{entry.protocol}",
         alt=f"The same {size.columns} latents of {entry.label}, seed {seed}, at generator steps {steps}, from the top.",
@@ -143,7 +156,7 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
         pictures.append(
             _picture(
                 grid.pixels[:side, : size.columns * side],
-                _webp(grid.pixels, QUALITIES[0]),
+                webp(grid.pixels, QUALITIES[0]),
                 size,
                 name=f"{what}-{entry.label}-{entry.protocol}",
                 alt=f"{size.columns} samples of {entry.label}, seed {seed}, the {what} of {len(ordered)}.",
@@ -158,37 +171,17 @@ def _picture(
     pixels: Pixels, evidence: bytes, size: _Size, name: str, alt: str, caption: str, suffix: str = "png"
 ) -> Picture:
     """Encode what the page shows in the best quality that keeps to its share of the page."""
-    page = b""
-    for quality in QUALITIES:
-        page = _webp(pixels, quality)
-        if len(page) <= size.byte_limit:
-            break
+    page, _ = fitted(partial(webp, pixels), size.byte_limit)
     return Picture(name, alt, caption, page, evidence, pixels.shape[1], pixels.shape[0], suffix)
 
 
-def _spread(steps: Sequence[int]) -> list[int]:
-    """Return at most MOST_SNAPSHOTS steps, the first and the last among them."""
-    if len(steps) <= MOST_SNAPSHOTS:
-        return list(steps)
-    return [steps[round(index)] for index in np.linspace(0, len(steps) - 1, MOST_SNAPSHOTS)]
+def _spread(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most `most` items, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(index)] for index in np.linspace(0, len(items) - 1, most)]
 
 
 def _read_grid(run: Run, step: int) -> _Grid | None:
-    """Return a grid as H x W x 3, or None where the file is damaged."""
-    try:
-        with Image.open(run.folder.sample_file(step)) as image:
-            return _Grid(run, step, np.asarray(image.convert("RGB")))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-
-
-def _webp(pixels: Pixels, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality, method=2)
-    return buffer.getvalue()
-
-
-def _png(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
+    pixels = read_pixels(run.folder.sample_file(step))
+    return None if pixels is None else _Grid(run, step, pixels)
