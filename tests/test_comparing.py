@@ -21,6 +21,7 @@ from bench.errors import BenchError
 from bench.evaluation_settings import EvaluationSettings
 from bench.files import read_json, sha256_file, write_json
 from bench.report.manifest import manifest
+from bench.report.model import ReportOptions
 from bench.report.study import load_study
 from bench.statistics import Change, Matched, Summary, compare_changes, difference_interval
 
@@ -106,7 +107,7 @@ def ship(runs_root: Path, name: str, folder: Path) -> None:
     shutil.copyfile(runs_root / name / "plan.json", folder / "plan.json")
     study.results.to_csv(folder / "results.csv", index=False, lineterminator="\n")
     digests = {file: sha256_file(folder / file) for file in ("plan.json", "results.csv")}
-    write_json(folder / "manifest.json", manifest(study, (folder / "plan.json").read_bytes(), digests))
+    write_json(folder / "manifest.json", manifest(study, (folder / "plan.json").read_bytes(), digests, ReportOptions()))
 
 
 def compared(first: Path, second: Path, *, every_metric: bool = False) -> Compared:
