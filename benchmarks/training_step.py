@@ -1,130 +1,195 @@
-"""How many images a second the training step reaches, against the usual tutorial loop on the same networks.
+"""How many images a second the training step reaches, against the usual tutorial loop and against its convolutions.
 
-    python benchmarks/training_step.py [--width 64] [--batch 64] [--threads 2] [--rounds 5]
+    python benchmarks/training_step.py [--device cuda] [--objectives nsgan wgan-gp] [--batches 64 128] [--out FILE]
 
-The tutorial loop is the one that most DCGAN codes copy: contiguous fp32, three separate backward passes, D's gradients
-computed in the generator step too, Adam that is not fused. Both see the same batches, already in memory. Rounds
-alternate, so that a busy machine slows both alike; the ratio of the medians is what counts.
+Contestants, each with its data path, in turns (`--rounds` of `--steps`; medians count):
+
+    tutorial   the loop of benchmarks/tutorial.py under torch's defaults; "no TF32" under bench's settings (CUDA alone);
+               "batch in place" without its DataLoader (--in-place)
+    bench      eager, as CUDA graphs and, with --compiled, through torch.compile, in each of --precisions
+    floor      the convolutions of one of bench's iterations alone, on random tensors of the same shapes, memory formats
+               and dtypes; on CUDA captured as one graph
+
+"share of floor" is the floor's time over bench's: 1 would be a step that is convolutions and nothing else. `--profile`
+prints where the rest of an eager step goes.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from common import (
+    Contestant,
+    OurStep,
+    Row,
+    Setting,
+    add_common_options,
+    markdown,
+    prepared,
+    publish,
+    random_images,
+    take_turns,
+    wait,
+)
+from floor import convolutions_of, replaying
+from torch.profiler import ProfilerActivity, profile
+from tutorial import Loop, in_place, loaded
 
-from bench.config import Study
-from bench.plan import TrainingSpec, make_plan
-from bench.training.environment import describe_environment
-from bench.training.loop import build_players
+OBJECTIVES = ("nsgan", "wgan-gp", "began", "r1")
+# By parts of the names of operations; the first group that fits takes it.
+GROUPS = {
+    "convolution": ("conv", "aten::mm"),
+    "norm": ("batch_norm", "group_norm"),
+    "activation": ("relu", "threshold", "tanh", "softplus", "sigmoid"),
+    "optimiser": ("_fused_adam", "foreach", "lerp"),
+    "copies": ("copy_", "cat", "index_select", "fill_", "zero_", "clone"),
+}
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which contestants meet, and for how long. `setting` has the objective and the size; its engine does not count."""
+
+    setting: Setting
+    precisions: Sequence[str] = ("fp32", "bf16")
+    engines: Sequence[str] = ("eager",)
+    workers: int = 2
+    in_place: bool = False
+    rounds: int = 5
+    steps: int = 4
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Images per second of the training step against the tutorial loop.")
+    parser.add_argument("--objectives", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES))
+    parser.add_argument("--batches", nargs="+", type=int, default=[64, 128])
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true", help="through torch.compile as well")
+    parser.add_argument("--workers", type=int, default=2, help="of the tutorial's DataLoader [2]")
+    parser.add_argument("--in-place", action="store_true", help="time the tutorial without its DataLoader as well")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4, help="steps per round")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, help="steps per round [4 on a CPU, 50 on CUDA]")
+    parser.add_argument("--profile", action="store_true", help="print where the time of an eager step goes, and stop")
+    add_common_options(parser, threads=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)
-    device = torch.device(options.device)
-    spec = training_spec(options)
-    images = torch.rand(options.batch, 3, options.resolution, options.resolution, device=device) * 2 - 1
-    loops = {"tutorial loop": tutorial_loop(spec, images, device), "bench": our_step(spec, images, device)}
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(options.rounds + 1):  # the first round warms up
-        for name, step in loops.items():
-            began = time.perf_counter()
-            for _ in range(options.steps):
-                step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds[name].append((time.perf_counter() - began) / options.steps)
-    counts = [sum(p.numel() for p in network.parameters()) for network in tutorial_networks(spec)]
-    ours = build_players(spec, torch.device("cpu"))
-    assert counts == [sum(p.numel() for p in network.parameters()) for network in (ours.G, ours.D)]
-    environment = describe_environment(device)
-    print(f"{environment['device']}, {environment['capability']}, torch {environment['packages']['torch']}")
-    print(
-        f"nsgan, fp32, {options.resolution} px, width {options.width}, batch {options.batch}, {options.threads} threads"
-    )
-    medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
-    for name, median in medians.items():
-        print(f"{name:14} {1000 * median:8.1f} ms a step  {options.batch / median:8.1f} images/s")
-    print(f"ratio          {medians['tutorial loop'] / medians['bench']:8.2f}")
+    device = prepared(options)
+    on_cuda = device.type == "cuda"
+    rows: list[Row] = []
+    for objective in options.objectives:
+        for batch in options.batches:
+            setting = Setting(objective, options.resolution, options.width, batch)
+            if options.profile:
+                for precision in options.precisions:
+                    print(f"\n{objective}, batch {batch}, {precision}\n")
+                    print(markdown(profiled(replace(setting, precision=precision, engine="eager"), device)))
+                continue
+            match = Match(
+                setting,
+                precisions=options.precisions,
+                engines=("eager", *(["graph"] if on_cuda else []), *(["compiled"] if options.compiled else [])),
+                workers=options.workers,
+                in_place=options.in_place,
+                rounds=options.rounds,
+                steps=options.steps or (50 if on_cuda else 4),
+            )
+            rows += measure(match, device)
+            print(f"{objective}, batch {batch}: done", flush=True)
+    if not options.profile:
+        publish("The training step", rows, options, device)
 
 
-def training_spec(options: argparse.Namespace) -> TrainingSpec:
-    """Return nsgan with batch norm, as the tutorial has it."""
-    study = Study.model_validate(
-        {
-            "name": "benchmark",
-            "title": "benchmark",
-            "objectives": ({"objective": "nsgan", "label": "nsgan"},),
-            "seeds": (0,),
-            "data": {"source": "faces", "resolution": options.resolution},
-            "backbone": {"width": options.width},
-            "recipe": {"norm": "batch", "learning_rate": 2e-4},
-            "budget": {"generator_steps": 1000, "batch": options.batch, "halve_every": 1000},
+def measure(match: Match, device: torch.device) -> list[Row]:
+    """Return a row for every contestant: its time, images/s, rate over the tutorial's, share of the floor."""
+    setting = match.setting
+    images = random_images(max(8 * setting.batch, 512), setting.resolution)
+    contestants = _tutorials(match, images, device)
+    ours: dict[str, OurStep] = {}
+    floors: dict[str, str] = {}
+    for precision in match.precisions:
+        floors[precision] = f"floor {precision}"
+        recorded = OurStep(replace(setting, precision=precision, engine="eager"), images, device)
+        contestants[floors[precision]] = Contestant(replaying(convolutions_of(recorded, device), device))
+        for engine in match.engines:
+            name = f"bench {precision} {engine}"
+            ours[name] = OurStep(replace(setting, precision=precision, engine=engine), images, device)
+            contestants[name] = Contestant(ours[name])
+    medians = take_turns(contestants, device, rounds=match.rounds, steps=match.steps)
+    rows: list[Row] = []
+    for name, seconds in medians.items():
+        row = {
+            "objective": setting.objective,
+            "batch": setting.batch,
+            "contestant": name,
+            "ms a step": 1000 * seconds,
+            "images/s": setting.batch / seconds,
+            "over tutorial": medians["tutorial"] / seconds,
+            "share of floor": medians[floors[name.split()[1]]] / seconds if name in ours else None,
         }
-    )
-    return make_plan(study).runs[0].training
+        if name in ours:
+            row["how"] = ours[name].how
+        elif name.startswith("tutorial") and "in place" not in name:
+            row["how"] = f"{match.workers} loader workers"
+        rows.append(row)
+    return rows
 
 
-def our_step(spec: TrainingSpec, images: Tensor, device: torch.device) -> Callable[[], None]:
-    players = build_players(spec, device)
-    batch = images.to(memory_format=torch.channels_last)
-    taken = iter(range(1_000_000))
-    return lambda: players.iterate(next(taken), lambda step: batch)
+def _tutorials(match: Match, images: torch.Tensor, device: torch.device) -> dict[str, Contestant]:
+    spec = match.setting.spec()
+
+    def loop(*, loader: bool) -> Loop:
+        batch = match.setting.batch
+        batches = loaded(images, batch, match.workers, device) if loader else in_place(images, batch, device)
+        return Loop(spec, batches, device)
+
+    whole = loop(loader=True)
+    _refuse_other_networks(whole, match.setting, images)
+    found = {"tutorial": Contestant(whole.step, strict=False)}
+    if device.type == "cuda":
+        found["tutorial, no TF32"] = Contestant(whole.step)
+    if match.in_place:
+        found["tutorial, batch in place"] = Contestant(loop(loader=False).step, strict=False)
+    return found
 
 
-def tutorial_networks(spec: TrainingSpec) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return the same two networks from torch's own layers."""
-    width, latent = spec.backbone.width, spec.backbone.latent
-    widths = [width * 2**index for index in range(spec.data.resolution.bit_length() - 3)]
-    G, D = nn.Sequential(nn.Unflatten(1, (latent, 1, 1))), nn.Sequential()
-    channels, stride, padding = latent, 1, 0
-    for following in reversed(widths):
-        G.append(nn.ConvTranspose2d(channels, following, 4, stride, padding, bias=False))
-        G.append(nn.BatchNorm2d(following)).append(nn.ReLU(True))
-        channels, stride, padding = following, 2, 1
-    G.append(nn.ConvTranspose2d(channels, 3, 4, 2, 1, bias=False)).append(nn.Tanh())
-    channels = 3
-    for index, following in enumerate(widths):
-        D.append(nn.Conv2d(channels, following, 4, 2, 1, bias=False))
-        if index > 0:
-            D.append(nn.BatchNorm2d(following))
-        D.append(nn.LeakyReLU(0.2, True))
-        channels = following
-    D.append(nn.Conv2d(channels, 1, 4, 1, 0, bias=False)).append(nn.Flatten(0))
-    return G, D
+def _refuse_other_networks(loop: Loop, setting: Setting, images: torch.Tensor) -> None:
+    ours = OurStep(setting, images, torch.device("cpu")).players
+    for mine, theirs in ((ours.G, loop.G), (ours.D, loop.D)):
+        counts = [sum(parameter.numel() for parameter in network.parameters()) for network in (mine, theirs)]
+        if counts[0] != counts[1]:
+            raise AssertionError(f"{setting.objective}: bench's network has {counts[0]} parameters, theirs {counts[1]}")
 
 
-def tutorial_loop(spec: TrainingSpec, images: Tensor, device: torch.device) -> Callable[[], None]:
-    G, D = (network.to(device) for network in tutorial_networks(spec))
-    optimizer_G, optimizer_D = (torch.optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (G, D))
-    criterion = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(len(images), device=device), torch.zeros(len(images), device=device)
+def profiled(setting: Setting, device: torch.device, steps: int = 3) -> list[Row]:
+    """Return the time of a step's operations by group: milliseconds a step and their share."""
+    step = OurStep(setting, random_images(8 * setting.batch, setting.resolution), device)
+    step()
+    wait(device)
+    on_cuda = device.type == "cuda"
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]) as found:
+        for _ in range(steps):
+            step()
+        wait(device)
+    milliseconds = dict.fromkeys([*GROUPS, "other"], 0.0)
+    for event in found.key_averages():
+        # On CUDA an operation's time is that of its kernels, which are listed a second time as themselves.
+        if event.device_type != torch.autograd.DeviceType.CPU:
+            continue
+        own = event.self_device_time_total if on_cuda else event.self_cpu_time_total
+        milliseconds[_group(event.key)] += own / 1000 / steps
+    whole = sum(milliseconds.values())
+    if not whole:
+        raise RuntimeError("the profiler saw no operation's time")
+    return [{"group": name, "ms a step": value, "share": value / whole} for name, value in milliseconds.items()]
 
-    def step() -> None:
-        D.zero_grad()
-        criterion(D(images), ones).backward()
-        fake = G(torch.randn(len(images), spec.backbone.latent, device=device))
-        criterion(D(fake.detach()), zeros).backward()
-        optimizer_D.step()
-        G.zero_grad()
-        criterion(D(fake), ones).backward()
-        optimizer_G.step()
 
-    return step
+def _group(operation: str) -> str:
+    name = operation.lower()
+    return next((group for group, parts in GROUPS.items() if any(part in name for part in parts)), "other")
 
 
 if __name__ == "__main__":
