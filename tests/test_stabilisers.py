@@ -84,7 +84,7 @@ def test_noise_reaches_real_and_generated_images_of_both_players() -> None:
     real, fake, again = seen
     noise = real - batches(0)
     assert noise.std().item() == pytest.approx(0.5, rel=0.02)
-    clean = players_of()._generate(0, 0, 8, with_graph=False)
+    clean = players_of()._generate(0, 8, with_graph=False)
     assert (fake - clean).std().item() == pytest.approx(0.5, rel=0.02)
     assert torch.equal(fake, again)  # the generator step judges the same noisy images
     assert not torch.equal(noise, fake - clean)
