@@ -50,8 +50,8 @@ class Mine(NonSaturating):
 def test_check_certifies_over_ranks_and_finds_a_user_s_objective_that_differs(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(WRONG)
-    done = CliRunner().invoke(bench, ["check", "nsgan", str(file), "--ranks", "2"])
-    assert done.exit_code == 1
+    done = CliRunner().invoke(bench, ["check", "nsgan", str(file), "--ranks", "2"], standalone_mode=False)
+    assert done.return_value == 1
     right, wrong = [line for line in done.output.splitlines() if "over 2 ranks" in line]
     assert right.startswith("nsgan")
     assert right.endswith("agree")
