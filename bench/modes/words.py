@@ -86,10 +86,10 @@ def findings(task: Task) -> tuple[str, ...]:
     if task is GRID:
         return (
             "Five times as long (`--steps 10000`, seeds 0 and 1) most points between modes are gone: nsgan has 94 and "
-            "95 % of high quality, pacgan2 95 and 91 %, pacgan4 90 and 81 %, as in PacGAN. Modes that scattered points had "
-            "found by accident go with them: nsgan keeps 8 and 11 of 25, pacgan2 15 and 19, pacgan4 20 and 22. So the "
-            "order is PacGAN's, GAN below PacGAN2 below PacGAN4, though the counts are lower in networks of a fifth "
-            "of the width; at 2,000 steps pacgan3 and pacgan4 have not converged, and their counts mean little.",
+            "95 % of high quality, pacgan2 95 and 91 %, pacgan4 90 and 81 %, as in PacGAN. Modes that scattered points "
+            "had found by accident go with them: nsgan keeps 8 and 11 of 25, pacgan2 15 and 19, pacgan4 20 and 22. So "
+            "the order is PacGAN's, GAN below PacGAN2 below PacGAN4, though the counts are lower in networks of a "
+            "fifth of the width; at 2,000 steps pacgan3 and pacgan4 have not converged, and their counts mean little.",
             "Rows with a zero-centred or Lipschitz penalty find all modes or nearly all, at lower quality than plain "
             "GANs in so few steps.",
             "wgan: weights clipped to 0.1 leave D nearly linear, as WGAN-GP's authors show on such toy data (Gulrajani "
