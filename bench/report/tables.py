@@ -26,7 +26,7 @@ from bench.report.words import (
     readable,
     value_text,
 )
-from bench.statistics import SEEDS_FOR_INTERVAL, Stability, Standing, Summary, difference_interval
+from bench.statistics import NEVER_RANKS, SEEDS_FOR_INTERVAL, Stability, Standing, Summary, difference_interval
 from bench.wording import duration
 
 
@@ -238,7 +238,7 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
 
 def _why_not(study: Study) -> str:
     reasons = {s.unranked for s in study.summaries if s.metric == study.primary}
-    if "this metric never ranks" in reasons:
+    if NEVER_RANKS in reasons:
         return "the primary metric never ranks"
     if len(study.seeds) < SEEDS_FOR_INTERVAL:
         return "fewer than three seeds"

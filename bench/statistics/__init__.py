@@ -9,7 +9,7 @@ Start at study.py: summary.py describes one entry, baseline.py and pairs.py comp
 changes.py compares two studies.
 """
 
-from bench.statistics.arms import Arm, probability_of_improvement
+from bench.statistics.arms import NEVER_RANKS, Arm, probability_of_improvement
 from bench.statistics.baseline import Comparison, compare_same, compare_to_baseline, seed_correlation
 from bench.statistics.changes import Change, Matched, compare_changes
 from bench.statistics.frames import frame_of
@@ -46,6 +46,7 @@ from bench.statistics.summary import Summary, run_scores, summarise, summary_fra
 __all__ = [
     "ALPHA",
     "CONFIDENCE",
+    "NEVER_RANKS",
     "SEEDS_FOR_BOOTSTRAP",
     "SEEDS_FOR_INTERVAL",
     "SEEDS_FOR_VERDICT",

@@ -92,6 +92,9 @@ def untested(first: Arm, second: Arm) -> str:
     return f"{' and '.join(missing)} missing so far" if missing else ""
 
 
+NEVER_RANKS = "this metric never ranks"  # why a row without a `ranking_direction` has no rank and no verdict
+
+
 def ranking_direction(metric: str) -> Better | None:
     """Return which way a metric is better; None for one that never ranks or that this version does not know."""
     try:

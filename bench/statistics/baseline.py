@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.statistics.arms import Arm, Test, ranking_direction, trials, untested
+from bench.statistics.arms import NEVER_RANKS, Arm, Test, ranking_direction, trials, untested
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL
 from bench.statistics.significance import difference_interval, holm, permutation_tests
 from bench.statistics.summary import Summary
@@ -157,7 +157,7 @@ def _described(row: Summary, base: Summary, family: int) -> Comparison:
         difference_low=interval[0] if interval else None,
         difference_high=interval[1] if interval else None,
         family=family,
-        unjudged="this metric never ranks" if ranking_direction(row.metric) is None else untested(row.arm, base.arm),
+        unjudged=NEVER_RANKS if ranking_direction(row.metric) is None else untested(row.arm, base.arm),
         correlation=correlation,
         shared_seeds=shared_seeds,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.statistics.arms import Arm, Better, Test, ranking_direction, trials, untested
+from bench.statistics.arms import NEVER_RANKS, Arm, Better, Test, ranking_direction, trials, untested
 from bench.statistics.baseline import Verdict
 from bench.statistics.intervals import ALPHA
 from bench.statistics.significance import difference_interval, holm, permutation_tests
@@ -130,4 +130,4 @@ def _arms(cell: Matched) -> tuple[Arm, Arm]:
 
 
 def _undirected(metric: str) -> str:
-    return "" if ranking_direction(metric) else "this metric never ranks"
+    return "" if ranking_direction(metric) else NEVER_RANKS

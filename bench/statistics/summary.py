@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.files import write_atomic
 from bench.results import matching
-from bench.statistics.arms import Arm, Better, pooled_ranks, ranking_direction
+from bench.statistics.arms import NEVER_RANKS, Arm, Better, pooled_ranks, ranking_direction
 from bench.statistics.frames import frame_of
 from bench.statistics.intervals import (
     SEEDS_FOR_INTERVAL,
@@ -297,7 +297,7 @@ def _places(rows: Sequence[Summary], better: Better) -> list[tuple[int, str]]:
 def _why_unranked(summary: Summary, better: Better | None, aside: bool) -> str:
     """Return why a row of the primary metric has no rank, "" when it may have one: a rank is over all planned runs."""
     if better is None:
-        return "this metric never ranks"
+        return NEVER_RANKS
     if aside:
         return "takes no part"
     if summary.planned < SEEDS_FOR_INTERVAL:
