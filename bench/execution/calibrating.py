@@ -12,7 +12,7 @@ import torch
 from bench.cost import CALIBRATION_FILE, kind_of_step
 from bench.files import read_json, write_json
 from bench.plan import RunSpec, TrainingSpec
-from bench.training.environment import describe_environment, kind_of_machine, prepare_process
+from bench.training.environment import describe_machine, kind_of_machine, prepare_process
 from bench.training.timing import seconds_per_step
 
 Told = Callable[[str, float], None]
@@ -20,7 +20,7 @@ Told = Callable[[str, float], None]
 
 def machine_of(slots: Sequence[str]) -> str:
     """Return what a calibration holds for: this kind of machine, with so many runs at a time."""
-    return f"{kind_of_machine(describe_environment(torch.device(slots[0])))}, {len(slots)} at a time"
+    return f"{kind_of_machine(describe_machine(torch.device(slots[0])))}, {len(slots)} at a time"
 
 
 def calibrate(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str], tell: Told) -> dict[str, float]:

@@ -35,12 +35,19 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "bench": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
+        **describe_machine(device),
+        "commit": _commit(),
+    }
+
+
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """Return the part of the environment that `kind_of_machine` reads; unlike the whole, it asks no other program."""
+    return {
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": device_name(device),
         "device_type": device.type,
         "capability": _capability(device),
         "threads": torch.get_num_threads(),
-        "commit": _commit(),
     }
 
 
