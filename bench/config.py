@@ -20,9 +20,7 @@ from bench.data import DataRequest
 from bench.errors import BenchError, suggest
 from bench.evaluation_settings import EvaluationSettings
 from bench.objectives import is_file, names
-from bench.recipe import Recipe as Recipe
 from bench.recipe import RecipeOverrides, Table
-from bench.recipe import WarmUp as WarmUp
 
 Protocol = Literal["controlled", "published", "custom"]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
