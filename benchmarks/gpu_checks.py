@@ -17,6 +17,7 @@ from common import OurStep, Row, Setting, need_cuda, random_images, time_steps, 
 from torch import Tensor, distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.contract.ranks import relative_difference
 from bench.data import PreparedData, prepare
 from bench.objectives import names
 from bench.plan import RunSpec
@@ -178,13 +179,13 @@ def _compared(iterate: Callable[..., None], players: Players, eager: Players, se
     batch = _batches(setting, players.device, STEPS).__getitem__
     iterate(0, batch)
     eager.iterate(0, batch)
-    gradients = _relative(_first_moments(players), _first_moments(eager))
+    gradients = relative_difference(_first_moments(players), _first_moments(eager))
     taken, taken_eagerly = iter(range(1, STEPS)), iter(range(1, STEPS))
     seconds = time_steps(lambda: iterate(next(taken), batch), STEPS - 1, players.device)
     eager_seconds = time_steps(lambda: eager.iterate(next(taken_eagerly), batch), STEPS - 1, players.device)
     return {
         "gradients differ by": gradients,
-        f"weights differ by, after {STEPS} steps": _relative(_weights(players), _weights(eager)),
+        f"weights differ by, after {STEPS} steps": relative_difference(_weights(players), _weights(eager)),
         "ms a step": 1000 * seconds,
         "ms eager": 1000 * eager_seconds,
     }
@@ -205,10 +206,6 @@ def _first_moments(players: Players) -> Tensor:
 
 def _weights(players: Players) -> Tensor:
     return torch.cat([p.detach().flatten() for network in (players.G, players.D) for p in network.parameters()])
-
-
-def _relative(found: Tensor, expected: Tensor) -> float:
-    return ((found - expected).norm() / expected.norm()).item()
 
 
 def _setting(quick: bool, **changes: Any) -> Setting:

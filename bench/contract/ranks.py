@@ -74,15 +74,16 @@ def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Tr
                     objective=name,
                     ranks=count,
                     steps=trial.steps,
-                    gradients=_relative_difference(others[0][0], gradient),
-                    weights=_relative_difference(others[0][1], weight),
+                    gradients=relative_difference(others[0][0], gradient),
+                    weights=relative_difference(others[0][1], weight),
                     alike=all(torch.equal(other[1], others[0][1]) for other in others),
                 )
             )
     return certificates
 
 
-def _relative_difference(found: Tensor, expected: Tensor) -> float:
+def relative_difference(found: Tensor, expected: Tensor) -> float:
+    """Return the norm of the difference relative to the norm of what was expected."""
     return float((found - expected).norm() / expected.norm())
 
 
