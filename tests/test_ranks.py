@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def test_check_certifies_over_ranks_and_finds_a_user_s_objective_that_differs(tm
     assert right.endswith("agree")
     assert "mine.py" in wrong
     assert "DIFFER" in wrong
+    found = json.loads(CliRunner().invoke(bench, ["check", str(file), "--ranks", "2", "--json"]).output)
+    assert found[0]["passed"]
+    assert not found[0]["ranks"]["holds"]
+    assert found[0]["ranks"]["gradients"] > 0.1
     assert CliRunner().invoke(bench, ["check", "nsgan", "--ranks", "0"]).exit_code == 2
 
 

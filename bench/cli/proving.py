@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.shared import json_option, print_json
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
 from bench.wording import duration
+
+if TYPE_CHECKING:
+    from bench.contract.ranks import Certificate
 
 
 @click.command()
@@ -44,11 +49,14 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
         reports.append(report)
         if not as_json:
             click.echo(report.text(verbose=verbose))
-    failed = [report.name for report in reports if not report.passed]
-    if ranks:
-        failed += _check_ranks(objectives or tuple(names()), ranks, quiet=as_json)
+    certificates = _certify(objectives or tuple(names()), ranks, quiet=as_json) if ranks else []
+    differing = {report.name for report, one in zip(reports, certificates, strict=False) if not one.holds}
+    failed = [report.name for report in reports if not report.passed or report.name in differing]
     if as_json:
-        print_json([report.as_json() for report in reports])
+        found: list[dict[str, Any]] = [report.as_json() for report in reports]
+        for report, one in zip(found, certificates, strict=False):
+            report["ranks"] = {"holds": one.holds, **asdict(one)}
+        print_json(found)
     elif len(reports) > 1:
         many, took = len(reports), duration(time.perf_counter() - began)
         verdict = f"{len(failed)} of {many} objectives do not meet the contract: {', '.join(failed)}"
@@ -56,19 +64,19 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
     return EXIT_RUNS_FAILED if failed else EXIT_DONE
 
 
-def _check_ranks(objectives: tuple[str, ...], ranks: int, *, quiet: bool) -> list[str]:
-    """Return the objectives that several processes train otherwise than one."""
+def _certify(objectives: tuple[str, ...], ranks: int, *, quiet: bool) -> list[Certificate]:
+    """Train each objective over several processes; return and tell how far they are from one."""
     from bench.contract.ranks import certify
 
-    found = certify(objectives, (ranks,))
-    for one in found:
+    certificates = certify(objectives, (ranks,))
+    for one in certificates:
         if not quiet:
             verdict = "agree" if one.holds else "DIFFER: does the loss ask which process it is in?"
             click.echo(
                 f"{one.objective}  over {ranks} ranks, {one.steps} steps: gradients within {one.gradients:.0e}, "
                 f"weights within {one.weights:.0e}: {verdict}"
             )
-    return [one.objective for one in found if not one.holds]
+    return certificates
 
 
 @click.command()

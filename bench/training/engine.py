@@ -58,12 +58,8 @@ class CompiledIterations:
         """Compile and try one iteration; go back to the networks as they are when it does not work."""
         players = self._players
         players.call_networks(lambda network: torch.compile(network, dynamic=False))
-        shape, first = players.shape(generator_step), players.first_batch(generator_step)
-        players.draws.at(generator_step)
         try:
-            try_out(
-                players, lambda: players.move(shape, players.moment(generator_step), lambda i: batches(first + i)), 1
-            )
+            try_out(players, lambda: players.carry_out(generator_step, batches), 1)
         except Exception as error:  # compilers fail with errors of many kinds; none may cost the run
             players.call_networks(lambda network: network)
             second = "double backward" in str(error)

@@ -116,13 +116,17 @@ class Players:
 
     def iterate(self, generator_step: int, batches: Batches) -> None:
         """Take generator step number `generator_step` (the first is 0) and the discriminator steps before it."""
-        shape, first = self.shape(generator_step), self.first_batch(generator_step)
+        self.carry_out(generator_step, batches)
+        self.count(self.shape(generator_step))
+
+    def carry_out(self, generator_step: int, batches: Batches) -> None:
+        """Do what `iterate` does, but do not count the iteration: the same call does the same again."""
+        first = self.first_batch(generator_step)
         for optimizer, rate in self.learning_rates(generator_step):
             for group in optimizer.param_groups:
                 group["lr"] = rate
         self.draws.at(generator_step)
-        self.move(shape, self.moment(generator_step), lambda index: batches(first + index))
-        self.count(shape)
+        self.move(self.shape(generator_step), self.moment(generator_step), lambda index: batches(first + index))
 
     def shape(self, generator_step: int) -> Shape:
         """Return what the iteration is made of."""
