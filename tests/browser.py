@@ -64,10 +64,20 @@ class Browser:
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.call(f"{domain}.enable")
 
-    def show(self, page: Path, width: int, height: int = 800, dark: bool = False, scale: float = 1) -> None:
-        """Load a local page in a viewport of CSS pixels, and wait until it and its images are there."""
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.call("Emulation.setEmulatedMedia", features=scheme)
+    def show(
+        self, page: Path, width: int, height: int = 800, dark: bool = False, scale: float = 1, still: bool = False
+    ) -> None:
+        """Load a local page in a viewport of CSS pixels, and wait until it and its images are there.
+
+        `still`: the reader asks for less motion.
+        """
+        wishes = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "reduce" if still else "no-preference",
+        }
+        self.call(
+            "Emulation.setEmulatedMedia", features=[{"name": name, "value": wish} for name, wish in wishes.items()]
+        )
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
         )

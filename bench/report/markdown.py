@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bench.report.model import FIGURES, PUBLISHED_WORDS, Cell, Figure, MethodCard, Page, Picture, Table
+from bench.report.model import FIGURES, PUBLISHED_WORDS, Cell, Conclusions, Figure, MethodCard, Page, Picture, Table
 from bench.report.naming import file_stem
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
@@ -21,6 +21,8 @@ def render_markdown(page: Page) -> str:
         *map(text, page.lead),
         *(f"> **Warning.** {_spans(alert)}" for alert in page.alerts),
         *(f"> {_spans(sentence)}" for sentence in page.missing),
+        "## In short",
+        *_in_short(page.conclusions),
         "## Results",
         *_results(page),
         *(["## Controlled beside published", table(page.both_protocols)] if page.both_protocols else []),
@@ -110,6 +112,13 @@ def _spans(value: str) -> str:
 
 def _notice(page: Page) -> str:
     return f"> **Note.** {text(page.notice)}" if page.notice else ""
+
+
+def _in_short(of: Conclusions) -> Iterable[str]:
+    for lead, sentences in (("These seeds decide:", of.decided), ("They do not decide:", of.open)):
+        if sentences:
+            yield lead
+            yield "\n".join(f"- {_spans(sentence)}" for sentence in sentences)
 
 
 def _results(page: Page) -> Iterable[str]:

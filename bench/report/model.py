@@ -170,6 +170,14 @@ class ProtocolSection:
 
 
 @dataclass(frozen=True)
+class Conclusions:
+    """What the seeds decide and what they leave open, a sentence each."""
+
+    decided: tuple[str, ...]
+    open: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LossSection:
     """Loss curves of every entry under one protocol."""
 
@@ -226,6 +234,7 @@ class Page:
     lead: tuple[str, ...]
     alerts: tuple[str, ...]
     missing: tuple[str, ...]
+    conclusions: Conclusions
     protocols: tuple[ProtocolSection, ...]
     both_protocols: Table | None
     published: tuple[PublishedSection, ...]

@@ -11,6 +11,7 @@ from bench.report import setup
 from bench.report.budget import equal_seconds_table
 from bench.report.cards import method_cards
 from bench.report.closer import how_to_read
+from bench.report.conclusions import conclusions
 from bench.report.costs import cost_table, repeat_table
 from bench.report.diversity import diversity_notes, diversity_table
 from bench.report.figures import curve_figures, score_figure
@@ -51,6 +52,7 @@ def compose(study: Study, options: ReportOptions) -> Page:
         lead=_lead(study),
         alerts=tuple(alert for alert in alerts if alert),
         missing=_missing(study),
+        conclusions=conclusions(study),
         protocols=tuple(_protocol(study, protocol, look) for protocol in study.protocols),
         both_protocols=protocols_table(study),
         published=published_sections(study),
