@@ -54,8 +54,8 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
     failed = [report.name for report in reports if not report.passed or report.name in differing]
     if as_json:
         found: list[dict[str, Any]] = [report.as_json() for report in reports]
-        for report, one in zip(found, certificates, strict=False):
-            report["ranks"] = {"holds": one.holds, **asdict(one)}
+        for told, one in zip(found, certificates, strict=False):
+            told["ranks"] = {"holds": one.holds, **asdict(one)}
         print_json(found)
     elif len(reports) > 1:
         many, took = len(reports), duration(time.perf_counter() - began)
