@@ -61,7 +61,9 @@ def _front(study: Study, protocol: str) -> Iterator[str]:
     level = [label for label, pair in others.items() if not pair.winner and not pair.untested]
     untested = [label for label, pair in others.items() if pair.untested]
     beside = (
-        f"{joined(level)} cannot be told from it" if level else "every other row that was tested is told apart from it"
+        f"{joined(level)} cannot be told from it where all pairs are tested"
+        if level
+        else "every other row that was tested is told apart from it"
     )
     without = f" ({joined(untested)} not tested)" if untested else ""
     yield f"{protocol.capitalize()}: {best} has the best mean; {beside}{without}."
