@@ -92,16 +92,8 @@ _POINTS: Mapping[str, Declared] = MappingProxyType(
         "vae": Declared({"noise_scale": 0.05}),
     }
 )
-# Enlarged digits have no detail of their own, so that D tells generated ones by their grain alone: without noise on
-# what it sees, plain GANs learn nothing in so few steps. All rows get the same.
-_DIGITS = RecipeOverrides(learning_rate=1e-3, instance_noise=0.5)
 _STACKED: Mapping[str, Declared] = MappingProxyType(
-    {
-        "nsgan": Declared(recipe=_DIGITS),
-        "wgan-gp": Declared(recipe=_DIGITS),
-        "r1r2": Declared({"gamma": 1.0}, _DIGITS),
-        "r3gan": Declared({"gamma": 1.0}, _DIGITS),
-    }
+    {"r1r2": Declared({"gamma": 1.0}), "r3gan": Declared({"gamma": 1.0})}
 )
 
 

@@ -13,6 +13,7 @@ from bench.modes.tasks import (
     LATENT,
     RESOLUTION,
     RING,
+    STACKED,
     WIDTH,
     PointTask,
     Task,
@@ -49,7 +50,7 @@ def protocol_of(task: Task, steps: int | None = None) -> str:
     else:
         networks = (
             f"The backbone at {RESOLUTION} pixels, width {DIGITS_WIDTH}, {DIGITS_LATENT} latents from N(0, I), D norm "
-            f"{recipe.norm}."
+            f"{recipe.norm}; on what D sees noise of standard deviation {recipe.instance_noise:g}, falling to 0."
         )
     return f"{spent}; {rates}. {networks} {task.protocol}"
 
@@ -95,5 +96,18 @@ def findings(task: Task) -> tuple[str, ...]:
             "wgan: weights clipped to 0.1 leave D nearly linear, as WGAN-GP's authors show on such toy data (Gulrajani "
             "et al. 2017, figure 1). began collapses to one point: its equilibrium holds the ratio of two "
             "reconstruction errors, which one well-rebuilt point satisfies.",
+        )
+    if task is STACKED:
+        return (
+            "The order is the papers': the plain GAN finds fewest, packing adds to it (Welch's p 0.0027 on the modes), "
+            "WGAN-GP lies near its published 959, R3GAN a little below its 1,000.",
+            "Three rows do not land: the plain GAN finds far more than the 79 (PacGAN) and 99 (VEEGAN) modes of the "
+            "papers, PacGAN2 fewer than its 1,000, and R1 with R2 under a plain GAN's loss more than R3GAN's 693. "
+            "Length is not why: after 6,000 steps (`--steps 6000`, seed 0) nsgan has 813 and pacgan2 859, at 20 % of "
+            "high quality instead of 4 and 2 %. What the papers do not have is the instance noise that all rows share "
+            "here. Without it, on pilot seeds, nsgan came to 57 to 284 triples in 2,000 steps, r1r2 to 439 and r3gan "
+            "to 643, none of high quality, and wgan-gp to 968: enlarged 8x8 digits are so smooth that D knows any "
+            "generated image by its grain, and only a critic that stays Lipschitz still tells G where to go. The noise "
+            "cures that, and with it most of the collapse that packing and relativistic pairing are there to cure.",
         )
     return ()
