@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from bench.modes.counting import ModeCount
-from bench.modes.published import Figure, published_for
+from bench.modes.published import NOT_STATED, Figure, published_for
 from bench.modes.results import Mean, RowResult
 from bench.modes.tasks import Task
 from bench.report.model import Cell, Heading, Row, Table
@@ -70,7 +70,7 @@ def literature_table(task: Task, results: Sequence[RowResult]) -> Table:
     )
     return Table(
         name=f"published-{task.name}",
-        caption=f"Published figures for the {task.name}. An asterisk marks one quoted from memory of its paper.",
+        caption=f"Published figures, {task.name}. An asterisk marks one quoted from memory of its paper.",
         headings=tuple(Heading(text, numeric=0 < index < 5) for index, text in enumerate(headings)),
         rows=tuple(rows),
     )
@@ -163,5 +163,6 @@ def _printed(value: float | None, plus_minus: float | None, recalled: bool) -> s
 
 def _origin(figure: Figure) -> str:
     trials = f"{figure.trials} trials" if figure.trials else "trials not stated in what was read"
-    plus_minus = f"; ± is the {figure.spread}" if figure.modes_pm is not None and figure.spread else ""
+    spread = figure.spread if figure.spread == NOT_STATED else f"the {figure.spread}"
+    plus_minus = f"; ± is {spread}" if figure.modes_pm is not None and figure.spread else ""
     return f"{figure.source}; {trials}{plus_minus}" + (f"; {figure.note}" if figure.note else "")

@@ -86,7 +86,7 @@ def findings(task: Task) -> tuple[str, ...]:
     """Return what was found about rows that do not land where their papers do."""
     if task is GRID:
         return (
-            "Five times as long (`--steps 10000`, seeds 0 and 1) most points between modes are gone: nsgan has 94 and "
+            "Five times as long (--steps 10000, seeds 0 and 1) most points between modes are gone: nsgan has 94 and "
             "95 % of high quality, pacgan2 95 and 91 %, pacgan4 90 and 81 %, as in PacGAN. Modes that scattered points "
             "had found by accident go with them: nsgan keeps 8 and 11 of 25, pacgan2 15 and 19, pacgan4 20 and 22. So "
             "the order is PacGAN's, GAN below PacGAN2 below PacGAN4, though the counts are lower in networks of a "
@@ -103,7 +103,7 @@ def findings(task: Task) -> tuple[str, ...]:
             "WGAN-GP lies near its published 959, R3GAN a little below its 1,000.",
             "Three rows do not land: the plain GAN finds far more than the 79 (PacGAN) and 99 (VEEGAN) modes of the "
             "papers, PacGAN2 fewer than its 1,000, and R1 with R2 under a plain GAN's loss more than R3GAN's 693. "
-            "Length is not why: after 6,000 steps (`--steps 6000`, seed 0) nsgan has 813 and pacgan2 859, at 20 % of "
+            "Length is not why: after 6,000 steps (--steps 6000, seed 0) nsgan has 813 and pacgan2 859, at 20 % of "
             "high quality instead of 4 and 2 %. What the papers do not have is the instance noise that all rows share "
             "here. Without it, on pilot seeds, nsgan came to 57 to 284 triples in 2,000 steps, r1r2 to 439 and r3gan "
             "to 643, none of high quality, and wgan-gp to 968: enlarged 8x8 digits are so smooth that D knows any "
