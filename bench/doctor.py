@@ -43,13 +43,15 @@ def _packages() -> list[Finding]:
 
 
 def _devices() -> list[Finding]:
-    from bench.execution.devices import available_devices, available_memory_bytes
+    from bench.execution.devices import available_devices, available_memory_bytes, has_bf16_instructions
 
     findings = [Finding("ok", f"device {device.name}: {device.description}") for device in available_devices()]
     if len(findings) == 1:
         findings.append(
             Finding("note", "no GPU", "quick and celeba-smoke are made for a CPU; faces takes hours, celeba64 a GPU")
         )
+    if not has_bf16_instructions():
+        findings.append(Finding("note", "a CPU without bf16 instructions", 'on it, leave precision at "fp32"'))
     memory = available_memory_bytes()
     if memory is not None:
         level: Literal["ok", "note"] = "ok" if memory > 4e9 else "note"

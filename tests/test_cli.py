@@ -15,6 +15,7 @@ import pytest
 
 from bench import objectives
 from bench.__main__ import run
+from bench.execution.devices import has_bf16_instructions
 from bench.files import read_jsonl
 
 ROOT = Path(__file__).parent.parent
@@ -188,6 +189,7 @@ def test_list_names_everything(workplace: Path, bench: Bench) -> None:
 def test_doctor_says_what_is_there(workplace: Path, bench: Bench) -> None:
     what = " ".join(finding["what"] for finding in json.loads(bench("doctor", "--json")))
     assert "device cpu" in what
+    assert ("without bf16" in what) is not has_bf16_instructions()
     assert "images will be drawn" in what
 
 

@@ -183,6 +183,7 @@ def _carry_out(
 ) -> int:
     """Do what the selected runs lack, and return the exit code."""
     from bench.evaluation.extractors import require_extractors
+    from bench.execution.devices import has_bf16_instructions
     from bench.execution.pool import PoolOptions
     from bench.execution.running import prepare_images, run_all
     from bench.execution.stopping import StopOnSignals
@@ -194,6 +195,8 @@ def _carry_out(
     twins = sum(the_plan.label_of(spec) != spec.label for spec in selected)
     if twins:
         console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds", markup=False)
+    if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
+        console.print("         this CPU has no bf16 instructions: on it, fp32 is several times as fast", markup=False)
     require_extractors(study.evaluation, study.data.source, roots.data)
     prepare_images(the_plan, roots.data, console)
     with StopOnSignals() as stop:

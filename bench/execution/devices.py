@@ -33,6 +33,14 @@ def available_devices() -> list[Device]:
     return [*found, Device("cpu", f"{cores()} cores")]
 
 
+def has_bf16_instructions() -> bool:
+    """Tell whether this machine's CPU computes in bfloat16, as far as torch knows.
+
+    Where it does not, a step in bf16 takes several times as long.
+    """
+    return bool(getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)())
+
+
 def choose_slots(devices: str, per_device: int | None, threads: int, ranks: int = 1) -> list[str]:
     """Return the device of each run that may go at a time; with several ranks to a run, their devices with commas.
 
