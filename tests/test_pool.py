@@ -6,6 +6,7 @@ import io
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from bench.__main__ import run as type_bench
 from bench.errors import BenchError
 from bench.execution import devices
 from bench.execution.devices import choose_slots
-from bench.execution.display import make_display, place
+from bench.execution.display import AROUND_SECONDS, make_display, place, seconds_left
 from bench.execution.failures import advice, failure_of_process, kind_of, may_end_better
 from bench.execution.placement import Placement
 from bench.execution.pool import Job, PoolOptions, run_pool
@@ -411,3 +412,21 @@ def test_advice_names_the_device_and_fewer_runs_only_where_there_were_several() 
     assert "--per-device 2" in str(advice(failure, 4))
     assert "--per-device" not in str(advice(failure, 1))
     assert advice(Failure("cpu", "code", ""), 2) is None
+
+
+def test_the_time_left_weighs_runs_by_what_they_are_thought_to_take(tmp_path: Path) -> None:
+    long, short, resumed = jobs(tmp_path, 3, [{"cpu": 960.0}, {"cpu": 60.0}, {"cpu": 60.0}])
+    resumed.share_before = 0.5
+    steps = long.spec.training.budget.generator_steps
+    assert seconds_left([long, short, resumed], elapsed=100) is None
+    long.outcome = "done"
+    # 1,000 of 1,200 thought seconds are through; those that are left take as long as those before them.
+    assert AROUND_SECONDS == 40
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 200 / 1000)
+    resumed.status = replace(resumed.status, generator_steps=steps // 2)
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 200 / 1000)
+    resumed.status = replace(resumed.status, generator_steps=3 * steps // 4)
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 170 / 1030)
+    resumed.status = replace(resumed.status, generator_steps=steps)  # evaluating
+    short.outcome = "failed"
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 40 / 1160)

@@ -11,10 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bench.execution.devices import device_type
 from bench.execution.pool import Job
 from bench.wording import duration
 
 PLAIN_SECONDS = 30.0
+AROUND_SECONDS = 40.0  # a run's start and evaluation, roughly: nothing estimates them
 
 
 def share_done(job: Job) -> float:
@@ -36,13 +38,29 @@ def place(job: Job) -> str:
     return f"{job.device}, attempt {len(job.failures) + 1}" if job.failures else str(job.device)
 
 
-def seconds_left(jobs: Sequence[Job], elapsed: float, share_at_start: float) -> float | None:
-    """Estimate the time until all jobs are through, from the pace so far; None before there is any."""
-    share = sum(share_done(job) for job in jobs) / max(len(jobs), 1)
-    gained = share - share_at_start
-    if elapsed < 5 or gained <= 0.005:
+def seconds_left(jobs: Sequence[Job], elapsed: float) -> float | None:
+    """Estimate the time until all jobs are through, from the pace so far; None before there is any.
+
+    What jobs were thought to take weighs them against each other: the longest go first, and say little of the others.
+    """
+    thought = sum(_seconds(job) + AROUND_SECONDS for job in jobs)
+    left = sum(_seconds_left(job) for job in jobs)
+    if elapsed < 5 or thought - left <= 0.005 * thought:
         return None
-    return elapsed * (1 - share) / gained
+    return elapsed * left / (thought - left)
+
+
+def _seconds_left(job: Job) -> float:
+    if job.outcome is not None:
+        return 0.0
+    done = max(0.0, share_done(job) - job.share_before)
+    return _seconds(job) * (1 - done / max(1 - job.share_before, 1e-9)) + AROUND_SECONDS
+
+
+def _seconds(job: Job) -> float:
+    """Return what a job's training is thought to take where it runs, or would by the first type of device."""
+    here = device_type(job.device) if job.device is not None else next(iter(job.seconds), "")
+    return job.seconds.get(here, 0.0)
 
 
 class PlainDisplay:
@@ -79,7 +97,7 @@ class PlainDisplay:
             f"{job.spec.name} {phase(job)} {job.status.generator_steps}/{job.spec.training.budget.generator_steps}"
             for job in running
         ]
-        left = seconds_left(jobs, now - self._began, 0.0)
+        left = seconds_left(jobs, now - self._began)
         self._line("running  " + ", ".join(parts) + (f"; about {duration(left)} left" if left else ""))
 
     def __enter__(self) -> PlainDisplay:
@@ -147,7 +165,7 @@ class LiveDisplay:
             )
         ended = sum(job.outcome is not None for job in jobs)
         waiting = self._total - ended - len(running)
-        left = seconds_left(jobs, time.monotonic() - self._began, 0.0)
+        left = seconds_left(jobs, time.monotonic() - self._began)
         summary = Text(f"{ended} of {self._total} runs through, {len(running)} running, {waiting} waiting")
         summary.append(f"; {duration(time.monotonic() - self._began)} so far", style="dim")
         if left is not None:

@@ -27,13 +27,14 @@ Outcome = Literal["done", "diverged", "failed", "interrupted"]
 class Job:
     """A run on its way through the pool.
 
-    `seconds` is what it is thought to take, by type of device; `failures` are those of this pool's attempts; `avoid` is
-    the device that the next attempt should not be made on.
+    `seconds` is what it is thought to take, by type of device, `share_before` how much of its training was done before;
+    `failures` are those of this pool's attempts; `avoid` is the device that the next attempt should not be made on.
     """
 
     spec: RunSpec
     folder: RunFolder
     seconds: Mapping[str, float] = field(default_factory=dict)
+    share_before: float = 0.0
     failures: list[Failure] = field(default_factory=list)
     avoid: str | None = None
     device: str | None = None

@@ -136,9 +136,9 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
         folder = folder_of(run, runs_root)
         status = folder.status()
         trained = status.state in ("done", "diverged")
-        left = 0.0 if trained else 1 - status.generator_steps / run.training.budget.generator_steps
-        seconds = {name: left * estimate(run, runs_root, name, known[name]).seconds for name in types}
-        jobs.append(Job(run, folder, seconds))
+        share = 1.0 if trained else status.generator_steps / run.training.budget.generator_steps
+        seconds = {name: (1 - share) * estimate(run, runs_root, name, known[name]).seconds for name in types}
+        jobs.append(Job(run, folder, seconds, share))
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 
 
