@@ -49,7 +49,7 @@ def _against_the_baseline(study: Study, protocol: str) -> Iterator[str]:
 
 
 def _front(study: Study, protocol: str) -> Iterator[str]:
-    """Tell which rows share the first place; rows that lost runs are ranked, but no mean of theirs is the best."""
+    """Tell which rows share the first place. Where a run was lost, that is by ranks, and its row has no letter."""
     pairs = [pair for pair in study.statistics.pairs if pair.protocol == protocol]
     first = [e.label for e in study.entries_of(protocol) if (s := study.standing(e)) and s.rank == 1 and s.letters]
     if not pairs or len(first) != 1:
@@ -66,7 +66,7 @@ def _front(study: Study, protocol: str) -> Iterator[str]:
         else "every other row that was tested is told apart from it"
     )
     without = f" ({joined(untested)} not tested)" if untested else ""
-    yield f"{protocol.capitalize()}: {best} has the best mean; {beside}{without}."
+    yield f"{protocol.capitalize()}: {best} stands first; {beside}{without}."
 
 
 def _recipes(study: Study) -> Iterator[str]:
@@ -84,8 +84,8 @@ def _recipes(study: Study) -> Iterator[str]:
     if compared:
         parts = [f"{name} for {joined(rows)}" for name, rows in (("better", better), ("worse", worse)) if rows]
         yield (
-            f"The authors’ recipe in place of the shared one is {' and '.join(parts) or 'neither better nor worse'}, "
-            f"of {plural(compared, 'row')} (Welch’s {PERCENT_95} intervals, uncorrected)."
+            f"The authors’ recipe in place of the shared one is {' and '.join(parts) or 'told from it for no row'}; "
+            f"{plural(compared, 'row')} compared (Welch’s {PERCENT_95} intervals, uncorrected)."
         )
 
 
