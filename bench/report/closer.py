@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.report.images import Pixels, fitted, read_image, webp
+from bench.report.images import QUALITIES, Pixels, fitted, read_image, webp
 from bench.report.model import Picture, ReportOptions, SampleSection
 from bench.report.study import Entry, Run, Study
 from bench.report.timelapse import QUALITY, Grids, TimeLapse, of_one_shape, time_lapse
@@ -91,8 +91,6 @@ def _interpolations(study: Study, entry: Entry, run: Run, byte_limit: int) -> It
     pixels, _ = found
     rows = pixels.shape[0] * GRID // pixels.shape[1]
     yield _still(
-        run,
-        INTERPOLATIONS,
         pixels,
         byte_limit,
         name=f"interpolations-{entry.label}-{entry.protocol}",
@@ -116,8 +114,6 @@ def _nearest(study: Study, entry: Entry, run: Run, byte_limit: int) -> Iterator[
     described = _described(text)
     rows = "; ".join(described) or "the nearest training images"
     yield _still(
-        run,
-        NEAREST,
         pixels,
         byte_limit,
         name=f"nearest-{entry.label}-{entry.protocol}",
@@ -139,10 +135,8 @@ def _described(text: str) -> list[str]:
         return []
 
 
-def _still(
-    run: Run, file: str, pixels: Pixels, byte_limit: int, name: str, alt: str, caption: str, title: str
-) -> Picture:
+def _still(pixels: Pixels, byte_limit: int, name: str, alt: str, caption: str, title: str) -> Picture:
     page, fits = _fitted(partial(webp, pixels), byte_limit)
-    evidence = (run.folder.samples / file).read_bytes()
     height, width, _ = pixels.shape
-    return Picture(name, alt, caption, page if fits else b"", evidence, width, height, title=title)
+    evidence = webp(pixels, QUALITIES[0])  # the run keeps the picture as it was made
+    return Picture(name, alt, caption, page if fits else b"", evidence, width, height, "webp", title)

@@ -1,4 +1,4 @@
-"""Reading and encoding of sample images: what a page shows is coded to fit, what lies beside it is whole."""
+"""Reading and encoding of sample images: what a page shows is coded to fit, what lies beside it is finer."""
 
 from __future__ import annotations
 
@@ -33,13 +33,6 @@ def webp(pixels: Pixels, quality: int) -> bytes:
     """Return H x W x 3 pixels as lossy WebP."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality, method=2)
-    return buffer.getvalue()
-
-
-def png(pixels: Pixels) -> bytes:
-    """Return H x W x 3 pixels as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from bench.report.closer import LAPSE_FRAMES, closer_pictures
-from bench.report.images import QUALITIES, Pixels, fitted, png, read_pixels, webp
+from bench.report.images import QUALITIES, Pixels, fitted, read_pixels, webp
 from bench.report.model import Picture, ReportOptions, SampleSet
 from bench.report.study import Entry, Run, Study, load_study
 from bench.report.words import describe_metric, joined, number
@@ -129,11 +129,12 @@ def _progress(entry: Entry, grids: Sequence[_Grid], size: _Size) -> Picture | No
     seed = alike[0].run.seed
     return _picture(
         rows,
-        png(rows),
+        webp(rows, QUALITIES[0]),
         size,
         name=f"progress-{entry.label}-{entry.protocol}",
         alt=f"The same {size.columns} latents of {entry.label}, seed {seed}, at generator steps {steps}, from the top.",
         caption=f"The same {size.columns} latents at generator steps {steps}, top to bottom.",
+        suffix="webp",
     )
 
 
