@@ -19,6 +19,8 @@ from bench.report.costs import repeat_table
 from bench.report.diversity import diversity_notes, diversity_table
 from bench.report.latex import escape, latex_tables
 from bench.report.model import Row, Table
+from bench.report.plane import plane_figure
+from bench.report.plots import Look
 from bench.report.protocols import protocols_table
 from bench.report.stability import stability_table
 from bench.report.study import Study, load_study
@@ -219,3 +221,20 @@ def test_the_manifest_names_every_file_and_run(tmp_path: Path) -> None:
     log = folder / first["path"] / "log.jsonl"
     assert first["files"]["log.jsonl"] == hashlib.sha256(log.read_bytes()).hexdigest()
     assert first["state"] == "done"
+
+
+def test_the_plane_and_the_headline_follow_the_declared_metrics(study: Study, tmp_path: Path) -> None:
+    fixture = StudyFixture(objectives=OBJECTIVES)
+    for file in fixture.write(tmp_path).rglob("metrics.jsonl"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(r"(precision|recall|density|coverage)_lite0", r"\1_judge", text), encoding="utf-8")
+    plan_file = tmp_path / fixture.name / "plan.json"
+    plan = plan_of(tmp_path / fixture.name) | {"secondary": ["coverage_judge", "precision_judge"]}
+    plan_file.write_text(json.dumps(plan), encoding="utf-8")
+    judged = load_study(tmp_path, fixture.name)
+    for name, loaded in (("lite0", study), ("judge", judged)):
+        figure = plane_figure(loaded, "controlled", Look(loaded.labels))
+        assert figure is not None
+        shown = {heading.code for heading in figure.table.headings} - {""}
+        assert shown == {f"{metric}_{name}" for metric in ("precision", "recall", "density", "coverage")}
+    assert judged.headline_metrics() == ["fd_lite0", "coverage_judge", "precision_judge", "recall_judge"]

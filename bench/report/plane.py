@@ -16,10 +16,13 @@ from bench.report.words import NOTHING, metric_heading, number, plural
 def plane_figure(study: Study, protocol: str, look: Look) -> Figure | None:
     """Draw precision against recall under one protocol, with density and coverage in the table behind it.
 
-    None where the primary metric's extractor measured no precision and recall.
+    The features are those of the precision among the study's secondary metrics, else the primary metric's. None where
+    these have no precision and recall.
     """
+    declared = [metric for metric in study.plan["secondary"] if metric.startswith("precision_")]
+    extractor = declared[0].removeprefix("precision_") if declared else study.extractor
     precision, recall, density, coverage = (
-        f"{name}_{study.extractor}" for name in ("precision", "recall", "density", "coverage")
+        f"{name}_{extractor}" for name in ("precision", "recall", "density", "coverage")
     )
     if precision not in study.metrics or recall not in study.metrics:
         return None

@@ -155,8 +155,10 @@ class Study:
         return list(dict.fromkeys(summary.metric for summary in self.summaries))
 
     def headline_metrics(self) -> list[str]:
-        """Return the primary metric and those beside it: always coverage, and precision never without recall."""
-        shown = [self.primary, *self.plan["secondary"], f"coverage_{self.extractor}"]
+        """Return the primary metric and those beside it: always a coverage, and precision never without recall."""
+        shown = [self.primary, *self.plan["secondary"]]
+        if not any(metric.startswith("coverage_") for metric in shown):
+            shown.append(f"coverage_{self.extractor}")
         for metric in list(shown):
             if metric.startswith("precision_"):
                 shown.append(metric.replace("precision_", "recall_"))
