@@ -90,13 +90,9 @@ def _recipes(study: Study) -> Iterator[str]:
 
 
 def _difference_bounds(own: Summary | None, shared: Summary | None) -> tuple[float, float] | None:
-    if own is None or shared is None or _is_short(own) or _is_short(shared):
+    if own is None or shared is None or own.arm.lost or shared.arm.lost:
         return None
     return difference_interval(own.scores, shared.scores)
-
-
-def _is_short(summary: Summary) -> bool:
-    return bool(summary.diverged or summary.failed)
 
 
 def _lost(study: Study) -> Iterator[str]:
