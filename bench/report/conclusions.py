@@ -110,8 +110,8 @@ def _open(study: Study) -> Iterator[str]:
     seeds = len(study.seeds)
     if seeds < SEEDS_FOR_VERDICT:
         yield (
-            f"Which row is better: {plural(seeds, 'seed')} decide nothing ({SEEDS_FOR_VERDICT} are the least for a "
-            "verdict)."
+            f"Which row is better: {plural(seeds, 'seed')} {'decides' if seeds == 1 else 'decide'} nothing "
+            f"({SEEDS_FOR_VERDICT} are the least for a verdict)."
         )
     else:
         gaps = [r.single_gap for r in study.statistics.resolutions if r.metric == study.primary and r.single_gap]
