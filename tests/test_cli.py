@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tiny_study import write_tiny_study
 
 from bench import objectives
 from bench.__main__ import run
@@ -19,45 +20,16 @@ from bench.execution.devices import has_bf16_instructions
 from bench.files import read_jsonl
 
 ROOT = Path(__file__).parent.parent
-TINY = """
-default_study = "tiny"
-
-[study.tiny]
-title = "Tiny"
-objectives = ["nsgan", "vae"]
-seeds = 0
-primary_metric = "coverage_lite0"
-
-[study.tiny.data]
-source = "faces"
-resolution = 32
-train_count = 120
-heldout_count = 120
-
-[study.tiny.backbone]
-width = 4
-latent = 8
-
-[study.tiny.budget]
-generator_steps = 12
-batch = 8
-halve_every = 6
-
-[study.tiny.training]
-snapshots = 2
-log_every = 4
-
-[study.tiny.evaluation]
-extractors = ["judge"]
-samples = 50
-snapshot_samples = 50
-kid_subset_size = 20
-"""
 
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    (tmp_path / "bench.toml").write_text(TINY, encoding="utf-8")
+    write_tiny_study(
+        tmp_path,
+        objectives=["nsgan", "vae"],
+        primary_metric="coverage_lite0",
+        data={"train_count": 120, "heldout_count": 120},
+    )
     return tmp_path
 
 

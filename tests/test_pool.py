@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from tiny_study import write_tiny_study
 from training_fixture import study
 
 from bench.__main__ import run as type_bench
@@ -171,37 +172,7 @@ def test_a_user_meets_killed_and_hungry_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
-    (tmp_path / "bench.toml").write_text(
-        """
-default_study = "tiny"
-[study.tiny]
-title = "Tiny"
-objectives = ["nsgan"]
-seeds = 0
-[study.tiny.data]
-source = "faces"
-resolution = 32
-train_count = 60
-heldout_count = 60
-[study.tiny.backbone]
-width = 4
-latent = 8
-[study.tiny.budget]
-generator_steps = 12
-batch = 8
-halve_every = 6
-[study.tiny.training]
-snapshots = 1
-log_every = 2
-[study.tiny.evaluation]
-extractors = ["judge"]
-generators = ["raw"]
-samples = 50
-snapshot_samples = 50
-kid_subset_size = 20
-""",
-        encoding="utf-8",
-    )
+    write_tiny_study(tmp_path, training={"snapshots": 1, "log_every": 2}, evaluation={"generators": ["raw"]})
     troubled("first and os.kill(os.getpid(), signal.SIGKILL)", Path("killed.py"), tmp_path / "killed-calls")
     troubled('raise torch.OutOfMemoryError("CUDA out of memory.")', Path("hungry.py"), tmp_path / "hungry-calls")
     before = signal.getsignal(signal.SIGTERM)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from study_fixture import realistic
+from tiny_study import write_tiny_study
 
 from bench.cli import bench
 from bench.errors import BenchError
@@ -17,26 +18,18 @@ from bench.files import read_json, write_json
 from bench.replaying import compare, predict, sameness_in_words
 from bench.runs import RunFolder
 
-STUDY = """
-default_study = "tiny"
-[study.tiny]
-title = "Tiny"
-objectives = ["wgan-gp"]
-baseline = "wgan-gp"
-seeds = "0"
-data = {source = "faces", resolution = 32, train_count = 60, heldout_count = 100}
-backbone = {width = 4, latent = 8}
-budget = {generator_steps = 12, batch = 8, halve_every = 100}
-training = {snapshots = 2, log_every = 3}
-evaluation = {extractors = ["lite0"], samples = 50, snapshot_samples = 50, kid_subset_size = 50}
-"""
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run, and its replay."""
     folder = tmp_path_factory.mktemp("place")
-    (folder / "bench.toml").write_text(STUDY)
+    write_tiny_study(
+        folder,
+        objectives=["wgan-gp"],
+        baseline="wgan-gp",
+        training={"log_every": 3},
+        evaluation={"extractors": ["lite0"]},
+    )
     assert CliRunner().invoke(bench, [*roots(folder), "run", "--all"]).exit_code == 0
     result = CliRunner().invoke(bench, [*roots(folder), "replay", "wgan-gp/0"])
     assert result.exit_code == 0, result.output

@@ -6,31 +6,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tiny_study import write_tiny_study
 
 from bench.cli import bench
 from bench.errors import BenchError
 from bench.files import read_json, write_json
-
-STUDY = """
-default_study = "tiny"
-[study.tiny]
-title = "Tiny"
-objectives = ["nsgan"]
-seeds = "0"
-primary_metric = "coverage_lite0"
-data = {source = "faces", resolution = 32, train_count = 60, heldout_count = 100}
-backbone = {width = 4, latent = 8}
-budget = {generator_steps = 6, batch = 8, halve_every = 100}
-training = {snapshots = 2, log_every = 3}
-evaluation = {extractors = ["judge"], samples = 50, snapshot_samples = 50, kid_subset_size = 50}
-"""
 
 
 @pytest.fixture(scope="module")
 def sender(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one trained run and its archive, weights of the final step included."""
     folder = tmp_path_factory.mktemp("sender")
-    (folder / "bench.toml").write_text(STUDY)
+    write_tiny_study(folder)
     type_(folder, "run", "--all", "--workers", "1")
     type_(folder, "export", "-o", str(folder / "tiny.zip"), "--weights", "final")
     return folder
@@ -54,7 +41,7 @@ def test_the_numbers_at_the_final_step_are_measured_again(sender: Path) -> None:
 
 
 def test_bench_run_counts_imported_runs_as_done_and_never_touches_them(sender: Path, tmp_path: Path) -> None:
-    (tmp_path / "bench.toml").write_text(STUDY)
+    write_tiny_study(tmp_path)
     type_(tmp_path, "import", str(sender / "tiny.zip"))
     (run,) = (tmp_path / "runs" / "tiny").glob("*/seed-*")
     assert "1 had nothing missing" in type_(tmp_path, "run", "--all", data=sender / "data")
@@ -66,10 +53,10 @@ def test_bench_run_counts_imported_runs_as_done_and_never_touches_them(sender: P
         type_(tmp_path, "evaluate", "--again", data=sender / "data")
     with pytest.raises(BenchError, match="is not planned any more"):
         type_(tmp_path, "run", "--all", "--steps", "4", data=sender / "data")
-    (tmp_path / "bench.toml").write_text(STUDY.replace("samples = 50,", "samples = 60,"))
+    write_tiny_study(tmp_path, evaluation={"samples": 60})
     with pytest.raises(BenchError, match="is done and would be measured again"):
         type_(tmp_path, "run", "--all", data=sender / "data")
-    (tmp_path / "bench.toml").write_text(STUDY)
+    write_tiny_study(tmp_path)
     assert before == {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.name != ".lock"}
     assert plan == (tmp_path / "runs" / "tiny" / "plan.json").read_bytes()
 
