@@ -87,6 +87,12 @@ def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Benc
     assert all(run["measured"] for run in plan["runs"])
 
 
+def test_one_run_over_two_ranks(workplace: Path, bench: Bench) -> None:
+    assert "1 done" in bench("run", "nsgan", "--ranks", "2", "--devices", "cpu")
+    folder = next((workplace / "runs" / "tiny" / "nsgan-controlled").glob("seed-0-*"))
+    assert json.loads((folder / "environment.json").read_text())["ranks"] == 2
+
+
 def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Bench) -> None:
     command = [sys.executable, "-m", "bench", "run", "--all", "--steps", "4000", "--per-device", "1"]
     process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -19,8 +19,10 @@ Told = Callable[[str, float], None]
 
 
 def machine_of(slots: Sequence[str]) -> str:
-    """Return what a calibration holds for: this kind of machine, with so many runs at a time."""
-    return f"{kind_of_machine(describe_machine(torch.device(slots[0])))}, {len(slots)} at a time"
+    """Return what a calibration holds for: this kind of machine, with so many runs at a time, of so many ranks each."""
+    device, *others = slots[0].split(",")
+    ranks = f", {1 + len(others)} ranks each" if others else ""
+    return f"{kind_of_machine(describe_machine(torch.device(device)))}, {len(slots)} at a time{ranks}"
 
 
 def calibrate(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str], tell: Told) -> dict[str, float]:
