@@ -18,7 +18,7 @@ from typing import Any, Literal
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.plan import RunSpec, TrainingSpec
-from bench.runs import RunFolder
+from bench.runs import RunFolder, Status
 
 # Multiply-adds a second that training reaches on one core and on a data-centre GPU, in fp32. Rough on purpose.
 GUESSED_RATE = {"cpu": 2.0e10, "cuda": 5.0e12, "mps": 5.0e11}
@@ -35,10 +35,14 @@ _TIMELESS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate of a run's training in seconds on one device. `known_from` is where its step's time comes from."""
+    """An estimate of a run's training in seconds on one device. `known_from` is where its step's time comes from.
+
+    `evaluation_seconds` is what measuring a like run took; None before one was measured.
+    """
 
     seconds: float
     known_from: Literal["finished run", "calibration", "arithmetic"]
+    evaluation_seconds: float | None = None
 
     @property
     def measured(self) -> bool:
@@ -53,12 +57,13 @@ def estimate(run: RunSpec, runs_root: Path, device_type: str, calibration: Mappi
     """
     steps = run.training.budget.generator_steps
     for folder in sorted((runs_root / run.study / f"{run.label}-{run.protocol}").glob("seed-*")):
-        seconds_per_step = _measured(RunFolder(folder), run, device_type)
-        if seconds_per_step is not None:
-            return Cost(START_SECONDS + steps * seconds_per_step, "finished run")
-    seconds_per_step = (calibration or {}).get(kind_of_step(run.training))
-    if seconds_per_step is not None:
-        return Cost(START_SECONDS + steps * seconds_per_step, "calibration")
+        like = _finished(RunFolder(folder), run, device_type)
+        if like is not None:
+            seconds_per_step = like.device_seconds / max(like.generator_steps, 1)
+            return Cost(START_SECONDS + steps * seconds_per_step, "finished run", like.evaluation_seconds or None)
+    timed = (calibration or {}).get(kind_of_step(run.training))
+    if timed is not None:
+        return Cost(START_SECONDS + steps * timed, "calibration")
     return Cost(START_SECONDS + steps * multiply_adds(run.training) / GUESSED_RATE[device_type], "arithmetic")
 
 
@@ -113,7 +118,8 @@ def _ratio(objective: str) -> float:
     return _known_ratios().get(objective, 1.0)
 
 
-def _measured(folder: RunFolder, run: RunSpec, device_type: str) -> float | None:
+def _finished(folder: RunFolder, run: RunSpec, device_type: str) -> Status | None:
+    """Return the status of a run that is done, on such a device, with steps that take as long as `run`'s; else None."""
     try:
         status = folder.status()
         if status.state != "done" or not status.device or not status.device.startswith(device_type):
@@ -121,9 +127,7 @@ def _measured(folder: RunFolder, run: RunSpec, device_type: str) -> float | None
         other = RunSpec.read(folder.spec_file)
     except BenchError:
         return None
-    if kind_of_step(other.training) != kind_of_step(run.training):
-        return None
-    return status.device_seconds / max(status.generator_steps, 1)
+    return status if kind_of_step(other.training) == kind_of_step(run.training) else None
 
 
 def _trunk_multiply_adds(resolution: int, width: int) -> float:

@@ -52,6 +52,7 @@ class Failure:
 class Status:
     """What a run has come to. Counts are totals since step 0; `device_seconds` counts training alone.
 
+    `evaluation_seconds` is what measuring it and drawing its pictures took, from the first metric on.
     `attempts` counts how often training was begun or taken up; `failures` holds every attempt that failed, in order,
     those that a later attempt made good included.
     """
@@ -62,6 +63,7 @@ class Status:
     discriminator_steps: int = 0
     images_seen: int = 0
     device_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
     steps_per_second: float = 0.0
     attempts: int = 0
     reason: str | None = None

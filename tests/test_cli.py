@@ -58,7 +58,9 @@ def bench(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Bench) -> None:
-    assert "2 of 2 runs to train" in bench("plan")
+    planned = bench("plan")
+    assert "2 of 2 runs to train" in planned
+    assert "evaluation not counted" in planned
     assert "train     nsgan-controlled/seed-0" in bench("run", "--all", "--dry-run")
     assert not (workplace / "runs").exists()
     output = bench("run", "--all", "--per-device", "2")
@@ -85,6 +87,7 @@ def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Benc
     plan = json.loads(bench("plan", "--seeds", "0-1", "--json"))
     assert [run["state"] for run in plan["runs"]] == ["done", "done", "planned", "planned"]
     assert all(run["measured"] for run in plan["runs"])
+    assert "of evaluation (as in finished runs)" in bench("plan", "--seeds", "0-1")
 
 
 def test_one_run_over_two_ranks(workplace: Path, bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,12 +46,15 @@ def evaluate_folder(
     def load_generator(path: Path, which: str) -> nn.Module:
         return load_snapshot(path, which, spec)
 
+    taken_before = folder.status().evaluation_seconds if read_jsonl(folder.metrics_file) else 0.0
     folder.write_status(replace(folder.status(), phase="evaluating", device=str(device)))
+    began = time.monotonic()
     try:
         evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
         write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
     finally:
-        folder.write_status(replace(folder.status(), phase=None))
+        taken = taken_before + time.monotonic() - began
+        folder.write_status(replace(folder.status(), phase=None, evaluation_seconds=taken))
 
 
 def measure_again(run: Path, data_root: Path) -> list[dict[str, Any]]:
