@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.results import collect
 from bench.runs import read_plan
-from bench.statistics import MoreSeeds, resolve_in_study
+from bench.statistics import ALPHA, MoreSeeds, resolve_in_study
 from bench.wording import duration
 
 
@@ -25,7 +25,8 @@ def in_words(answer: MoreSeeds) -> list[str]:
     """Return what an answer says, line by line."""
     lines = [f"{answer.first} against {answer.second}, {answer.protocol}, by {answer.metric}"]
     if answer.unanswered:
-        return [*lines, f"  no number: {answer.unanswered}"]
+        decided = ["  decided already, by the report's own test"] if answer.decided else []
+        return [*lines, *decided, f"  no number: {answer.unanswered}"]
     if answer.difference is not None and answer.difference_low is not None and answer.difference_high is not None:
         lines.append(
             f"  {answer.first} less {answer.second} so far: {answer.difference:+.4g} "
@@ -33,8 +34,7 @@ def in_words(answer: MoreSeeds) -> list[str]:
             f"{answer.first_seeds} and {answer.second_seeds} seeds"
         )
     if answer.p is not None:
-        word = "decides" if answer.decided else "does not decide"
-        lines.append(f"  p {answer.p:.2g} {word}: with {answer.family} comparisons the first needs {answer.alpha:.2g}")
+        lines.append(f"  p {answer.p:.2g}, {_judged(answer)}")
     lines.append(f"  if that is the true difference: {_seeds(answer.seeds_needed)}{_more(answer)}")
     lines.append(
         f"  at the ends of the interval: {_seeds(answer.seeds_at_widest)} or {_seeds(answer.seeds_at_narrowest)}"
@@ -45,6 +45,18 @@ def in_words(answer: MoreSeeds) -> list[str]:
 def as_json(answer: MoreSeeds) -> dict[str, Any]:
     """Return an answer as JSON values."""
     return asdict(answer)
+
+
+def _judged(answer: MoreSeeds) -> str:
+    """Return what the report makes of the pair: Holm's p, and whether it decides."""
+    if answer.p_holm is None:
+        return "not judged so far"
+    corrected = f"{answer.p_holm:.2g} by Holm's correction over {answer.family}"
+    if answer.decided:
+        return f"{corrected}: decides"
+    if answer.p_holm <= ALPHA:
+        return f"{corrected}: does not decide, for the simultaneous interval of the difference holds zero"
+    return f"{corrected}: does not decide"
 
 
 def _seeds(count: int | None) -> str:

@@ -21,7 +21,8 @@ from bench.evaluation_settings import (
 class MetricInfo:
     """One metric. `better` is None for a value that should be near its floor, in neither direction.
 
-    `ranks` says whether it may be a study's primary metric; `unit` is "" for a plain number or a ratio.
+    `ranks` says whether it may be a study's primary metric; `unit` is "" for a plain number or a ratio. No value can be
+    below `low` or above `high`; None where there is no such bound.
     """
 
     name: str
@@ -31,6 +32,8 @@ class MetricInfo:
     ranks: bool
     description: str
     source: str
+    low: float | None = None
+    high: float | None = None
 
 
 _TITLES = {
@@ -66,6 +69,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             ranks,
             f"Fréchet distance between Gaussians fitted to {network} features of generated and held-out images.",
             "arXiv 1706.08500",
+            low=0.0,
         ),
         MetricInfo(
             f"{distance}_train",
@@ -75,6 +79,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             False,
             "The same distance to training images: it rewards copying them, so it stands beside the held-out one.",
             "arXiv 1706.08500",
+            low=0.0,
         ),
         MetricInfo(
             f"{distance}_inf",
@@ -106,6 +111,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "Standard deviation of KID over its random subsets, as torch-fidelity gives it: neither its standard error "
             "(subsets overlap) nor its spread over seeds. Only where N exceeds the subsets' size.",
             "arXiv 1801.01401",
+            low=0.0,
         ),
         MetricInfo(
             f"precision_{extractor}",
@@ -116,6 +122,8 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             f"Share of generated images inside a real image's ball of {_K_PR} nearest neighbours. A generator that "
             "repeats one good image reaches 1: read it with recall and coverage.",
             "arXiv 1904.06991",
+            low=0.0,
+            high=1.0,
         ),
         MetricInfo(
             f"recall_{extractor}",
@@ -126,6 +134,8 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             f"Share of real images inside a generated image's ball of {_K_PR} nearest neighbours. Scattered samples "
             "have large balls.",
             "arXiv 1904.06991",
+            low=0.0,
+            high=1.0,
         ),
         MetricInfo(
             f"density_{extractor}",
@@ -136,6 +146,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             f"How many real balls of {_K_DC} neighbours hold a generated image, over {_K_DC}; real images give about "
             "1, repeats of a typical image more.",
             "arXiv 2002.09797",
+            low=0.0,
         ),
         MetricInfo(
             f"coverage_{extractor}",
@@ -145,6 +156,8 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             ranks,
             f"Share of real images whose ball of {_K_DC} nearest real neighbours holds a generated image.",
             "arXiv 2002.09797",
+            low=0.0,
+            high=1.0,
         ),
         MetricInfo(
             f"diversity_{extractor}",
@@ -154,6 +167,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             False,
             "Mean distance between the features of two generated images, over the same for held-out images.",
             "arXiv 1606.03498",
+            low=0.0,
         ),
         MetricInfo(
             f"unique_{extractor}",
@@ -164,6 +178,8 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "Effective number of different images over their number: near-duplicates (closer than all but 1 % of "
             "held-out images are to their nearest) count as one. 1/N for one repeated image, about 1 for real ones.",
             "Leinster & Cobbold 2012, order 0",
+            low=0.0,
+            high=1.0,
         ),
         MetricInfo(
             f"vendi_{extractor}",
@@ -174,6 +190,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "Effective number of different images by the entropy of their features' cosine similarities, over the same "
             f"for as many held-out images; of the first {VENDI_IMAGES:,} at most.",
             "arXiv 2210.02410",
+            low=0.0,
         ),
         MetricInfo(
             f"support_{extractor}",
@@ -185,6 +202,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "at which half of the batches hold two near-duplicates (as for the unique share). Real images do not give "
             "more than the floor, by what counts as near; N samples never give more than 0.72 N².",
             "arXiv 1706.08224",
+            low=0.0,
         ),
         MetricInfo(
             f"nearest_train_{extractor}",
@@ -195,6 +213,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
             "Mean distance between the features of a generated image and the nearest of as many training images, over "
             "the same for held-out images. Well below 1: copies.",
             "arXiv 1511.01844",
+            low=0.0,
         ),
         MetricInfo(
             f"ct_{extractor}",
@@ -220,6 +239,7 @@ def _of_extractor(extractor: str) -> list[MetricInfo]:
                 f"exp of the mean KL between each image's prediction over {classes} classes and their mean. The "
                 "classes are ImageNet's: on faces it says little, and real images need not score best.",
                 "arXiv 1606.03498",
+                low=1.0,
             )
         )
     return infos
@@ -236,6 +256,7 @@ def _others() -> list[MetricInfo]:
             "Mean distance from a generated image to its nearest training image (16 x 16 pixels), over the same for "
             "held-out images. Well below 1: copies, or blur (a blurred image is near to everything).",
             "arXiv 1511.01844",
+            low=0.0,
         ),
         MetricInfo(
             "ct_pixels",
@@ -256,6 +277,8 @@ def _others() -> list[MetricInfo]:
             "Mean similarity of 500 pairs of generated images, on 3 scales at 64 pixels (2 at 32, 4 at 128; an 11-tap "
             "window has no room for the usual 5). Well above what real images give: too alike.",
             "arXiv 1610.09585",
+            low=0.0,
+            high=1.0,
         ),
         MetricInfo(
             "modes_judge",
@@ -266,6 +289,8 @@ def _others() -> list[MetricInfo]:
             "How many of the 1,080 combinations of skin, background, shirt, glasses and hat the judge recognises with "
             "confidence among the samples.",
             "arXiv 1611.02163",
+            low=0.0,
+            high=1_080.0,
         ),
         MetricInfo(
             "modes_judge_share",
@@ -275,6 +300,7 @@ def _others() -> list[MetricInfo]:
             False,
             "The modes found, over those found in as many real images.",
             "arXiv 1611.02163",
+            low=0.0,
         ),
         MetricInfo(
             "mode_kl_judge",
@@ -284,6 +310,7 @@ def _others() -> list[MetricInfo]:
             False,
             "KL divergence of the recognised modes' frequencies from uniform; as many real images give the floor.",
             "arXiv 1611.02163",
+            low=0.0,
         ),
         MetricInfo(
             "judge_confident",
@@ -293,6 +320,8 @@ def _others() -> list[MetricInfo]:
             False,
             "Share of the images whose five mode factors the judge is sure of (joint confidence of 0.9).",
             "the judge's gate",
+            low=0.0,
+            high=1.0,
         ),
     ]
 

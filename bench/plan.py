@@ -268,7 +268,7 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
         raise BenchError("\n  ".join(_setting_mistake(problem) for problem in found)) from error
     file = source_file(entry.objective)
     own = is_file(entry.objective)
-    spec = ObjectiveSpec(
+    controlled_spec = ObjectiveSpec(
         name=objective.name(),
         file=str(file) if own else None,
         source_sha256=objective_hash(file) if own else None,
@@ -279,9 +279,9 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
     notes: tuple[str, ...]
     protocols: tuple[Protocol, ...] = ("custom",) if entry.recipe is not None else study.protocols
     for protocol in protocols:
-        recipe, notes = shared, ()
+        recipe, spec, notes = shared, controlled_spec, ()
         if protocol == "published":
-            recipe, spec = _published(objective, spec, given, shared)
+            recipe, spec = _published(objective, controlled_spec, given, shared)
         elif protocol == "custom" and entry.recipe is not None:
             recipe = entry.recipe.over(shared)
         else:
@@ -299,7 +299,7 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
                 objective=objective,
                 spec=spec,
                 recipe=recipe,
-                deviations=_deviations(recipe, shared),
+                deviations=(*_deviations(recipe, shared), *_other_settings(spec, controlled_spec)),
                 notes=(*notes, *lacking, *without),
             )
         )
@@ -343,6 +343,11 @@ def _deviations(recipe: Recipe, shared: Recipe) -> tuple[str, ...]:
     unread = {"adam": {"alpha"}, "rmsprop": {"betas"}}[recipe.optimizer]
     own, common = recipe.model_dump(mode="json"), shared.model_dump(mode="json")
     return tuple(f"{key} {_show(own[key])}" for key in own if key not in unread and own[key] != common[key])
+
+
+def _other_settings(spec: ObjectiveSpec, controlled: ObjectiveSpec) -> tuple[str, ...]:
+    """Name every setting of the objective that is not the controlled entry's."""
+    return tuple(f"{key} {_show(value)}" for key, value in spec.settings.items() if value != controlled.settings[key])
 
 
 def _show(value: Any) -> str:

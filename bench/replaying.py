@@ -37,12 +37,15 @@ _KIND = ("device", "capability", "threads", "ranks")
 class Sameness:
     """How a run and its replay compare, bit for bit.
 
-    `machine` names what differs between the two machines, `code` whether the source changed since. `first_step` is the
-    first snapshot at which weights differ (None: none does) and `weights` their largest relative difference there;
-    `logged` is the first logged step whose terms differ. `metrics` holds (name, value, again) of those that differ.
+    `snapshots` are those whose weights were compared; `snapshots_lacking` the replay has and the run has not, as after
+    an import without weights. `machine` names what differs between the two machines, `code` whether the source changed
+    since. `first_step` is the first snapshot at which weights differ (None: none does) and `weights` their largest
+    relative difference there; `logged` is the first logged step whose terms differ. `metrics` holds (name, value,
+    again) of those that differ.
     """
 
     snapshots: int
+    snapshots_lacking: int
     machine: tuple[str, ...]
     code: bool
     first_step: int | None
@@ -53,6 +56,7 @@ class Sameness:
 
     @property
     def identical(self) -> bool:
+        """Tell whether nothing that was compared differs; weights were where there are `snapshots`."""
         return self.first_step is None and self.logged is None and not self.metrics
 
     @property
@@ -143,6 +147,7 @@ def compare(original: RunFolder, again: RunFolder) -> Sameness:
     shared = sorted(values.keys() & values_again.keys())
     return Sameness(
         snapshots=len(steps),
+        snapshots_lacking=len(set(again.snapshot_steps()) - set(steps)),
         machine=tuple(_machine_differences(read_json(original.environment_file), read_json(again.environment_file))),
         code=RunSpec.read(original.spec_file).code != RunSpec.read(again.spec_file).code,
         first_step=first_step,
@@ -186,12 +191,7 @@ def sameness_in_words(found: Sameness) -> list[str]:
     """Return what a comparison says, line by line."""
     lines = [f"machine  {difference}" for difference in found.machine] or ["machine  the same kind"]
     lines.append("code     changed since" if found.code else "code     the same")
-    if found.first_step is None:
-        lines.append(f"weights  bit-identical at {found.snapshots} snapshots")
-    else:
-        lines.append(
-            f"weights  differ from the snapshot at step {found.first_step:,} on (relative {found.weights:.1e})"
-        )
+    lines.append(f"weights  {_weights_in_words(found)}")
     lines.append(
         "log      the same terms" if found.logged is None else f"log      differs from step {found.logged:,} on"
     )
@@ -199,6 +199,26 @@ def sameness_in_words(found: Sameness) -> list[str]:
     lines.append(f"metrics  {equal} of {found.metrics_compared} equal")
     lines += [f"         {name}: {value:.6g}, now {again:.6g}" for name, value, again in found.metrics[:10]]
     return lines
+
+
+def verdict_in_words(found: Sameness) -> str:
+    """Return what a comparison comes to, in a sentence."""
+    if found.identical and found.snapshots:
+        return "the same, bit for bit."
+    if found.identical:
+        return "log and metrics are the same; weights were not compared, because no snapshot of the run is here."
+    if found.excused:
+        return "differs, as another kind of machine or other code may."
+    return "DIFFERS, on the same kind of machine and by the same code."
+
+
+def _weights_in_words(found: Sameness) -> str:
+    if not found.snapshots:
+        return "not compared: no snapshot of the run is here"
+    if found.first_step is not None:
+        return f"differ from the snapshot at step {found.first_step:,} on (relative {found.weights:.1e})"
+    lacking = f"; {found.snapshots_lacking} more not compared: they are not here" if found.snapshots_lacking else ""
+    return f"bit-identical at {found.snapshots} {'snapshot' if found.snapshots == 1 else 'snapshots'}{lacking}"
 
 
 def _machine_differences(first: dict[str, Any], again: dict[str, Any]) -> list[str]:

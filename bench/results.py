@@ -101,6 +101,15 @@ def read_results(path: Path) -> pd.DataFrame:
     return table[[column.name for column in COLUMNS]]
 
 
+def evaluation_codes(runs: Iterable[RunFolder], evaluation_id: str) -> set[str]:
+    """Return the hashes of the code that measured these runs under settings of this id.
+
+    More than one: their scores were made by different code. Older lines do not say by which, and add none.
+    """
+    lines = (line for run in runs for line in _metric_lines(run, evaluation_id))
+    return {line["evaluation_code"] for line in lines if "evaluation_code" in line}
+
+
 def matching(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Return the rows whose columns have these values; an empty cell matches nothing."""
     chosen = pd.Series(True, index=table.index)

@@ -1,14 +1,15 @@
 """`bench verify`: does a report say what its tables say, and do these say what the runs say?
 
-Levels, each needing more: *files* (the report's own checksums), *statistics* (every table recomputed from results.csv),
-*runs* (the runs' checksums, results.csv and the whole report made again from them), *metrics* (snapshots measured
-again); *training* is `bench replay`'s. What a level needs and lacks is named: nothing is called checked that was not.
+Levels, each needing more: *files* (the report's own checksums, which whoever changes a file can change too),
+*statistics* (every table, those for LaTeX included, recomputed from results.csv and plan.json), *runs* (the runs'
+checksums, results.csv and the whole report made again from them), *metrics* (snapshots measured again); *training* is
+`bench replay`'s. What a level needs and lacks is named: nothing is called checked that was not.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +21,12 @@ from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, sha256_file
 from bench.portable import portable_digest
 from bench.report import render
+from bench.report.latex import latex_tables
 from bench.report.manifest import MANIFEST, options_of
-from bench.results import collect, read_results
+from bench.report.model import FIGURES
+from bench.report.published import published_frames
+from bench.report.study import Entry, Study
+from bench.results import collect, evaluation_settings, read_results
 from bench.runs import PLAN_FILE
 from bench.statistics import study_statistics
 
@@ -49,7 +54,7 @@ def verify(report: Path, runs_root: Path) -> list[Finding]:
     Raises BenchError when `report` is no folder of a report, or was written by another version of the format.
     """
     written = read_manifest(report)
-    findings = [*_files(report, written), *_statistics(report)]
+    findings = [*_files(report, written), *_statistics(report, written)]
     return [*findings, *_runs(report, written, runs_root)]
 
 
@@ -97,19 +102,54 @@ def _digest(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
 
 
-def _statistics(report: Path) -> Iterator[Finding]:
+def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
     """Recompute every table of statistics from the results and the plan that ship with the report."""
     needed = [name for name in ("results.csv", PLAN_FILE) if not (report / name).is_file()]
     if needed:
         yield Finding("statistics", "not checked", f"{' and '.join(needed)} missing")
         return
     try:
-        frames = study_statistics(read_results(report / "results.csv"), read_json(report / PLAN_FILE)).frames()
-    except (BenchError, KeyError, TypeError, ValueError) as error:
+        study = _shipped_study(read_results(report / "results.csv"), read_json(report / PLAN_FILE))
+        frames = study.statistics.frames() | published_frames(study)
+        latex = latex_tables(study)
+    except (BenchError, KeyError, TypeError, ValueError, AttributeError) as error:
         yield Finding("statistics", "FAILS", f"results.csv and {PLAN_FILE} give no statistics: {error}")
         return
     for name, frame in frames.items():
         yield from _table("statistics", report / f"{name}.csv", frame)
+    other = [name for name, text in latex.items() if _bytes(report / "latex" / name) != text.encode()]
+    if other and written["bench_version"] != __version__:
+        what = f"{len(other)} LaTeX tables are made otherwise by bench {__version__} than by {written['bench_version']}"
+        yield Finding("statistics", "not checked", f"{what}, which wrote them")
+        return
+    for name in other:
+        yield Finding("statistics", "FAILS", f"latex/{name} is not what results.csv and {PLAN_FILE} give")
+    if not other:
+        yield Finding("statistics", "holds", f"{len(latex)} LaTeX tables made again, all the same")
+
+
+def _shipped_study(results: pd.DataFrame, plan: Mapping[str, Any]) -> Study:
+    """Return a study without its runs: enough for every table of statistics."""
+    entries = tuple(
+        Entry(
+            label=entry["label"],
+            protocol=entry["protocol"],
+            objective=entry["objective"],
+            card=entry["card"],
+            settings=entry["settings"],
+            recipe=entry.get("recipe", {}),
+            deviations=tuple(entry["deviations"]),
+            notes=tuple(entry["notes"]),
+            runs=(),
+        )
+        for entry in plan["entries"]
+        if not entry.get("same_as")
+    )
+    return Study(dict(plan), evaluation_settings(plan), entries, results, study_statistics(results, plan))
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _table(level: str, path: Path, computed: pd.DataFrame) -> Iterator[Finding]:
@@ -145,6 +185,7 @@ def _runs(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Fi
     there = [run for run in written["runs"] if (study / run["path"]).is_dir()]
     if not there:
         yield Finding("runs", "not checked", f"its {len(written['runs'])} runs do not lie in {study}")
+        yield Finding("runs", "not checked", _checksums_alone(written))
         return
     trouble = list(_changed_runs(study, written["runs"]))
     for text in trouble:
@@ -156,6 +197,19 @@ def _runs(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Fi
         yield from _made_again(report, written, runs_root)
     except BenchError as error:
         yield Finding("runs", "FAILS", error.message)
+
+
+def _checksums_alone(written: dict[str, Any]) -> str:
+    """Return what a report without its runs leaves open: what nothing but the manifest vouches for."""
+    recomputed = [name for name in written["files"] if name.startswith("latex/") or _is_statistics(name)]
+    rest = [name for name in written["files"] if name not in recomputed]
+    drawn = [name for name in rest if name.startswith(f"{FIGURES}/")]
+    named = ", ".join([*(name for name in rest if name not in drawn), f"{len(drawn)} files of figures"])
+    return f"{named}: they rest on {MANIFEST} alone, which whoever changes a file can change too; they need the runs"
+
+
+def _is_statistics(name: str) -> bool:
+    return "/" not in name and name.endswith(".csv") and name != "results.csv"
 
 
 def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -194,27 +248,77 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
 
 
 def verify_metrics(report: Path, runs_root: Path, measure: Measure) -> Iterator[Finding]:
-    """Measure every run's snapshots again and compare the values, which must agree to TOLERANCE (relative above 1)."""
+    """Measure every run's snapshots again and compare the values, which must agree to TOLERANCE (relative above 1).
+
+    What counts is of the report's evaluation settings. A value that measuring its step again does not give fails, and
+    so does one that metrics.jsonl lacks although others of the same sample are there.
+    """
     written = read_manifest(report)
     for run in written["runs"]:
         folder = runs_root / written["study"] / run["path"]
-        held = _values(read_jsonl(folder / "metrics.jsonl"))
+        held = _values(read_jsonl(folder / "metrics.jsonl"), written["evaluation_id"])
         try:
-            again = _values(measure(folder)) if held else {}
+            again = _values(measure(folder), written["evaluation_id"]) if held else {}
         except BenchError as error:
             yield Finding("metrics", "not checked", f"{run['path']}: {error.message}")
             continue
         shared = sorted(held.keys() & again.keys())
-        wrong = [key for key in shared if abs(held[key] - again[key]) > TOLERANCE * max(1.0, abs(again[key]))]
-        for key in wrong[:_SHOWN]:
-            what = f"{run['path']}: {key[4]} ({key[2]}, step {key[1]:,}, sample seed {key[3]})"
-            yield Finding("metrics", "FAILS", f"{what} is {held[key]:.6g}, measured again {again[key]:.6g}")
         if not shared:
             yield Finding("metrics", "not checked", f"{run['path']}: there is nothing to measure again")
-        elif not wrong:
+            continue
+        wrong = [*_other_values(shared, held, again), *_only_in_one(held, again)]
+        for text in wrong[:_SHOWN]:
+            yield Finding("metrics", "FAILS", f"{run['path']}: {text}")
+        if len(wrong) > _SHOWN:
+            yield Finding("metrics", "FAILS", f"{run['path']}: {len(wrong) - _SHOWN} more differences")
+        for text in _left_open(held, again):
+            yield Finding("metrics", "not checked", f"{run['path']}: {text}")
+        if not wrong:
             yield Finding("metrics", "holds", f"{run['path']}: {len(shared)} of {len(held)} values measured again")
 
 
-def _values(lines: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], float]:
-    keys = ("evaluation_id", "generator_steps", "generator", "sample_seed", "metric")
-    return {tuple(line[key] for key in keys): line["value"] for line in lines}
+Key = tuple[int, str, int, str]
+"""What a value is of: generator steps, generator, sample seed, metric."""
+
+
+def _values(lines: Sequence[dict[str, Any]], evaluation_id: str) -> dict[Key, float]:
+    return {
+        (line["generator_steps"], line["generator"], line["sample_seed"], line["metric"]): line["value"]
+        for line in lines
+        if line["evaluation_id"] == evaluation_id
+    }
+
+
+def _other_values(shared: Sequence[Key], held: Mapping[Key, float], again: Mapping[Key, float]) -> Iterator[str]:
+    for key in shared:
+        if abs(held[key] - again[key]) > TOLERANCE * max(1.0, abs(again[key])):
+            yield f"{_named(key)} is {held[key]:.6g}, measured again {again[key]:.6g}"
+
+
+def _only_in_one(held: Mapping[Key, float], again: Mapping[Key, float]) -> Iterator[str]:
+    """Name values that cannot have been measured, and values that were taken out of their sample."""
+    steps, samples = {key[0] for key in again}, {key[:3] for key in held}
+    for key in sorted(held.keys() - again.keys()):
+        if key[0] in steps:
+            yield f"{_named(key)} is in metrics.jsonl, and measuring does not give it"
+    for key in sorted(again.keys() - held.keys()):
+        if key[:3] in samples:
+            yield f"{_named(key)} is left out of metrics.jsonl"
+
+
+def _left_open(held: Mapping[Key, float], again: Mapping[Key, float]) -> Iterator[str]:
+    """Name values of steps without a snapshot, and whole samples that were not measured before."""
+    steps, samples = {key[0] for key in again}, {key[:3] for key in held}
+    unmeasured = [key for key in held.keys() - again.keys() if key[0] not in steps]
+    unheld = [key for key in again.keys() - held.keys() if key[:3] not in samples]
+    for keys, what in (
+        (unmeasured, "were not measured again: no snapshot of it is here"),
+        (unheld, "can be measured, and metrics.jsonl has none of their sample"),
+    ):
+        at = ", ".join(f"{step:,}" for step in sorted({key[0] for key in keys}))
+        if keys:
+            yield f"{len(keys)} values of step {at} {what}"
+
+
+def _named(key: Key) -> str:
+    return f"{key[3]} ({key[1]}, step {key[0]:,}, sample seed {key[2]})"

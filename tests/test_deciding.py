@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from study_fixture import realistic
 from bench.cli import bench
 from bench.deciding import answers, in_words
 from bench.errors import BenchError
+from bench.statistics import MoreSeeds
 
 
 def test_it_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
@@ -19,8 +21,19 @@ def test_it_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
     result = CliRunner().invoke(bench, ["--runs", str(tmp_path), "plan", "--study", "quick", "--resolve", "nsgan,vae"])
     assert result.exit_code == 0, result.output
     assert "nsgan against vae, controlled, by" in result.output
-    assert "comparisons the first needs" in result.output
+    assert "by Holm's correction over 7: decides" in result.output
     assert "if that is the true difference:" in result.output
+
+
+def test_the_words_say_what_the_report_says() -> None:
+    answer = MoreSeeds("controlled", "fd_lite0", "a", "b", 5, 5, 6, 0.05 / 6, p=0.02)
+    assert in_words(answer)[1] == "  p 0.02, not judged so far"
+    assert in_words(replace(answer, p_holm=0.12))[1].endswith("by Holm's correction over 6: does not decide")
+    assert in_words(replace(answer, p_holm=0.04))[1].endswith(
+        "for the simultaneous interval of the difference holds zero"
+    )
+    lost = replace(answer, decided=True, unanswered="1 of 5 runs of b lost")
+    assert in_words(lost)[1:] == ["  decided already, by the report's own test", "  no number: 1 of 5 runs of b lost"]
 
 
 def test_json_holds_the_same_numbers(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -81,3 +82,12 @@ def test_collapse_is_the_first_extractors_verdict_where_it_measured() -> None:
     assert collapsed(lines("lite0", [0.01], [0.01]), settings) is True  # no faces: the judge was left out
     inception = EvaluationSettings(extractors=("inception",))
     assert collapsed(lines("inception-1a2b3c4d", [0.01], [0.9]), inception) is True
+
+
+def test_only_what_can_be_outside_has_no_bound() -> None:
+    unbounded = {name for name, info in METRICS.items() if info.low is None}
+    kinds = {re.sub("_(lite0|judge|inception|pixels)", "", name) for name in unbounded}
+    assert kinds == {"kid", "ct", "fd_inf", "fid_inf"}
+    shares = {name for name, info in METRICS.items() if (info.low, info.high) == (0.0, 1.0)}
+    assert {"coverage_lite0", "precision_judge", "recall_inception", "unique_lite0", "judge_confident"} <= shares
+    assert metric_info("fd_lite0@1000").low == 0.0

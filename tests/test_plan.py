@@ -76,6 +76,20 @@ def test_controlled_rows_share_a_recipe_and_published_ones_keep_their_own() -> N
     assert not published.notes
 
 
+def test_authors_settings_count_among_the_deviations() -> None:
+    objectives = (
+        {"objective": "r3gan", "label": "r3gan"},
+        {"objective": "r3gan", "label": "given", "settings": {"gamma": 5.0}},
+    )
+    plan = make_plan(study(objectives=objectives, baseline="r3gan"))
+    entries = {(entry.label, entry.protocol): entry for entry in plan.entries}
+    assert entries["r3gan", "published"].deviations[-1] == "gamma 2"
+    assert entries["r3gan", "published"].deviations[:-1] == entries["given", "published"].deviations
+    assert not entries["r3gan", "controlled"].deviations  # gamma 1, which all rows have is none
+    turned = make_plan(study(objectives=objectives, baseline="r3gan", protocols=("published", "controlled")))
+    assert ids(turned) == ids(plan)  # what is published does not leak into a controlled row planned after it
+
+
 def test_batch_norm_is_refused_for_penalties_by_name() -> None:
     with pytest.raises(BenchError, match=r'wgan-gp: norm "batch" couples'):
         make_plan(study(recipe={"norm": "batch"}))

@@ -14,8 +14,12 @@ from tiny_study import write_tiny_study
 
 from bench.cli import bench
 from bench.errors import BenchError
+from bench.evaluation.code import evaluation_code
+from bench.evaluation.units import missing_evaluations
 from bench.files import read_json, write_json
-from bench.replaying import compare, predict, sameness_in_words
+from bench.plan import RunSpec
+from bench.replaying import compare, predict, present_code, sameness_in_words, spec_of, verdict_in_words
+from bench.results import evaluation_codes
 from bench.runs import RunFolder
 
 
@@ -55,6 +59,18 @@ def test_every_metric_is_compared(place: Path) -> None:
     assert same.metrics_compared > 10
 
 
+def test_a_measured_line_says_by_which_code(place: Path, tmp_path: Path) -> None:
+    original, _ = runs_of(place)
+    settings = RunSpec.read(original.spec_file).evaluation
+    assert evaluation_codes([original], settings.id()) == {evaluation_code()}
+    older = RunFolder(Path(shutil.copytree(original.path, tmp_path / "older")))
+    lines = [json.loads(line) for line in older.metrics_file.read_text().splitlines()]
+    for line in lines:
+        del line["evaluation_code"]
+    older.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not missing_evaluations(older.path, settings)  # nothing is measured again for that
+
+
 def test_one_changed_weight_is_a_difference_without_excuse(place: Path, tmp_path: Path) -> None:
     original, again = runs_of(place)
     forged = RunFolder(Path(shutil.copytree(original.path, tmp_path / "forged")))
@@ -66,6 +82,60 @@ def test_one_changed_weight_is_a_difference_without_excuse(place: Path, tmp_path
     assert (same.first_step, same.logged, same.excused) == (12, None, False)
     assert not same.identical
     assert any("differ from the snapshot at step 12 on" in line for line in sameness_in_words(same))
+
+
+def test_without_snapshots_nothing_is_called_bit_identical(place: Path, tmp_path: Path) -> None:
+    original, again = runs_of(place)
+    bare = RunFolder(Path(shutil.copytree(original.path, tmp_path / "bare")))
+    bare.snapshot_file(6).unlink()
+    some = compare(bare, again)
+    assert "weights  bit-identical at 1 snapshot; 1 more not compared: they are not here" in sameness_in_words(some)
+    shutil.rmtree(bare.snapshots)  # as after an import without weights
+    same = compare(bare, again)
+    assert (same.identical, same.snapshots, same.metrics_compared > 10) == (True, 0, True)
+    words = [*sameness_in_words(same), verdict_in_words(same)]
+    assert not [line for line in words if "bit" in line]
+    assert "weights  not compared: no snapshot of the run is here" in words
+    assert words[-1].startswith("log and metrics are the same; weights were not compared")
+    lines = [json.loads(line) for line in bare.metrics_file.read_text().splitlines()]
+    bare.metrics_file.write_text("\n".join(json.dumps(line | {"value": line["value"] + 1}) for line in lines) + "\n")
+    assert verdict_in_words(compare(bare, again)).startswith("DIFFERS")
+
+
+def test_the_command_never_calls_a_run_without_weights_the_same(place: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(place, tmp_path / "copy"))
+    shutil.rmtree(runs_of(copy)[0].snapshots)
+    result = CliRunner().invoke(bench, [*roots(copy), "replay", "wgan-gp/0"])
+    assert result.exit_code == 0, result.output
+    assert "weights were not compared" in result.output
+    assert "bit" not in result.output
+
+
+def test_the_command_names_a_new_seed_outside_of_the_prediction(place: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(place, tmp_path / "copy"))
+    original, again = runs_of(copy)
+    plan_file = copy / "runs" / "tiny" / "plan.json"
+    plan = read_json(plan_file)
+    (planned,) = plan["runs"]
+    for seed in (1, 2, 3):
+        other = Path(shutil.copytree(original.path, original.path.parent / f"seed-{seed}"))
+        scale_metrics(RunFolder(other), 1 + seed / 100)
+        plan["runs"].append(planned | {"seed": seed, "path": f"{other.parent.name}/{other.name}"})
+    write_json(plan_file, plan)
+    asked = spec_of(original, 99, present_code(RunSpec.read(original.spec_file)))
+    replayed = RunFolder(again.path.parent / asked.folder.name)  # trained already, so nothing is trained here
+    shutil.copytree(again.path, replayed.path)
+    for factor, where, exit_code in ((1.02, "inside", 0), (0.5, "OUTSIDE", 1)):
+        shutil.copy(again.metrics_file, replayed.metrics_file)
+        scale_metrics(replayed, factor)
+        result = CliRunner().invoke(bench, [*roots(copy), "replay", "wgan-gp/0", "--seed", "99"], standalone_mode=False)
+        assert f"{where} the 95 % prediction interval" in " ".join(result.output.split())
+        assert result.return_value == exit_code
+
+
+def scale_metrics(run: RunFolder, factor: float) -> None:
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    run.metrics_file.write_text("\n".join(json.dumps(x | {"value": factor * x["value"]}) for x in lines) + "\n")
 
 
 def test_a_changed_log_and_another_machine_are_named(place: Path, tmp_path: Path) -> None:

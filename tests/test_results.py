@@ -13,7 +13,7 @@ import pytest
 from study_fixture import HELDOUT, TRAIN, Fate, StudyFixture, plan_of, troubled
 
 from bench.errors import BenchError
-from bench.results import COLUMNS, collect, matching, read_results, write_results
+from bench.results import COLUMNS, collect, evaluation_codes, matching, read_results, write_results
 from bench.runs import RunFolder
 
 ROOT = Path(__file__).parent.parent
@@ -98,6 +98,21 @@ def test_only_the_plans_evaluation_counts_and_the_last_of_equal_lines(tmp_path: 
         file.write(json.dumps(line | {"value": 99.0, "evaluation_id": "other"}) + "\n")
     found = matching(collect(tmp_path, "example"), label="nsgan", seed=0, generator="raw", metric="fd_lite0")
     assert list(found["value"]) == [12.5]
+
+
+def test_which_code_measured_is_read_from_lines_that_say_so(tmp_path: Path) -> None:
+    study = SMALL.write(tmp_path)
+    plan = plan_of(study)
+    runs = [RunFolder(study / run["path"]) for run in plan["runs"]]
+    assert evaluation_codes(runs, plan["evaluation_id"]) == set()  # as older versions wrote them
+    for run, code in zip(runs, ("one", "one", "two"), strict=False):
+        lines = [json.loads(text) for text in run.metrics_file.read_text().splitlines()]
+        lines += [line | {"evaluation_id": "other", "evaluation_code": "three"} for line in lines]
+        lines = [{"evaluation_code": code} | line for line in lines]
+        run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert evaluation_codes(runs[:2], plan["evaluation_id"]) == {"one"}
+    assert evaluation_codes(runs, plan["evaluation_id"]) == {"one", "two"}
+    assert list(collect(tmp_path, "example").columns) == [column.name for column in COLUMNS]
 
 
 def test_runs_on_other_images_share_no_table(tmp_path: Path) -> None:

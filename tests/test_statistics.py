@@ -250,3 +250,30 @@ def test_only_the_final_step_and_the_declared_generator_count(tmp_path: Path) ->
     assert before == after
     averaged = next(s for s in summarise(table, plan | {"generator": "ema"}) if s.metric == "fd_lite0")
     assert (averaged.mean or 0) < (before.mean or 0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "low", "high"),
+    [
+        ("coverage_lite0", [0.0001, 0.0, 0.0005], 0.0, None),
+        ("unique_lite0", [0.999, 1.0, 0.996], None, 1.0),
+        ("fd_lite0@500", [1.0, 9.0, 2.0], 0.0, None),
+        ("kid_lite0", [0.001, 0.0, 0.009], None, None),  # unbiased: it may be negative
+        ("of_another_version", [0.001, 0.0, 0.009], None, None),
+        ("coverage_lite0", [-0.2, 0.5, 0.9], -0.2, 1.0),  # what cannot be is not hidden
+    ],
+)
+def test_an_interval_holds_only_what_the_metric_can_be(
+    metric: str, scores: list[float], low: float | None, high: float | None
+) -> None:
+    # Beside a baseline, for differences are not clipped.
+    entries = {"nsgan": [0.0002, 0.0001, 0.0003], "wgan": scores}
+    found = {s.label: s for s in summarise(*study_of(entries, metric))}["wgan"]
+    free = mean_interval(scores)
+    assert free is not None
+    assert found.low == (free[0] if low is None else low)
+    assert found.high == (free[1] if high is None else high)
+    assert found.low is not None and found.high is not None and found.mean is not None  # noqa: PT018
+    assert found.low <= found.mean <= found.high
+    expected = difference_interval(scores, entries["nsgan"])
+    assert (found.difference_low, found.difference_high) == expected

@@ -58,14 +58,37 @@ def test_an_honest_report_holds_at_every_level(place: Path) -> None:
 def test_an_unfinished_study_holds_too(tmp_path: Path) -> None:
     troubled(seeds=2).write(tmp_path / "runs")
     render(tmp_path / "runs", "troubled", tmp_path / "report")
-    assert [finding for finding in verify(tmp_path / "report", tmp_path / "runs") if finding.outcome == "FAILS"] == []
+    findings = verify(tmp_path / "report", tmp_path / "runs")
+    assert [finding for finding in findings if finding.outcome == "FAILS"] == []
+    assert "2 LaTeX tables made again, all the same" in [finding.what for finding in findings]
 
 
 def test_without_its_runs_a_report_says_what_was_not_checked(place: Path) -> None:
     shutil.rmtree(place / "runs")
     findings = verify(place / "report", place / "runs")
-    assert [finding.level for finding in findings if finding.outcome == "not checked"] == ["runs"]
+    missing, alone = [finding.what for finding in findings if finding.outcome == "not checked"]
+    assert missing.startswith("its 9 runs do not lie in ")
+    named, _, why = alone.partition(": ")
+    assert named.startswith("plan.json, report.html, report.md, results.csv, ")
+    assert "summary.csv" not in named
+    assert why == "they rest on manifest.json alone, which whoever changes a file can change too; they need the runs"
     assert not failures(place)
+    result = CliRunner().invoke(bench, ["--runs", str(place / "runs"), "verify", str(place / "report")])
+    assert result.output.endswith(": what was checked holds; 2 not checked, see above.\n")
+
+
+def test_a_hand_edited_latex_table_is_named_without_its_runs(place: Path) -> None:
+    shutil.rmtree(place / "runs")
+    table = place / "report" / "latex" / "results-controlled.tex"
+    edit(table, " & nsgan & ", " & nsgan & 1")
+    sign(place, "latex/results-controlled.tex")
+    assert [finding.what for finding in failures(place)] == [
+        "latex/results-controlled.tex is not what results.csv and plan.json give"
+    ]
+    manifest = read_json(place / "report" / "manifest.json")
+    write_json(place / "report" / "manifest.json", manifest | {"bench_version": "0.0.9"})
+    assert not failures(place)  # another version may have written it in other words
+    assert any("1 LaTeX tables are made otherwise" in f.what for f in verify(place / "report", place / "runs"))
 
 
 def test_a_hand_edited_mean_is_named_even_when_its_checksum_was_forged(place: Path) -> None:
@@ -124,6 +147,45 @@ def test_measured_again(place: Path) -> None:
 
     assert {f.outcome for f in verify_metrics(place / "report", place / "runs", honest)} == {"holds"}
     assert {f.outcome for f in verify_metrics(place / "report", place / "runs", other)} == {"FAILS"}
+
+
+def test_what_measuring_does_not_give_is_named(place: Path) -> None:
+    (run, *_) = sorted((place / "runs" / "quick").glob("nsgan-*/seed-*"))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    final = [line for line in lines if line["generator_steps"] == 900]
+
+    def findings(again: list[dict[str, Any]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for finding in verify_metrics(place / "report", place / "runs", lambda _: again):
+            if run.name in finding.what and run.parent.name in finding.what:
+                found.setdefault(finding.outcome, []).append(finding.what.split(": ", 1)[1])
+        return found
+
+    assert findings(lines) == {"holds": [f"{len(lines)} of {len(lines)} values measured again"]}
+    # Weights of the final step alone: what the others gave stays open.
+    assert findings(final) == {
+        "not checked": [
+            f"{len(lines) - len(final)} values of step 225, 450 were not measured again: no snapshot of it is here"
+        ],
+        "holds": [f"{len(final)} of {len(lines)} values measured again"],
+    }
+    # A line that measuring this step does not give was written by hand.
+    invented = next(line for line in final if line["generator"] == "raw")
+    found = findings([line for line in lines if line is not invented])
+    assert set(found) == {"FAILS"}
+    assert found["FAILS"][0].startswith(invented["metric"])
+    assert found["FAILS"][0].endswith("is in metrics.jsonl, and measuring does not give it")
+    # One that measuring gives and the file lacks was taken out; a whole sample may not have been measured yet.
+    extra = invented | {"metric": "another"}
+    assert findings([*lines, extra])["FAILS"] == ["another (raw, step 900, sample seed 0) is left out of metrics.jsonl"]
+    later = [line | {"sample_seed": 7} for line in final]
+    assert findings([*lines, *later])["not checked"] == [
+        f"{len(later)} values of step 900 can be measured, and metrics.jsonl has none of their sample"
+    ]
+    # Lines of other settings are no part of the report.
+    others = [line | {"evaluation_id": "other"} for line in lines]
+    (run / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in [*lines, *others]) + "\n")
+    assert findings(lines) == {"holds": [f"{len(lines)} of {len(lines)} values measured again"]}
 
 
 def test_what_is_no_report_is_refused(tmp_path: Path) -> None:

@@ -61,12 +61,7 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
         return EXIT_DONE if found.inside else EXIT_RUNS_FAILED
     same = replaying.compare(original, folder)
     console.print("\n".join(replaying.sameness_in_words(same)), markup=False)
-    if same.identical:
-        console.print(f"{spec.name}: the same, bit for bit.", markup=False)
-    elif same.excused:
-        console.print(f"{spec.name}: differs, as another kind of machine or other code may.", markup=False)
-    else:
-        console.print(f"{spec.name}: DIFFERS, on the same kind of machine and by the same code.", markup=False)
+    console.print(f"{spec.name}: {replaying.verdict_in_words(same)}", markup=False, soft_wrap=True)
     return EXIT_DONE if same.identical or same.excused else EXIT_RUNS_FAILED
 
 
@@ -102,7 +97,9 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
     else:
         for finding in findings:
             click.echo(f"{finding.outcome:<12}{finding.level:<12}{finding.what}")
-        click.echo(f"\n{folder}: " + (f"{failed} findings FAIL." if failed else "what was checked holds."))
+        left_open = sum(finding.outcome == "not checked" for finding in findings)
+        verdict = f"{failed} findings FAIL" if failed else "what was checked holds"
+        click.echo(f"\n{folder}: {verdict}" + (f"; {left_open} not checked, see above." if left_open else "."))
     return EXIT_RUNS_FAILED if failed else EXIT_DONE
 
 

@@ -110,6 +110,7 @@ class Evaluator:
                 "final": unit.final,
                 "floor_source": floor_part.split,
                 "floor_samples": len(floor_part),
+                "evaluation_code": self.reference.evaluation_code,
             }
             for value in values
         ]

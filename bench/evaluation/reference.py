@@ -77,6 +77,11 @@ class Reference:
         self._memory: dict[tuple[object, ...], Any] = {}
 
     @property
+    def evaluation_code(self) -> str:
+        """Return the hash of the code that makes metrics of these images."""
+        return self._code
+
+    @property
     def heldout_sha256(self) -> str:
         return self._sets["heldout"].sha256
 

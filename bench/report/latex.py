@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.report.study import Entry, Study
 from bench.report.tables import ordered
-from bench.report.verdicts import same_sentence
+from bench.report.verdicts import resolution_note, same_sentence
 from bench.report.words import (
     NOTHING,
     PERCENT_95,
@@ -17,6 +17,7 @@ from bench.report.words import (
     plural,
     value_text,
 )
+from bench.statistics import Summary
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -95,6 +96,7 @@ def _comparison(study: Study, protocol: str) -> str:
         f"{describe_metric(study.primary).title} at generator step {study.plan['final_step']:,}, {protocol} protocol, "
         f"{plural(len(study.seeds), 'seed')}: mean and {PERCENT_95} interval over seeds. "
         + ("Rows that share a letter are not told apart. " if ranked else "Not ranked. ")
+        + resolution_note(study, protocol)
         + ("Verdicts: Welch's test (ranks where a run was lost), Holm's correction, 5\u00a0%. " if compared else "")
         + same_sentence(study, protocol)
     )
@@ -105,13 +107,20 @@ def _comparison(study: Study, protocol: str) -> str:
 def _metrics(study: Study) -> str:
     metrics = study.headline_metrics()
     body = [
-        [entry.label, entry.protocol, *(_joined(value_text(study.summary(entry, metric))) for metric in metrics)]
+        [entry.label, entry.protocol, *(_with_basis(study.summary(entry, metric)) for metric in metrics)]
         for protocol in study.protocols
         for entry, _ in ordered(study, protocol)
     ]
+    shown = [summary for summary in study.summaries if summary.metric in metrics]
+    partial = (
+        "(k of n): only k of the n planned runs have a score, and all else in the cell is of these; it flatters where "
+        "the others were lost. "
+        if any(summary.basis for summary in shown)
+        else ""
+    )
     caption = (
         f"Headline metrics at generator step {study.plan['final_step']:,}, {plural(len(study.seeds), 'seed')}: mean "
-        f"and {PERCENT_95} interval over seeds. Only {describe_metric(study.primary).title} ranks."
+        f"and {PERCENT_95} interval over seeds. {partial}Only {describe_metric(study.primary).title} ranks."
     )
     head = ["objective", "protocol", *map(metric_heading, metrics)]
     return _table(study, "metrics", caption, "ll" + "r" * len(metrics), head, body)
@@ -124,7 +133,13 @@ def _verdict(study: Study, entry: Entry) -> str:
     return found.verdict or "not judged"
 
 
-def _joined(value: tuple[str, str]) -> str:
+def _with_basis(summary: Summary) -> str:
+    """Return a mean and its interval, and over how many of the planned runs where it is not over all."""
+    over = f"({len(summary.values)} of {summary.planned})" if summary.basis else ""
+    return _joined((*value_text(summary), over))
+
+
+def _joined(value: Iterable[str]) -> str:
     return " ".join(part for part in value if part)
 
 

@@ -19,6 +19,7 @@ from bench.statistics import (
     SEEDS_FOR_INTERVAL,
     SEEDS_FOR_VERDICT,
     Comparison,
+    Resolution,
     Standing,
     interquartile_note,
 )
@@ -156,6 +157,7 @@ def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
         scored = (len(row.values) for row in rows if row.interquartile_low is not None)
         sentences.append(interquartile_note(min(scored, default=seeds)))
         sentences.append(permutation_line(study, protocol))
+    sentences.append(correlation_line(study, protocol))
     if any(summary.diverged or summary.failed for summary in rows):
         sentences.append(
             "Where a run diverged or failed, the mean is over the survivors and flatters: ranks are then by the mean "
@@ -187,17 +189,67 @@ def resolution_line(study: Study, protocol: str) -> str:
         ),
         (found.pairs_gap_in_deviations, found.pairs_gap, f"as the first of all {plural(found.pairs, 'pair')}"),
     )
-    told = [
-        f"{number(gap)} {where} ({number(size)} standard deviations)" for size, gap, where in gaps if gap is not None
-    ]
-    if not told:
-        return ""
+    finds = "a test at 5\u00a0% finds, 80 times in 100, a gap of"
+    if not found.deviation:
+        told = [f"{number(size)} {where}" for size, _, where in gaps]
+        return (
+            f"Resolution: with {plural(found.seeds, 'seed')} {finds}, in standard deviations of a run, {joined(told)}; "
+            "how far runs spread these scores do not tell"
+        )
+    told = [f"{number(gap)} {where} ({number(size)} standard deviations)" for size, gap, where in gaps]
     return (
         f"Resolution: with {plural(found.seeds, 'seed')} and runs that spread by {number(found.deviation)} "
-        f"({number(found.least_deviation)} to {number(found.greatest_deviation)} from row to row), a test at 5\u00a0% "
-        f"finds, 80 times in 100, a gap of {joined(told)}. `bench plan --study {study.plan['study']} --resolve A,B` "
-        "says how many more seeds would decide a pair"
+        f"({number(found.least_deviation)} to {number(found.greatest_deviation)} from row to row), {finds} "
+        f"{joined(told)}.{_evaluation_noise(found)} `bench plan --study {study.plan['study']} --resolve A,B` says how "
+        "many more seeds would decide a pair"
     )
+
+
+def resolution_note(study: Study, protocol: str) -> str:
+    """Return the same in the few words that a caption has room for."""
+    found = study.resolution(protocol, study.primary)
+    if found is None:
+        return ""
+    gaps: tuple[float | None, ...] = (found.single_gap, found.baseline_gap, found.pairs_gap)
+    unit = ""
+    if not found.deviation:
+        gaps = (found.single_gap_in_deviations, found.baseline_gap_in_deviations, found.pairs_gap_in_deviations)
+        unit = " standard deviations of a run"
+    single, baseline, pairs = map(number, gaps)
+    return (
+        f"Gaps that {plural(found.seeds, 'seed')} find 80 times in 100: {single}{unit} between two rows alone, "
+        f"{baseline} as the first of {plural(found.comparisons, 'comparison')} with a baseline, {pairs} as the first "
+        f"of all {plural(found.pairs, 'pair')}. "
+    )
+
+
+def _evaluation_noise(found: Resolution) -> str:
+    """Return how much of the runs' spread measuring makes; "" where each was measured once."""
+    if found.within_run_deviation is None:
+        return ""
+    return (
+        f" Measuring alone would spread runs by about {number(found.evaluation_deviation)} "
+        f"({number(found.within_run_deviation)} between the sample seeds of a run, {found.sample_seeds} of which make "
+        "its score)."
+    )
+
+
+def correlation_line(study: Study, protocol: str) -> str:
+    """Return how alike runs of one seed are, in a sentence; "" where no row shares seeds enough with the baseline."""
+    compared = [c for c in study.statistics.comparisons if c.protocol == protocol and c.correlation is not None]
+    if not compared:
+        return ""
+    least, greatest = (number(pick(c.correlation or 0.0 for c in compared), 2) for pick in (min, max))
+    found = least if least == greatest else f"{least} to {greatest}"
+    return (
+        f"Scores of one seed correlate with the baseline’s by {found} "
+        f"({plural(len(compared), 'row')}, each over {_range([c.shared_seeds for c in compared])} seeds); the tests "
+        "are unpaired regardless"
+    )
+
+
+def _range(counts: list[int]) -> str:
+    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def permutation_line(study: Study, protocol: str) -> str:

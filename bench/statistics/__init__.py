@@ -41,7 +41,15 @@ from bench.statistics.significance import Permutation, difference_interval, holm
 from bench.statistics.stability import Stability, stability
 from bench.statistics.standings import Standing, compact_letters, standings
 from bench.statistics.study import StudyStatistics, study_statistics
-from bench.statistics.summary import Summary, run_scores, summarise, summary_frame, twins_of, write_summary
+from bench.statistics.summary import (
+    Summary,
+    run_scores,
+    summarise,
+    summary_frame,
+    twins_of,
+    within_runs,
+    write_summary,
+)
 
 __all__ = [
     "ALPHA",
@@ -92,5 +100,6 @@ __all__ = [
     "summarise",
     "summary_frame",
     "twins_of",
+    "within_runs",
     "write_summary",
 ]

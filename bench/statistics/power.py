@@ -13,8 +13,10 @@ from scipy import special, stats
 
 from bench.errors import BenchError, suggest
 from bench.results import matching
-from bench.statistics.arms import Arm, ranking_direction, untested
+from bench.statistics.arms import Arm, ranking_direction
+from bench.statistics.baseline import compare_to_baseline
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT
+from bench.statistics.pairs import compare_pairs
 from bench.statistics.significance import welch_tests
 from bench.statistics.summary import Summary, summarise, twins_of
 
@@ -30,6 +32,9 @@ class Resolution:
     are in standard deviations of a run and in the metric's unit, at the `deviation` pooled over the entries, whose own
     range from `least_deviation` to `greatest_deviation`: between two steady entries less is resolved, between two
     unsteady ones more is needed. Deviations and gaps in units are None until two runs of an entry are scored.
+
+    `within_run_deviation` is that between the `sample_seeds` of one run, pooled over runs: the evaluation's noise. A
+    score is their mean, so `deviation` holds a part of it (`evaluation_deviation`). None where runs have one.
     """
 
     protocol: str
@@ -46,17 +51,27 @@ class Resolution:
     single_gap: float | None
     baseline_gap: float | None
     pairs_gap: float | None
+    within_run_deviation: float | None
+    sample_seeds: int | None
+
+    @property
+    def evaluation_deviation(self) -> float | None:
+        """Return how far runs would spread if nothing but their evaluation's latents differed; None: not known."""
+        if self.within_run_deviation is None or self.sample_seeds is None:
+            return None
+        return self.within_run_deviation / float(np.sqrt(self.sample_seeds))
 
 
 @dataclass(frozen=True)
 class MoreSeeds:
     """How many seeds would decide between two entries, should the gap and the spreads be what they have been so far.
 
-    Decide: 80 times in 100, by Welch's test at `alpha`, 5 % over the `family` of comparisons. `decided` means that the
-    present runs do. `seeds_needed` is per entry, in all; `first_more` and `second_more` beyond those planned now, and
-    `device_seconds` what they cost. `seeds_at_widest` and `seeds_at_narrowest` are needed if the true gap stands at the
-    far or the near end of its 95 % interval. None beyond MOST_SEEDS, and where the interval's near end is no gap at
-    all. `unanswered` says why there is no number.
+    Decide: 80 times in 100, by Welch's test at `alpha`, 5 % over the `family` of comparisons: Holm's first step, the
+    hardest. `decided` means that the report tells the two apart already; `p_holm` is the p it does or does not do so
+    by (None: not judged), and Welch's `p` is unadjusted. `seeds_needed` is per entry, in all; `first_more` and
+    `second_more` beyond those planned now, and `device_seconds` what they cost. `seeds_at_widest` and
+    `seeds_at_narrowest` are needed if the true gap stands at the far or the near end of its 95 % interval. None beyond
+    MOST_SEEDS, and where the interval's near end is no gap at all. `unanswered` says why there is no number.
     """
 
     protocol: str
@@ -71,6 +86,7 @@ class MoreSeeds:
     difference_low: float | None = None
     difference_high: float | None = None
     p: float | None = None
+    p_holm: float | None = None
     decided: bool = False
     seeds_needed: int | None = None
     seeds_at_widest: int | None = None
@@ -99,13 +115,24 @@ def fewest_seeds_for_ranks(alpha: float = ALPHA) -> int:
     return seeds
 
 
-def resolutions(summaries: Sequence[Summary], without: Collection[str] = ()) -> list[Resolution]:
-    """Return what every table resolves, one per protocol and metric; none where fewer than two seeds are planned."""
+def resolutions(
+    summaries: Sequence[Summary],
+    without: Collection[str] = (),
+    within: Mapping[tuple[str, str], tuple[float, int]] | None = None,
+) -> list[Resolution]:
+    """Return what every table resolves, one per protocol and metric; none where fewer than two seeds are planned.
+
+    `within`: what `within_runs` returns.
+    """
     tables: dict[tuple[str, str], list[Summary]] = {}
     for summary in summaries:
         if summary.label not in without:
             tables.setdefault((summary.protocol, summary.metric), []).append(summary)
-    return [_resolution(rows) for rows in tables.values() if max(row.planned for row in rows) > 1 and len(rows) > 1]
+    return [
+        _resolution(rows, *(within or {}).get(key, (None, None)))
+        for key, rows in tables.items()
+        if max(row.planned for row in rows) > 1 and len(rows) > 1
+    ]
 
 
 def resolve(
@@ -115,15 +142,19 @@ def resolve(
     seconds_per_run: tuple[float | None, float | None] = (None, None),
     protocol: str = "",
     metric: str = "",
+    verdict: tuple[bool, float | None] = (False, None),
 ) -> MoreSeeds:
     """Return how many seeds would decide between two entries that are one of `family` comparisons.
 
-    `seconds_per_run`: device seconds of one run of each, None where not known. The gap seen so far is a guess at the
-    true one: read the number together with its two companions.
+    `seconds_per_run`: device seconds of one run of each, None where not known. `verdict`: whether the family's own
+    tests tell the two apart, and their p after Holm's correction. The gap seen so far is a guess at the true one: read
+    the number together with its two companions.
     """
+    decided, p_holm = verdict
     answer = MoreSeeds(
         protocol, metric, first.label, second.label, first.planned, second.planned, family, ALPHA / family
     )
+    answer = replace(answer, decided=decided, p_holm=p_holm)
     reason = _unplannable(first, second, answer.alpha)
     test = None if reason else welch_tests([(first.values, second.values)])[0]
     if test is None:
@@ -136,14 +167,12 @@ def resolve(
         _seeds_for(size, float(first.values.var(ddof=1)), float(second.values.var(ddof=1)), answer.alpha)
         for size in (abs(gap), far, near)
     )
-    complete = first.complete and second.complete and not untested(first, second)
     answer = replace(
         answer,
         difference=gap,
         difference_low=test.low,
         difference_high=test.high,
         p=test.p,
-        decided=complete and test.p <= answer.alpha,
         seeds_needed=at_gap,
         seeds_at_widest=at_far,
         seeds_at_narrowest=at_near,
@@ -155,8 +184,8 @@ def resolve_in_study(results: pd.DataFrame, plan: Mapping[str, Any], first: str,
     """Return, per protocol that has both entries, how many seeds would decide between them on the primary metric.
 
     The family is that of the table the pair stands in: comparisons with the baseline if one of them is it, else all
-    pairs. Raises BenchError for a label that the study lacks, for an A/A arm, for a pair under no common protocol, and
-    for a metric that never ranks.
+    pairs. That table's verdict says whether the present runs decide. Raises BenchError for a label that the study
+    lacks, for an A/A arm, for a pair under no common protocol, and for a metric that never ranks.
     """
     twins = twins_of(plan)
     labels = [label for label in dict.fromkeys(entry["label"] for entry in plan["entries"]) if label not in twins]
@@ -171,6 +200,7 @@ def resolve_in_study(results: pd.DataFrame, plan: Mapping[str, Any], first: str,
     if ranking_direction(plan["primary_metric"]) is None:
         raise BenchError(f"{plan['primary_metric']} never ranks, so no number of seeds decides by it")
     primary = [s for s in summarise(results, plan) if s.role == "primary" and s.label not in twins]
+    verdicts = _verdicts(primary, plan["baseline"], first, second)
     seconds = device_seconds_per_run(results)
     answers = []
     for protocol in dict.fromkeys(s.protocol for s in primary):
@@ -179,10 +209,27 @@ def resolve_in_study(results: pd.DataFrame, plan: Mapping[str, Any], first: str,
             family = len(rows) - 1 if plan["baseline"] in (first, second) else comb(len(rows), 2)
             costs = seconds.get((protocol, first)), seconds.get((protocol, second))
             arms = rows[first].arm, rows[second].arm
-            answers.append(resolve(*arms, max(family, 1), costs, protocol, plan["primary_metric"]))
+            answers.append(resolve(*arms, max(family, 1), costs, protocol, plan["primary_metric"], verdicts[protocol]))
     if not answers:
         raise BenchError(f'"{first}" and "{second}" share no protocol in study "{plan["study"]}"')
     return answers
+
+
+def _verdicts(
+    primary: Sequence[Summary], baseline: str, first: str, second: str
+) -> dict[str, tuple[bool, float | None]]:
+    """Return, by protocol, whether the report tells two entries apart and by which p after Holm's correction."""
+    if baseline in (first, second):
+        return {
+            found.protocol: (found.verdict in ("better", "worse"), found.p_holm)
+            for found in compare_to_baseline(primary, baseline)
+            if found.label in (first, second)
+        }
+    return {
+        found.protocol: (bool(found.winner), found.p_holm)
+        for found in compare_pairs(primary)
+        if {found.first, found.second} == {first, second}
+    }
 
 
 def device_seconds_per_run(results: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -193,7 +240,7 @@ def device_seconds_per_run(results: pd.DataFrame) -> dict[tuple[str, str], float
     return {(row["protocol"], row["label"]): float(row["device_seconds"]) for row in means.to_dict("records")}
 
 
-def _resolution(rows: Sequence[Summary]) -> Resolution:
+def _resolution(rows: Sequence[Summary], within_run: float | None, sample_seeds: int | None) -> Resolution:
     seeds, comparisons, pairs = max(row.planned for row in rows), len(rows) - 1, comb(len(rows), 2)
     spread = [(len(row.values) - 1, row.deviation) for row in rows if row.deviation is not None]
     deviation = None
@@ -211,6 +258,8 @@ def _resolution(rows: Sequence[Summary]) -> Resolution:
         max((d for _, d in spread), default=None),
         *gaps,
         *(None if deviation is None else gap * deviation for gap in gaps),
+        within_run,
+        sample_seeds,
     )
 
 

@@ -1,4 +1,7 @@
-"""The tests: Welch's t, exact permutation, Games-Howell, and Holm's correction. All of scipy's making but Holm's."""
+"""The tests: Welch's t and exact permutation by scipy; Holm's correction and Games-Howell's intervals made here.
+
+scipy has no Holm; its Games-Howell is too slow for a table (see `studentised_range_bound`) and checks ours in tests.
+"""
 
 from __future__ import annotations
 

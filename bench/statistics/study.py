@@ -14,7 +14,7 @@ from bench.statistics.pairs import Pair, compare_pairs
 from bench.statistics.power import Resolution, resolutions
 from bench.statistics.stability import Stability, stability
 from bench.statistics.standings import Standing, standings
-from bench.statistics.summary import Summary, summarise, twins_of
+from bench.statistics.summary import Summary, summarise, twins_of, within_runs
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def study_statistics(results: pd.DataFrame, plan: Mapping[str, Any]) -> StudySta
         comparisons=tuple(compare_to_baseline(summaries, plan["baseline"], twins)),
         pairs=tuple(pairs),
         standings=tuple(standings(summaries, pairs, twins)),
-        resolutions=tuple(resolutions(summaries, twins)),
+        resolutions=tuple(resolutions(summaries, twins, within_runs(results, plan["generator"], twins))),
         same=tuple(_with_themselves(summaries, twins)),
     )
 

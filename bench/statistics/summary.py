@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.errors import BenchError
 from bench.files import write_atomic
+from bench.metrics_info import metric_info
 from bench.results import matching
 from bench.statistics.arms import NEVER_RANKS, Arm, Better, pooled_ranks, ranking_direction
 from bench.statistics.frames import frame_of
@@ -29,11 +31,11 @@ class Summary:
     """One metric of one entry under one protocol, at the final step, of the study's declared generator.
 
     Counts are runs: planned = len(values) + diverged + failed + missing; `done` includes those without a value, and
-    `collapsed` is a part of `done`. `low`, `high`: the mean's 95 % interval; those of the interquartile mean are given
-    for the primary metric. `basis` is "" when every planned run has a value, else what the mean is over
-    ("survivors 3/5", "3/5 so far"). `rank` (1 = best) only where `unranked` is "", over all planned runs: by the
-    "mean", or, once a run of the protocol was lost, by the "mean rank" of all its runs, lost ones last (`ranked_by`).
-    `difference` is this entry's mean less the baseline's, with a Welch interval.
+    `collapsed` is a part of `done`. `low`, `high`: the mean's 95 % interval, within what the metric can be;
+    those of the interquartile mean are given for the primary metric. `basis` is "" when every planned run has a value,
+    else what the mean is over ("survivors 3/5", "3/5 so far"). `rank` (1 = best) only where `unranked` is "", over all
+    planned runs: by the "mean", or, once a run of the protocol was lost, by the "mean rank" of all its runs, lost ones
+    last (`ranked_by`). `difference` is this entry's mean less the baseline's, with a Welch interval.
     """
 
     protocol: str
@@ -94,8 +96,8 @@ class Summary:
 def run_scores(results: pd.DataFrame, generator: str) -> pd.DataFrame:
     """Return one row per finished run and metric at the final step: protocol, label, seed, metric, score, floor, ...
 
-    A score is the mean over the sample seeds; a run that lacks one of a metric's sample seeds has no score yet. A value
-    that is no finite number is no value.
+    A score is the mean over the sample seeds, `variance` their sample variance (none of one); a run that lacks one of a
+    metric's sample seeds has no score yet. A value that is no finite number is no value.
     """
     final = matching(results, state="done", final=True, generator=generator)
     measured: pd.DataFrame = final[np.isfinite(final["value"].to_numpy(dtype=np.float64, na_value=np.nan))]
@@ -103,6 +105,7 @@ def run_scores(results: pd.DataFrame, generator: str) -> pd.DataFrame:
         measured.groupby(["protocol", "label", "metric", "seed"], sort=False)
         .agg(
             score=("value", "mean"),
+            variance=("value", "var"),
             sample_seeds=("value", "count"),
             floor=("floor", "mean"),
             samples=("samples", "first"),
@@ -112,6 +115,22 @@ def run_scores(results: pd.DataFrame, generator: str) -> pd.DataFrame:
     )
     expected = scores.groupby("metric")["sample_seeds"].transform("max")
     return scores[scores["sample_seeds"] == expected]
+
+
+def within_runs(
+    results: pd.DataFrame, generator: str, without: Collection[str] = ()
+) -> dict[tuple[str, str], tuple[float, int]]:
+    """Return, by protocol and metric, the deviation between a run's sample seeds, pooled over runs, and their number.
+
+    It is the evaluation's own noise. Labels in `without` take no part; nothing where each run has one sample seed.
+    """
+    scores = run_scores(results, generator)
+    repeated = scores[(scores["sample_seeds"] > 1) & ~scores["label"].isin(list(without))]
+    # Every run of a metric has as many sample seeds, so their variances weigh the same.
+    return {
+        (protocol, metric): (float(np.sqrt(group["variance"].mean())), int(group["sample_seeds"].iloc[0]))
+        for (protocol, metric), group in repeated.groupby(["protocol", "metric"], sort=False)
+    }
 
 
 def twins_of(plan: Mapping[str, Any]) -> dict[str, str]:
@@ -213,7 +232,7 @@ def _summary(
 def _described(summary: Summary) -> Summary:
     """Add mean, median and interquartile mean of the values, their intervals, and what they are over."""
     scores = summary.scores
-    interval = mean_interval(scores)
+    interval = _possible(mean_interval(scores), summary.metric, scores)
     middle = interquartile_interval(scores) if summary.role == "primary" else None
     basis = ""
     if summary.diverged + summary.failed:
@@ -232,6 +251,19 @@ def _described(summary: Summary) -> Summary:
         interquartile_high=middle[1] if middle else None,
         basis=basis,
     )
+
+
+def _possible(interval: tuple[float, float] | None, metric: str, scores: Sequence[float]) -> tuple[float, float] | None:
+    """Return a mean's interval without what the metric cannot be, such as a coverage below 0 or above 1."""
+    try:
+        info = metric_info(metric)
+    except BenchError:  # of another version of bench
+        return interval
+    if interval is None:
+        return None
+    least = interval[0] if info.low is None else max(interval[0], min(info.low, *scores))
+    most = interval[1] if info.high is None else min(interval[1], max(info.high, *scores))
+    return least, most
 
 
 def _against_baseline(summaries: list[Summary], baseline: str, without: Collection[str]) -> list[Summary]:
