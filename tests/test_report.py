@@ -94,7 +94,7 @@ def test_hostile_text_stays_text(report: Rendered) -> None:
     assert report.html.count("</style>") == 1
     outside_code = re.sub(r"```math\n.*?\n```|`[^`\n]*`", "", report.markdown, flags=re.DOTALL)
     assert "<script" not in report.markdown
-    assert not re.search(r"<(?!br>|sup>|/sup>)", outside_code)
+    assert not re.search(r"<(?!br>|sup>|/sup>|/?details>|/?summary>)", outside_code)
     assert "](javascript" not in re.sub(r"\\\]\(", "", report.markdown)
     for line in report.markdown.splitlines():
         if line.startswith("|") and "alert" in line:
@@ -276,6 +276,27 @@ def test_markdown_names_figures_that_are_there(small: Rendered) -> None:
     mine = data[data["label"] == "nsgan"]
     written = " ".join(f"{seed}:{value!r}" for seed, value in zip(mine["seed"], mine["value"].tolist(), strict=True))
     assert written == values
+
+
+def test_markdown_links_every_drawing_and_says_what_its_pictures_hold(small: Rendered, report: Rendered) -> None:
+    drawings = {path.name for path in small.paths.figures if path.suffix == ".svg"}
+    assert set(re.findall(r"\]\(figures/([^)]+\.svg)\)", small.markdown)) == drawings
+    assert "[against seconds of training](figures/curve-" in small.markdown
+    # The page shows rows of a grid, the file beside it is all of it.
+    assert "4 rows of 8 samples of nsgan" in report.html
+    assert "![8 rows of 8 samples of nsgan" in report.markdown
+    worst = r"of nsgan, seed \d, the worst of the 5 finished runs\."
+    assert re.search(rf'alt="8 samples {worst}"', report.html)
+    assert re.search(rf"!\[8 rows of 8 samples {worst}\]", report.markdown)
+
+
+def test_markdown_folds_its_long_tables_and_marks_the_best_as_a_set(report: Rendered) -> None:
+    folded = re.findall(r"<details><summary>([^<]+)</summary>\n\n\*(.+?)\n\n</details>", report.markdown, re.DOTALL)
+    assert [summary.partition(",")[0] for summary, _ in folded] == ["Every metric", "All pairs", "All runs"]
+    assert all("\n\n| " in table for _, table in folded)  # a table begins after an empty line
+    letters = report.csv("standings").set_index("label")["letters"].fillna("")
+    marked = set(re.findall(r"^\|.*\| \*\*([\w-]+)\*\*", report.markdown, flags=re.MULTILINE))
+    assert marked == {label for label, held in letters.items() if "a" in held} != set()
 
 
 def test_the_sample_wall_is_the_median_seeds_and_its_grid_lies_beside_untouched(report: Rendered) -> None:

@@ -149,6 +149,22 @@ def test_it_prints(chromium: Browser, page: Path) -> None:
     assert len(chromium.call("Page.printToPDF", printBackground=False)["data"]) > 100_000
 
 
+def test_what_is_folded_away_is_on_paper(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 718)  # A4 within Chromium's margins
+    seen = """[...document.querySelectorAll('details')].map(
+        details => details.lastElementChild.checkVisibility({contentVisibilityAuto: true}))"""
+    assert not any(chromium.evaluate(seen))
+    chromium.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        shown = chromium.evaluate(seen)
+        assert len(shown) > 10
+        assert all(shown)
+        # A table much wider than the paper would make the browser print everything smaller.
+        assert chromium.evaluate("document.documentElement.scrollWidth") < 1.05 * 718
+    finally:
+        chromium.call("Emulation.setEmulatedMedia", media="")
+
+
 OPENED = "document.querySelectorAll('.walls details').forEach(details => { details.open = true; })"
 
 

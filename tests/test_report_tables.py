@@ -5,28 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ranksums
 from study_fixture import HOSTILE, StudyFixture, plan_of
 
 from bench.report import render
-from bench.report.budget import equal_seconds_table
 from bench.report.cards import method_cards
-from bench.report.costs import repeat_table
+from bench.report.costs import cost_table, repeat_table
 from bench.report.diversity import diversity_notes, diversity_table
 from bench.report.latex import escape, latex_tables
 from bench.report.model import Row, Table
-from bench.report.plane import plane_figure
+from bench.report.plane import declared_extractor, plane_figure
 from bench.report.plots import Look
 from bench.report.protocols import protocols_table
 from bench.report.stability import stability_table
 from bench.report.study import Study, load_study
-from bench.report.tables import headline_table, metrics_table
+from bench.report.tables import every_metric_table, headline_table, metrics_table
 from bench.report.verdicts import what_seeds_say
-from bench.report.words import number
+from bench.report.words import number, value_text
 from bench.statistics import mean_interval
 
 OBJECTIVES = ("nsgan", "lsgan", "wgan")
@@ -128,25 +129,6 @@ def test_controlled_and_published_are_compared_within_and_between(study: Study) 
     assert all(cell.detail.startswith("[") for cell in cells[3:])
 
 
-def test_equal_seconds_use_the_snapshot_at_or_before_that_time(study: Study) -> None:
-    table = equal_seconds_table(study, "controlled")
-    assert table is not None
-    results = study.results
-    mine = results[(results["metric"] == "fd_lite0@500") & (results["protocol"] == "controlled")]
-    budget = mine.groupby(["label", "seed"])["device_seconds"].max().min()
-    for label in OBJECTIVES:
-        values, steps = [], set()
-        for _, run in mine[mine["label"] == label].groupby("seed"):
-            last = run[run["device_seconds"] <= budget].sort_values("generator_steps").iloc[-1]
-            values.append(last["value"])
-            steps.add(last["generator_steps"])
-        cells = row_of(table, label).cells
-        assert cells[1].sort == pytest.approx(np.mean(values))
-        assert {cells[3].text} == {f"{step:,}" for step in steps}
-    assert row_of(table, "nsgan").cells[3].text == "900"
-    assert row_of(table, "wgan").cells[3].text != "900"  # it is slower: its final step came later
-
-
 def test_diversity_stands_beside_what_real_images_give(study: Study) -> None:
     table = diversity_table(study, "controlled")
     assert table is not None
@@ -160,6 +142,64 @@ def test_diversity_stands_beside_what_real_images_give(study: Study) -> None:
     assert floor.kind == "floor"
     assert floor.cells[2].text == number(mine.floor)
     assert not any("↑" in heading.text or "↓" in heading.text for heading in table.headings)
+    assert ", on 1,000 samples (features: EfficientNet-Lite0): " in table.caption
+    units = {heading.code: heading.text.partition(", ")[2] for heading in table.headings[1:]}
+    assert units["vendi_lite0"] == "×\u00a0real"
+    assert (units["support_lite0"], units["ct_lite0"], units["ms_ssim"]) == ("images", "z", "")
+
+
+def test_diversity_says_where_its_scales_end(study: Study) -> None:
+    notes = {note.partition(":")[0]: note for note in diversity_notes(study)}
+    # Every one of 1,000 distances above every one of 1,000 others, and no near-duplicates among 1,000 samples.
+    most = ranksums(np.arange(1000) + 1000, np.arange(1000)).statistic
+    assert f"With 1,000 samples it ends at ±{most:.1f}" in notes["C_T"]
+    assert "0 is what unseen real images give" not in notes["C_T"]
+    assert "1,000 samples give 720,626 at most" in notes["support at most"]
+
+
+def test_a_support_at_its_ceiling_is_a_lower_bound_and_has_no_arrow(study: Study) -> None:
+    results = study.results.copy()
+    mine = (results["metric"] == "support_lite0") & (results["label"] == "lsgan") & (results["seed"] == 2)
+    results.loc[mine, "value"] = 1000 * 999 / (2 * np.log(2))
+    full = replace(study, results=results)
+    for table, at in ((diversity_table(full, "controlled"), 4), (every_metric_table(full, "controlled"), 2)):
+        assert table is not None
+        (cell,) = (
+            row.cells[at]
+            for row in table.rows
+            if row.cells[0].text == "lsgan" or row.cells[0].detail == "support_lite0"
+        )
+        assert cell.text.startswith("≥ ")
+        assert cell.detail.startswith("censored: 1 of 5 at the ceiling\n[")
+    headings = [row.cells[0].text for row in every_metric_table(full, "controlled").rows]
+    assert "support by the birthday paradox (EfficientNet-Lite0), images" in headings
+    assert "modes found ↑" in headings
+
+
+def test_the_every_metric_table_says_n_and_counts_in_whole_numbers(study: Study) -> None:
+    table = every_metric_table(study, "controlled")
+    assert "raw generator on 1,000 samples: mean" in table.caption
+    (modes,) = (row.cells for row in table.rows if row.cells[0].detail == "modes_judge")
+    for cell in modes[1:]:
+        assert re.fullmatch(r"\d+", cell.text)
+        assert re.fullmatch(r"(\[−?\d+, −?\d+\])?", cell.detail)
+
+
+def test_scores_that_are_all_equal_have_no_interval(study: Study) -> None:
+    deviation = study.summary(study.entries_of("controlled")[0], "kid_deviation_lite0")
+    assert value_text(deviation) == ("3.1e-04", "in all 5")
+    some = replace(deviation, values=((0, 0.0), (1, 0.0), (2, 0.0)), mean=0.0, low=0.0, high=0.0)
+    assert value_text(some) == ("0.000", "in all 3")
+    close = replace(deviation, values=((0, 47.41), (1, 47.42), (2, 47.43)), mean=47.42, low=47.392, high=47.448)
+    assert value_text(close) == ("47.4", "[47.39, 47.45]")  # not [47.4, 47.4]
+
+
+def test_only_runs_that_took_a_step_are_counted_as_cost(tmp_path: Path) -> None:
+    fates = {("nsgan", "controlled", 1): None, **{("wgan", "controlled", seed): None for seed in (0, 1)}}
+    fixture = StudyFixture(objectives=("nsgan", "wgan"), seeds=(0, 1), fates=fates)
+    fixture.write(tmp_path)
+    table = cost_table(load_study(tmp_path, "example"))
+    assert [(row.cells[-1].text, row.cells[-1].detail) for row in table.rows] == [("32 s", "1 run"), ("0 s", "")]
 
 
 def test_kids_deviation_over_subsets_is_a_value_of_its_own_and_nobodys_error(study: Study) -> None:
@@ -223,6 +263,21 @@ def test_the_manifest_names_every_file_and_run(tmp_path: Path) -> None:
     assert first["state"] == "done"
 
 
+def test_diversity_is_told_in_the_declared_features(tmp_path: Path) -> None:
+    fixture = StudyFixture(objectives=OBJECTIVES)
+    for file in fixture.write(tmp_path).rglob("metrics.jsonl"):
+        text = file.read_text(encoding="utf-8")
+        judged = re.sub(r"(vendi|unique|ct|precision)_lite0", r"\1_judge", text)
+        file.write_text(text + judged, encoding="utf-8")
+    plan_file = tmp_path / fixture.name / "plan.json"
+    plan_file.write_text(json.dumps(plan_of(plan_file.parent) | {"secondary": ["precision_judge"]}), encoding="utf-8")
+    table = diversity_table(load_study(tmp_path, fixture.name), "controlled")
+    assert table is not None
+    assert "(features: judge)" in table.caption
+    shown = [heading.code for heading in table.headings[1:]]
+    assert shown == ["vendi_judge", "unique_judge", "ms_ssim", "ct_judge", "nearest_train"]
+
+
 def test_the_plane_and_the_headline_follow_the_declared_metrics(study: Study, tmp_path: Path) -> None:
     fixture = StudyFixture(objectives=OBJECTIVES)
     for file in fixture.write(tmp_path).rglob("metrics.jsonl"):
@@ -237,4 +292,8 @@ def test_the_plane_and_the_headline_follow_the_declared_metrics(study: Study, tm
         assert figure is not None
         shown = {heading.code for heading in figure.table.headings} - {""}
         assert shown == {f"{metric}_{name}" for metric in ("precision", "recall", "density", "coverage")}
+    assert declared_extractor(judged) == "judge"
+    diversity = diversity_table(judged, "controlled")
+    assert diversity is not None
+    assert "(features: EfficientNet-Lite0)" in diversity.caption  # nothing of it was measured in the judge's
     assert judged.headline_metrics() == ["fd_lite0", "coverage_judge", "precision_judge", "recall_judge"]

@@ -33,12 +33,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with its curves. `scale` is "linear", "log", or "symlog": linear up to `threshold`."""
+    """One pair of axes with its curves. `scale` is "linear", "log", or "symlog": linear up to `threshold`.
+
+    `floor` is a level that a dashed line marks.
+    """
 
     title: str
     lines: tuple[Line, ...]
     scale: str = "linear"
     threshold: float = 1.0
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ def _panel(
         parts.append(_text(place, upwards.start + 10, _tick_text(float(value)), anchor="middle"))
     if x_label:
         parts.append(_text((across.start + across.end) / 2, y + high - 3, x_label, anchor="middle"))
+    if panel.floor is not None:
+        level = _short(upwards.place([panel.floor])[0])
+        parts.append(_path(f"M{_short(across.start)} {level}H{_short(across.end)}", INK, 0.8, "3 2"))
     for line in panel.lines:
         drawn = _drawn(across.place(line.xs), upwards.place(line.ys))
         if drawn:
@@ -141,6 +148,11 @@ def _bounds(panels: Sequence[Panel]) -> tuple[float, float, float, float]:
     ys = np.concatenate([np.asarray(line.ys, dtype=float) for line in lines] or [np.zeros(1)])
     ys = ys[np.isfinite(ys)]
     low, high = (float(ys.min()), float(ys.max())) if len(ys) else (0.0, 1.0)
+    floors = [panel.floor for panel in panels if panel.floor is not None]
+    if floors:  # a little under it, so that it is not taken for the axis
+        log = panels[0].scale == "log"
+        low = min(low, min(floors) / 1.2 if log else min(floors) - 0.08 * (high - min(floors)))
+        high = max(high, *floors)
     if low == high:
         low, high = low - (abs(low) or 1.0) * 0.05, high + (abs(high) or 1.0) * 0.05
     return 0.0, float(xs.max()) or 1.0, low, high

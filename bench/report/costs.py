@@ -16,8 +16,8 @@ def cost_table(study: Study) -> Table:
     """Return device seconds, speed and images seen of every entry; evaluation is not counted."""
     return Table(
         "costs",
-        "What training cost, evaluation not counted: means over the runs that are done, and the sum over all runs, "
-        "lost ones included. Seconds are of each run’s own device.",
+        "What training cost, evaluation not counted: means over the runs that are done, and the sum over all runs that "
+        "took a step, lost ones included. Seconds are of each run’s own device.",
         (
             Heading("objective"),
             Heading("protocol"),
@@ -56,6 +56,7 @@ def _cost_row(entry: Entry) -> Row:
     done = [run.status for run in entry.runs if run.state == "done"]
     seconds = [status.device_seconds for status in done]
     spent = sum(run.status.device_seconds for run in entry.runs)
+    begun = sum(run.status.generator_steps > 0 for run in entry.runs)
     per_run = Cell(NOTHING, numeric=True)
     if seconds:
         bounds = f"{duration(min(seconds))} to {duration(max(seconds))}" if len(seconds) > 1 else ""
@@ -74,6 +75,6 @@ def _cost_row(entry: Entry) -> Row:
             per_run,
             Cell(NOTHING if speed is None else f"{speed:.3g}", numeric=True),
             *means,
-            Cell(duration(spent), plural(len(entry.runs), "run"), numeric=True, sort=spent),
+            Cell(duration(spent), plural(begun, "run") if begun else "", numeric=True, sort=spent),
         )
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
+from bench.metrics_info import extractor_title
 from bench.report.model import Cell, Heading, Row, Table
+from bench.report.plane import declared_extractor
 from bench.report.study import Study
-from bench.report.tables import value_cell
-from bench.report.words import NOTHING, number
+from bench.report.tables import floor_cell, measured_cell, most_support, samples_text
+from bench.report.words import count, number, with_unit
 
-# What is shown, in this order: the heading, and how to read it. {} is the primary metric's extractor.
+# What is shown, in this order: the heading, and how to read it. {} is the declared extractor.
 _SHOWN = {
     "diversity_{}": (
         "diversity",
@@ -23,7 +25,8 @@ _SHOWN = {
     ),
     "support_{}": (
         "support at most",
-        "how many different images there may be; a small number means repeats, a large one proves nothing.",
+        "how many different images there may be; a small number means repeats, a large one proves nothing: noise, no "
+        "two images of which are alike, has the largest.",
     ),
     "ms_ssim": (
         "MS-SSIM of pairs",
@@ -35,8 +38,7 @@ _SHOWN = {
     ),
     "ct_{}": (
         "C_T",
-        "0 is what unseen real images give; −3 and less speaks of copies, far above 0 of images unlike the training "
-        "set. It grows with the number of samples.",
+        "unseen real images give −3 to 3; −3 and less speaks of copies, far above of images unlike the training set.",
     ),
     "nearest_train": (
         "nearest training image, pixels",
@@ -48,34 +50,55 @@ _SHOWN = {
 
 def diversity_table(study: Study, protocol: str) -> Table | None:
     """Return the diversity and copying of each entry at the final step; None where nothing of it was measured."""
-    shown = _measured(study)
+    extractor, shown = _measured(study)
     if not shown:
         return None
     rows = [
-        Row((Cell(entry.label), *(value_cell(study.summary(entry, metric)) for metric in shown)))
+        Row((Cell(entry.label), *(measured_cell(study, entry, metric) for metric in shown)))
         for entry in study.entries_of(protocol)
     ]
-    floor = [_floor(study, protocol, metric) for metric in shown]
+    floor = [floor_cell(study, protocol, metric) for metric in shown]
     rows.append(Row((Cell("real against real", detail="the floor at the same N"), *floor), "floor"))
     return Table(
         f"diversity-{protocol}",
-        f"Diversity and copying at the final step, {protocol} protocol: what is near real images’ value is right, not "
-        "what is greatest or least. Descriptive; samples can pass each of these and still be poor.",
-        (Heading("objective"), *(Heading(title, metric, numeric=True) for metric, (title, _) in shown.items())),
+        f"Diversity and copying at the final step, {protocol} protocol,{samples_text(study)} (features: "
+        f"{extractor_title(extractor)}): what is near real images’ value is right, not what is greatest or least. "
+        "Descriptive; samples can pass each of these and still be poor.",
+        (
+            Heading("objective"),
+            *(Heading(with_unit(title, metric), metric, numeric=True) for metric, (title, _) in shown.items()),
+        ),
         tuple(rows),
     )
 
 
 def diversity_notes(study: Study) -> tuple[str, ...]:
     """Return a sentence on how to read each of the table's columns."""
-    return tuple(f"{title}: {reading}" for title, reading in _measured(study).values())
+    most = {"ct": _most_copying_z(study), "support": _most_images(study)}
+    return tuple(
+        f"{title}: {reading}" + most.get(metric.partition("_")[0], "")
+        for metric, (title, reading) in _measured(study)[1].items()
+    )
 
 
-def _measured(study: Study) -> dict[str, tuple[str, str]]:
-    named = {metric.format(study.extractor): words for metric, words in _SHOWN.items()}
-    return {metric: words for metric, words in named.items() if metric in study.metrics}
+def _most_copying_z(study: Study) -> str:
+    """Return how far C_T can go: Mann and Whitney's z where every distance of one side is above all of the other's."""
+    samples = study.settings.samples
+    heldout = min(samples, study.plan["data"].get("heldout_count") or samples)
+    most = math.sqrt(3 * samples * heldout / (samples + heldout + 1))
+    return f" With {count(samples)} samples it ends at ±{number(most)}: rows there are not told apart by it."
 
 
-def _floor(study: Study, protocol: str, metric: str) -> Cell:
-    found = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
-    return Cell(number(float(np.mean(found))) if found else NOTHING, numeric=True)
+def _most_images(study: Study) -> str:
+    samples = study.settings.samples
+    most = count(round(most_support(samples)))
+    return f" {count(samples)} samples give {most} at most; ≥ marks a mean over a run that reached this."
+
+
+def _measured(study: Study) -> tuple[str, dict[str, tuple[str, str]]]:
+    """Return the extractor and what is shown by the metric's name: in the declared features, else in the primary's."""
+    for extractor in (declared_extractor(study), study.extractor):
+        named = {metric.format(extractor): words for metric, words in _SHOWN.items()}
+        if any(metric in study.metrics for metric in named if metric.endswith(f"_{extractor}")):
+            break
+    return extractor, {metric: words for metric, words in named.items() if metric in study.metrics}

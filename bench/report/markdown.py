@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bench.report.model import FIGURES, PUBLISHED_WORDS, Cell, Conclusions, Figure, MethodCard, Page, Picture, Table
+from bench.report.model import (
+    FIGURES,
+    PUBLISHED_WORDS,
+    Cell,
+    Conclusions,
+    Figure,
+    MethodCard,
+    Page,
+    Picture,
+    Row,
+    Table,
+)
 from bench.report.naming import file_stem
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
@@ -55,7 +66,7 @@ def render_markdown(page: Page) -> str:
         else "Every planned run is done and evaluated; none diverged, failed or collapsed.",
         table(page.moved) if page.moved else "",
         table(page.environments) if page.environments.rows else "",
-        table(page.runs),
+        folded("All runs", page.runs),
         "## Cost",
         table(page.costs),
         "## Metrics",
@@ -84,7 +95,7 @@ def table(of: Table) -> str:
     """Write a table: its caption, a pipe table, its notes."""
     heads = [text(heading.text) + (f"<br>{_code(heading.code)}" if heading.code else "") for heading in of.headings]
     rules = ["---:" if heading.numeric else ":---" for heading in of.headings]
-    lines = [_row(heads), _row(rules), *(_row(map(_cell, row.cells)) for row in of.rows)]
+    lines = [_row(heads), _row(rules), *(_row(_cells(of, row)) for row in of.rows)]
     notes = [f"{index}. {text(note)}" for index, note in enumerate(of.notes, start=1)]
     blocks = [f"*{text(of.caption)}*", "\n".join(lines), "\n".join(notes)]
     return "\n\n".join(block for block in blocks if block)
@@ -94,8 +105,14 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _cell(cell: Cell) -> str:
+def _cells(of: Table, row: Row) -> Iterable[str]:
+    """Write a row's cells; the best as a set have their names in bold."""
+    return (_cell(cell, row.kind == "set" and at == of.header) for at, cell in enumerate(row.cells))
+
+
+def _cell(cell: Cell, bold: bool = False) -> str:
     body = _code(cell.text) if cell.code else text(cell.text)
+    body = f"**{body}**" if bold else body
     notes = f"<sup>{', '.join(map(str, cell.notes))}</sup>" if cell.notes else ""
     details = [text(detail) for detail in (*cell.detail.splitlines(), *cell.badges)]
     joint = "<br>" if body or notes else ""
@@ -130,9 +147,9 @@ def _results(page: Page) -> Iterable[str]:
             yield table(section.same)
         if section.figure:
             yield from _figure(section.figure)
-        yield table(section.every_metric)
+        yield folded(f"Every metric, {section.protocol} protocol", section.every_metric)
         if section.pairs:
-            yield table(section.pairs)
+            yield folded(f"All pairs, {section.protocol} protocol: probability of improvement", section.pairs)
 
 
 def _published(page: Page) -> Iterable[str]:
@@ -147,12 +164,25 @@ def _published(page: Page) -> Iterable[str]:
 
 def _figure(figure: Figure) -> Iterable[str]:
     stem = f"{FIGURES}/{file_stem(figure.name)}"
+    others = "".join(
+        f", [against {text(axis)}]({FIGURES}/{variant_stem(figure, axis)}.svg)" for axis, *_ in figure.variants
+    )
     yield f"![{text(figure.alt)}]({stem}.png)"
-    yield f"*{text(figure.caption)}* ([SVG]({stem}.svg), [data]({stem}.csv))"
+    yield f"*{text(figure.caption)}* ([SVG]({stem}.svg){others}, [data]({stem}.csv))"
+
+
+def variant_stem(figure: Figure, axis: str) -> str:
+    """Return the stem of the file of a figure against another axis."""
+    return file_stem(f"{figure.name}-{axis}".replace(" ", "-"))
+
+
+def folded(summary: str, of: Table) -> str:
+    """Write a table that is shown on demand."""
+    return f"<details><summary>{text(summary)}</summary>\n\n{table(of)}\n\n</details>"
 
 
 def _picture(picture: Picture) -> Iterable[str]:
-    yield f"![{text(picture.alt)}]({picture.file})"
+    yield f"![{text(picture.file_alt or picture.alt)}]({picture.file})"
     yield f"*{text(picture.caption)}*"
 
 

@@ -86,7 +86,8 @@ class Picture:
     """Sample images: `page` (WebP) is shown, `evidence` lies beside as a file of kind `suffix`; sizes in pixels.
 
     An empty `page` means that the page only links to the file. `moving` is an animated WebP of which `page` is the
-    still; `title` names what is shown on demand.
+    still; `title` names what is shown on demand. `alt` is of the page's picture, `file_alt` of the file where that
+    shows more.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Picture:
     suffix: str = "png"
     title: str = ""
     moving: bytes = b""
+    file_alt: str = ""
 
     @property
     def file(self) -> str:

@@ -28,6 +28,7 @@ PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*", "<", ">", "d")
 WIDE, NARROW = 6.8, 3.45
 PNG_DPI = 160
+NEAR = 2.5  # times the rows' greatest share: as far out real images are still drawn
 MOST_WITH_SEEDS = 12  # rows; with more, thin lines for every seed hide each other
 AXES = {
     "generator_steps": "generator steps",
@@ -144,10 +145,13 @@ def draw_scores(summaries: Sequence[Summary], metric: str, look: Look, width: fl
     return canvas
 
 
-def draw_curves(curves: pd.DataFrame, metric: str, axis: str, look: Look, width: float) -> Canvas:
-    """Draw a metric against one of AXES: thick lines are means at each snapshot, thin ones (of few rows) the seeds.
+def draw_curves(
+    curves: pd.DataFrame, means: pd.DataFrame, floor: float | None, metric: str, axis: str, look: Look, width: float
+) -> Canvas:
+    """Draw a metric against one of AXES: marked lines are means as long as they are whole, thin ones the seeds.
 
-    `curves` has label, seed, generator_steps, the axis and value.
+    `curves` has label, seed, generator_steps, the axis and value; `means` is figures.mean_curves of them. With many
+    rows only those whose mean ends early show their seeds.
     """
     labels = [label for label in look.labels if label in set(curves["label"])]
     columns = 2 if width < 5 else 5
@@ -158,26 +162,31 @@ def draw_curves(curves: pd.DataFrame, metric: str, axis: str, look: Look, width:
     for label in labels:
         mine = curves[curves["label"] == label]
         colour, marker = look.of(label)
-        if len(labels) <= MOST_WITH_SEEDS:
+        mean = means[(means["label"] == label) & means["whole"]]
+        if few_rows(labels) or len(mean) < mine["generator_steps"].nunique():
             runs = [run[[axis, "value"]].to_numpy() for _, run in mine.groupby("seed")]
             axes.add_collection(LineCollection(runs, colors=colour, linewidths=0.7, alpha=0.4))
-        mean = mine.assign(step=mine["generator_steps"]).groupby("step")[[axis, "value"]].mean()
         axes.plot(mean[axis], mean["value"], color=colour, marker=marker, markersize=4.5, markeredgecolor="none")
     axes.autoscale_view()
+    log = _value_scale(axes, curves["value"])
+    if floor is not None and (floor > 0 or not log):
+        _draw_floor(axes, floor)
     axes.set_xlabel(AXES[axis])
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(sep="", places=None))
-    _value_scale(axes, curves["value"])
     handles = [_legend_mark(label, look) for label in labels]
     canvas.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
     return canvas
 
 
-def draw_plane(points: pd.DataFrame, x: str, y: str, look: Look, width: float) -> Canvas:
+def draw_plane(
+    points: pd.DataFrame, real: tuple[float, float] | None, x: str, y: str, look: Look, width: float
+) -> Canvas:
     """Draw two shares against each other: a small dot for every seed, a large mark for each row's mean.
 
-    `points` has label, seed, and the columns named `x` and `y`.
+    `points` has label, seed, and the columns named `x` and `y`; `real` is where real images lie. The axes fit the rows:
+    real images that lie far beyond them are named at the edge.
     """
     labels = [label for label in look.labels if label in set(points["label"])]
     columns = 2 if width < 5 else 5
@@ -187,12 +196,23 @@ def draw_plane(points: pd.DataFrame, x: str, y: str, look: Look, width: float) -
     for label in labels:
         mine = points[points["label"] == label]
         colour, marker = look.of(label)
-        axes.plot(mine[x], mine[y], "o", color=colour, markersize=3, alpha=0.55, markeredgecolor="none")
+        axes.plot(mine[x], mine[y], "o", color=colour, markersize=3, alpha=0.55, markeredgecolor="none", zorder=3)
         axes.plot(
-            mine[x].mean(), mine[y].mean(), marker, color=colour, markersize=8, markeredgecolor=INK, markeredgewidth=0.5
+            mine[x].mean(),
+            mine[y].mean(),
+            marker,
+            color=colour,
+            markersize=8,
+            markeredgecolor=INK,
+            markeredgewidth=0.5,
+            zorder=4,
         )
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.02)
+    seen = real_is_near(points, real, x, y)
+    ends = [max(*points[column], *([real[at]] if real and seen else [0])) or 0.01 for at, column in enumerate((x, y))]
+    axes.set_xlim(-0.04 * ends[0], 1.06 * ends[0])
+    axes.set_ylim(-0.04 * ends[1], 1.06 * ends[1])
+    if real is not None:
+        _draw_real(axes, real, seen)
     axes.set_xlabel(metric_heading(x))
     axes.set_ylabel(metric_heading(y))
     handles = [_legend_mark(label, look) for label in labels]
@@ -219,6 +239,36 @@ def both_widths(draw: Callable[[float], Canvas], png: bool = True) -> tuple[str,
         wide = draw(WIDE)
         wide_svg = svg_of(wide)
         return themed(wide_svg), themed(svg_of(draw(NARROW))), png_of(wide) if png else b""
+
+
+def real_is_near(points: pd.DataFrame, real: tuple[float, float] | None, x: str, y: str) -> bool:
+    """Tell whether real images fit a plane's axes without pressing the rows into its corner."""
+    return real is not None and all(
+        share <= NEAR * points[column].max() for share, column in zip(real, (x, y), strict=True)
+    )
+
+
+def _draw_real(axes: Axes, real: tuple[float, float], seen: bool) -> None:
+    """Mark real images, or name them in the corner beyond which they lie."""
+    if seen:
+        axes.plot(*real, "o", color="none", markersize=9, markeredgecolor=INK, markeredgewidth=1.2, zorder=4)
+    words = "real images" if seen else f"real images at {number(real[0])}, {number(real[1])} lie beyond ↗"
+    axes.annotate(
+        words,
+        real if seen else (1, 1),
+        xycoords="data" if seen else "axes fraction",
+        xytext=(-7, 0) if seen else (0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="center" if seen else "bottom",
+        fontsize=7.5,
+        color=MUTED,
+    )
+
+
+def few_rows(labels: Sequence[str]) -> bool:
+    """Tell whether a figure of curves has room for every seed."""
+    return len(labels) <= MOST_WITH_SEEDS
 
 
 def _legend_mark(label: str, look: Look) -> Line2D:
@@ -259,11 +309,29 @@ def _scale_of_scores(axes: Axes, summaries: Sequence[Summary]) -> None:
         axes.xaxis.set_minor_locator(AutoMinorLocator(2))
 
 
-def _value_scale(axes: Axes, values: pd.Series[float]) -> None:
+def _value_scale(axes: Axes, values: pd.Series[float]) -> bool:
+    """Make the axis of values logarithmic where they span much; return whether it is."""
     found = values.dropna()
-    if len(found) and found.min() > 0 and found.max() > 4 * found.min():
+    log = bool(len(found) and found.min() > 0 and found.max() > 4 * found.min())
+    if log:
         axes.set_yscale("log")
         _plain_log_ticks(axes, "y")
+    return log
+
+
+def _draw_floor(axes: Axes, floor: float) -> None:
+    axes.axhline(floor, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+    axes.annotate(
+        f"real images {number(floor)}",
+        (1, floor),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2.5),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=7.5,
+        color=MUTED,
+    )
 
 
 def _plain_log_ticks(axes: Axes, which: str) -> None:

@@ -10,7 +10,7 @@ from bench.files import read_json, write_atomic, write_json
 from bench.report.html import render_html
 from bench.report.latex import latex_tables
 from bench.report.manifest import MANIFEST, manifest
-from bench.report.markdown import render_markdown
+from bench.report.markdown import render_markdown, variant_stem
 from bench.report.model import FIGURES, Page, ReportOptions, ReportPaths
 from bench.report.naming import file_stem
 from bench.report.page import compose
@@ -80,7 +80,7 @@ def _figure_files(page: Page) -> Iterator[tuple[str, bytes]]:
         yield f"{stem}.svg", on_white(figure.wide).encode()
         yield f"{stem}.png", figure.png
         for axis, wide, _ in figure.variants:
-            yield f"{file_stem(f'{figure.name}-{axis}'.replace(' ', '-'))}.svg", on_white(wide).encode()
+            yield f"{variant_stem(figure, axis)}.svg", on_white(wide).encode()
         yield f"{stem}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode()
     for section in page.samples:
         for picture in (picture for found in section.sets for picture in found.pictures):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.report.chart import Line, Panel, chart
-from bench.report.figures import metric_curves
+from bench.report.figures import dashed_floor, metric_curves, metric_floor
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.plots import Look
 from bench.report.raster import png_of_chart
@@ -22,14 +22,15 @@ def stability_table(study: Study, protocol: str) -> Table:
         f"stability-{protocol}",
         f"What became of every planned run, {protocol} protocol. Lost: diverged or failed, of the runs that ended; "
         "collapsed: of the done runs whose generator could be judged. Brackets: exact (Clopper-Pearson) "
-        f"{PERCENT_95} intervals of the rates. Spread: standard deviation over the seeds that have a score.",
+        f"{PERCENT_95} intervals of the rates. Spread, best and worst: of the runs that have a score; a lost one has "
+        "none, so the worst is the worst of those that finished.",
         (
             Heading("objective"),
             *(Heading(text, numeric=True) for text in ("planned", "done", "diverged", "failed", "lost")),
             Heading("collapsed", numeric=True),
             Heading("spread", study.primary, numeric=True),
-            Heading("best seed", study.primary, numeric=True),
-            Heading("worst seed", study.primary, numeric=True),
+            Heading("best finished", study.primary, numeric=True),
+            Heading("worst finished", study.primary, numeric=True),
         ),
         rows,
     )
@@ -46,7 +47,8 @@ def _row(study: Study, entry: Entry) -> Row:
     ordered = sorted((value, seed) for seed, value in summary.values)
     if describe_metric(study.primary).better == "higher":
         ordered.reverse()
-    ends = [Cell(number(value, places), f"seed {seed}", numeric=True) for value, seed in ordered]
+    of = f", of {len(ordered)} finished" if len(ordered) < found.planned else ""
+    ends = [Cell(number(value, places), f"seed {seed}{of}", numeric=True) for value, seed in ordered]
     return Row(
         (
             Cell(entry.label),
@@ -75,7 +77,12 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
     labels = [label for label in study.labels if label in set(curves["label"])]
     values = curves["value"]
     log = values.min() > 0 and values.max() > 4 * values.min()
-    panels = [_panel(label, curves[curves["label"] == label], look, "log" if log else "linear") for label in labels]
+    floor = metric_floor(study, protocol, metric)
+    drawn_floor = None if log and floor is not None and floor <= 0 else floor
+    panels = [
+        _panel(label, curves[curves["label"] == label], drawn_floor, look, "log" if log else "linear")
+        for label in labels
+    ]
     wide, narrow = (
         chart(panels, min(columns, len(panels)), width, PANEL_HEIGHT, "generator steps", title, shared=True)
         for columns, width in ((4, WIDE), (2, NARROW))
@@ -89,40 +96,46 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
         ),
         caption=(
             f"{title} of every seed at its snapshots, {protocol} protocol: one line per seed, the same axes in every "
-            "panel. A line that ends early is a run that did."
+            f"panel. A line that ends early is a run that did.{dashed_floor(drawn_floor)}"
         ),
         wide=wide,
         narrow=narrow,
         png=png_of_chart(wide),
         data=curves.assign(protocol=protocol, metric=metric),
-        table=_seeds_table(protocol, title, curves, labels),
+        table=_seeds_table(study, protocol, metric, curves, labels),
     )
 
 
-def _panel(label: str, curves: pd.DataFrame, look: Look, scale: str) -> Panel:
+def _panel(label: str, curves: pd.DataFrame, floor: float | None, look: Look, scale: str) -> Panel:
     colour, _ = look.of(label)
     runs = curves.groupby("seed")
     lines = tuple(Line(run["generator_steps"].to_numpy(float), run["value"].to_numpy(float), colour) for _, run in runs)
-    return Panel(label, lines, scale)
+    return Panel(label, lines, scale, floor=floor)
 
 
-def _seeds_table(protocol: str, title: str, curves: pd.DataFrame, labels: list[str]) -> Table:
+def _seeds_table(study: Study, protocol: str, metric: str, curves: pd.DataFrame, labels: list[str]) -> Table:
     """Return each entry's least, middle and greatest value over the seeds at the first, middle and last snapshot."""
     steps = sorted(curves["generator_steps"].unique())
     shown = list(dict.fromkeys((steps[0], steps[len(steps) // 2], steps[-1])))
     grouped = curves.groupby(["label", "generator_steps"])["value"]
-    spread = grouped.agg(["min", "median", "max"]).to_dict("index")
+    spread = grouped.agg(["min", "median", "max", "size"]).to_dict("index")
     rows = []
     for label in labels:
         cells = [Cell(label)]
+        planned = len(study.seeds_of(label, protocol))
         for step in shown:
             found = spread.get((label, step))
-            told = NOTHING if found is None else " · ".join(number(found[name]) for name in ("min", "median", "max"))
-            cells.append(Cell(told, numeric=True))
+            if found is None:
+                cells.append(Cell(NOTHING, numeric=True))
+                continue
+            told = " · ".join(number(found[name]) for name in ("min", "median", "max"))
+            some = f"{found['size']:.0f} of {planned}" if found["size"] < planned else ""
+            cells.append(Cell(told, some, numeric=True))
         rows.append(Row(tuple(cells)))
     return Table(
         f"seeds-{protocol}-data",
-        f"{title} over the seeds: least · median · greatest",
+        f"{describe_metric(metric).title} over the runs that have a snapshot there: least · median · greatest; under "
+        "it, of how many of the planned runs, where it is not all.",
         (Heading("objective"), *(Heading(f"step {step:,.0f}", numeric=True) for step in shown)),
         tuple(rows),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,13 +20,16 @@ from bench.report.words import (
     difference_text,
     interval,
     losses,
+    mean_decimals,
     metric_heading,
+    metric_number,
     number,
     percents,
     plural,
     readable,
     value_text,
 )
+from bench.results import matching
 from bench.statistics import NEVER_RANKS, SEEDS_FOR_INTERVAL, Stability, Standing, Summary, difference_interval
 from bench.wording import duration
 
@@ -105,11 +109,11 @@ def _columns(study: Study, protocol: str, rows: list[tuple[Entry, Summary]], not
 
 
 def _metric_column(study: Study, protocol: str, metric: str) -> _Column:
-    floors = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
+    floor = floor_cell(study, protocol, metric).text
     return _Column(
         Heading(metric_heading(metric), metric, numeric=True),
         lambda entry, _: value_cell(study.summary(entry, metric)),
-        number(float(np.mean(floors))) if floors else "",
+        "" if floor == NOTHING else floor,
     )
 
 
@@ -142,15 +146,13 @@ def every_metric_table(study: Study, protocol: str) -> Table:
     entries = study.entries_of(protocol)
     rows = []
     for metric in study.metrics:
-        summaries = [study.summary(entry, metric) for entry in entries]
-        floors = [summary.floor for summary in summaries if summary.floor is not None]
         cells = [Cell(metric_heading(metric), detail=metric)]
-        cells += [value_cell(summary) for summary in summaries]
-        rows.append(Row((*cells, Cell(number(float(np.mean(floors)) if floors else None), numeric=True))))
+        cells += [measured_cell(study, entry, metric) for entry in entries]
+        rows.append(Row((*cells, floor_cell(study, protocol, metric))))
     return Table(
         f"every-metric-{protocol}",
-        f"Every metric at the final step, {protocol} protocol, {study.plan['generator']} generator: mean and "
-        f"{PERCENT_95} interval from three seeds on, else each seed’s value.",
+        f"Every metric at the final step, {protocol} protocol, {study.plan['generator']} generator"
+        f"{samples_text(study)}: mean and {PERCENT_95} interval from three seeds on, else each seed’s value.",
         (
             Heading("metric"),
             *(Heading(entry.label, numeric=True) for entry in entries),
@@ -165,7 +167,7 @@ def metrics_table(study: Study) -> Table:
     rows = []
     for metric in dict.fromkeys([*study.metrics, *sorted(study.results["metric"].dropna().unique())]):
         info = describe_metric(metric)
-        neither = "neither" if info.name.startswith("kid_deviation") else "near real images’"
+        neither = "neither" if info.name.startswith(("kid_deviation", "support")) else "near real images’"
         better = info.better or neither
         use = "may rank" if info.ranks else "never ranks"
         rows.append(
@@ -210,7 +212,7 @@ class _Notes:
 
 def _caption(study: Study, protocol: str, ranked: bool) -> str:
     some = [summary for _, summary in study.summaries_of(protocol, study.primary) if summary.samples]
-    measured = f" on {count(some[0].samples)} samples" if some and some[0].samples else ""
+    measured = samples_text(study) if some else ""
     against = {"heldout": " against held-out images", "train": " against training images"}.get(
         (some[0].reference or "") if some else "", ""
     )
@@ -226,8 +228,8 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
             order += " A row whose runs are not all there has no rank."
         if any((standing := study.standing(entry)) and standing.letters for entry in study.entries_of(protocol)):
             order += (
-                " Rows that share a letter are not told apart; group a, marked at the side, is the best as a set; a "
-                "row that lost a run, or lacks one, has no letter."
+                " Rows that share a letter are not told apart; group a, whose rows are marked, is the best as a set; "
+                "a row that lost a run, or lacks one, has no letter."
             )
     caption = f" {study.plan['caption']}" if study.plan["caption"] else ""
     return (
@@ -253,12 +255,48 @@ def value_cell(summary: Summary, middle: bool = True) -> Cell:
     """Return a mean with its interval; with `middle` also the primary metric's median and interquartile mean."""
     text, bounds = value_text(summary)
     parts = [bounds, summary.basis if summary.values else ""]
-    if middle and summary.role == "primary" and summary.interquartile_low is not None and summary.mean is not None:
-        places = decimals(summary.mean)
+    differ = len(set(summary.scores)) > 1
+    if middle and differ and summary.role == "primary" and summary.interquartile_low is not None:
+        places = mean_decimals(summary)
         bounds = interval(summary.interquartile_low, summary.interquartile_high, places)
         parts.append(f"median {number(summary.median, places)}")
         parts.append(f"IQM {number(summary.interquartile_mean, places)} {bounds}")
     return Cell(text, detail="\n".join(part for part in parts if part), numeric=True, sort=summary.mean)
+
+
+def measured_cell(study: Study, entry: Entry, metric: str) -> Cell:
+    """Return a value with its interval and, of a support, how many runs reached the most that N samples can give.
+
+    Such a value is a lower bound, and so is a mean over it.
+    """
+    summary = study.summary(entry, metric)
+    cell = value_cell(summary)
+    if not metric.startswith("support_") or not summary.values:
+        return cell
+    key = {"protocol": entry.protocol, "label": entry.label, "generator": summary.generator}
+    lines = matching(study.results, metric=metric, final=True, **key)
+    full = lines["value"] >= 0.999 * lines["samples"].map(most_support)
+    seeds = set(lines[full]["seed"]) & {seed for seed, _ in summary.values}
+    if not seeds:
+        return cell
+    told = f"censored: {len(seeds)} of {len(summary.values)} at the ceiling"
+    return replace(cell, text=f"≥ {cell.text}", detail="\n".join(part for part in (told, cell.detail) if part))
+
+
+def most_support(samples: int) -> float:
+    """Return the most that the birthday paradox lets N samples say: no two of them are near-duplicates."""
+    return samples * (samples - 1) / (2 * math.log(2))
+
+
+def floor_cell(study: Study, protocol: str, metric: str) -> Cell:
+    """Return what real images score against real ones in a metric."""
+    floors = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
+    return Cell(metric_number(metric, float(np.mean(floors)) if floors else None), numeric=True)
+
+
+def samples_text(study: Study) -> str:
+    """Return " on 1,500 samples": the number of generated images behind the final step's metrics."""
+    return f" on {count(study.settings.samples)} samples"
 
 
 def _difference_cell(summary: Summary) -> Cell:

@@ -109,6 +109,7 @@ def _wall(study: Study, entry: Entry, grid: _Grid, size: _Size) -> Picture:
         size,
         name=f"samples-{entry.label}-{entry.protocol}",
         alt=f"{size.rows} rows of {size.columns} samples of {entry.label}, seed {run.seed}, step {step:,}.",
+        file_alt=f"{_counted(grid)} of {entry.label}, seed {run.seed}, step {step:,}.",
         caption=(
             f"Seed {run.seed}, generator step {step:,}"
             + (f", {study.primary} {number(score)}." if score is not None else ".")
@@ -146,6 +147,7 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
     if describe_metric(study.primary).better == "higher":
         ordered.reverse()
     runs = {run.seed: run for run in entry.runs}
+    finished = f"{len(ordered)} finished runs"
     pictures = []
     for what, (value, seed) in (("best", ordered[0]), ("worst", ordered[-1])):
         run = runs[seed]
@@ -160,20 +162,36 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
                 webp(grid.pixels, QUALITIES[0]),
                 size,
                 name=f"{what}-{entry.label}-{entry.protocol}",
-                alt=f"{size.columns} samples of {entry.label}, seed {seed}, the {what} of {len(ordered)}.",
-                caption=f"The {what} seed: {seed}, {study.primary} {number(value)}.{collapsed}",
+                alt=f"{size.columns} samples of {entry.label}, seed {seed}, the {what} of the {finished}.",
+                file_alt=f"{_counted(grid)} of {entry.label}, seed {seed}, the {what} of the {finished}.",
+                caption=f"The {what} of the {finished}: seed {seed}, {study.primary} {number(value)}.{collapsed}",
                 suffix="webp",
             )
         )
     return pictures
 
 
+def _counted(grid: _Grid) -> str:
+    """Return how many samples a whole grid holds."""
+    side = grid.pixels.shape[0] // GRID
+    return f"{GRID} rows of {grid.pixels.shape[1] // side} samples"
+
+
 def _picture(
-    pixels: Pixels, evidence: bytes, size: _Size, name: str, alt: str, caption: str, suffix: str = "png"
+    pixels: Pixels,
+    evidence: bytes,
+    size: _Size,
+    name: str,
+    alt: str,
+    caption: str,
+    suffix: str = "png",
+    file_alt: str = "",
 ) -> Picture:
     """Encode what the page shows in the best quality that keeps to its share of the page."""
     page, _ = fitted(partial(webp, pixels), size.byte_limit)
-    return Picture(name, alt, caption, page, evidence, pixels.shape[1], pixels.shape[0], suffix)
+    return Picture(
+        name, alt, caption, page, evidence, pixels.shape[1], pixels.shape[0], suffix, file_alt=file_alt or alt
+    )
 
 
 def _spread(items: Sequence[Item], most: int) -> list[Item]:

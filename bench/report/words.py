@@ -11,6 +11,8 @@ from bench.statistics import Summary
 
 NOTHING = "–"
 PERCENT_95 = "95\u00a0%"
+MOST_EXTRA = 3  # decimals
+_COUNTED = ("images", "modes")  # units
 
 
 def decimals(value: float) -> int:
@@ -52,10 +54,44 @@ def value_text(summary: Summary) -> tuple[str, str]:
     if not summary.values:
         return NOTHING, ""
     if summary.mean is None or summary.low is None:
-        return " · ".join(number(score) for score in summary.scores), ""
-    small = max(abs(summary.mean), abs(summary.low)) < 0.001
-    places = None if small else decimals(summary.mean)
-    return number(summary.mean, places), interval(summary.low, summary.high, places)
+        return " · ".join(metric_number(summary.metric, score) for score in summary.scores), ""
+    return (
+        number(summary.mean, mean_decimals(summary)),
+        mean_interval_text(summary.scores, summary.low, summary.high, mean_decimals(summary)),
+    )
+
+
+def mean_decimals(summary: Summary) -> int | None:
+    """Return the decimals of a mean and its interval; None where each is printed as small as it is."""
+    if summary.mean is None or counts(summary.metric):
+        return 0
+    small = abs(summary.mean) < 0.001 and (summary.low is None or abs(summary.low) < 0.001)
+    return None if small else decimals(summary.mean)
+
+
+def mean_interval_text(
+    scores: Sequence[float], low: float | None, high: float | None, places: int | None = None
+) -> str:
+    """Write a mean's interval, in as many decimals more as its ends need to differ.
+
+    Of scores that are all equal, whose interval has no width, say that they are.
+    """
+    if low is not None and len(set(scores)) == 1:
+        return f"in all {len(scores)}"
+    if places is None:
+        return interval(low, high)
+    enough = (more for more in range(places, places + MOST_EXTRA) if number(low, more) != number(high, more))
+    return interval(low, high, next(enough, places))
+
+
+def counts(metric: str) -> bool:
+    """Tell whether a metric counts things: its values are printed as whole numbers."""
+    return describe_metric(metric).unit in _COUNTED
+
+
+def metric_number(metric: str, value: float | None) -> str:
+    """Write one value of a metric: a count as a whole number, anything else with three or four digits."""
+    return number(value, 0 if counts(metric) else None)
 
 
 def difference_text(summary: Summary) -> tuple[str, str]:
@@ -125,10 +161,16 @@ def describe_metric(name: str) -> MetricInfo:
 
 
 def metric_heading(name: str) -> str:
-    """Return a metric's title with an arrow for the better direction."""
+    """Return a metric's title with its unit and an arrow for the better direction."""
     info = describe_metric(name)
     arrow = {"lower": " ↓", "higher": " ↑", None: ""}[info.better]
-    return info.title + arrow
+    return with_unit(info.title, name) + arrow
+
+
+def with_unit(title: str, metric: str) -> str:
+    """Return a title with the metric's unit, where it has one that the title does not say."""
+    unit = describe_metric(metric).unit
+    return title + ", " + unit.replace(" ", "\u00a0") if unit and unit not in title.split() else title
 
 
 def protocol_title(protocol: str) -> str:
