@@ -366,22 +366,45 @@ def _named_by_tf_weights(name: str) -> str:
     return "is" if name == "is_inception" else name
 
 
-def collapsed(lines: Iterable[Mapping[str, Any]], settings: EvaluationSettings) -> bool | None:
-    """Tell whether a generator collapsed, from the lines of metrics.jsonl of one run's final step and one generator.
+@dataclass(frozen=True)
+class CollapseEvidence:
+    """What decides whether a generator has collapsed, means over the sample seeds, all under one extractor.
 
-    It has where, under the first extractor that measured it, coverage is below `collapse_coverage` times its floor
-    (what as many real images cover), or the effective unique share is below `collapse_unique`. Values are means over
-    the sample seeds.
-    None where the lines lack these metrics.
+    `coverage_floor` is what as many real images cover.
+    """
+
+    extractor: str
+    coverage: float
+    coverage_floor: float
+    unique: float
+
+    def covers_too_little(self, settings: EvaluationSettings) -> bool:
+        """Tell whether coverage is below `collapse_coverage` times what real images cover."""
+        return self.coverage < settings.collapse_coverage * self.coverage_floor
+
+    def repeats_too_much(self, settings: EvaluationSettings) -> bool:
+        """Tell whether the effective unique share is below `collapse_unique`."""
+        return self.unique < settings.collapse_unique
+
+
+def collapse_evidence(lines: Iterable[Mapping[str, Any]], settings: EvaluationSettings) -> CollapseEvidence | None:
+    """Return what decides collapse, from the lines of metrics.jsonl of one run's final step and one generator.
+
+    It is taken under the first extractor that measured it; None where the lines lack these metrics.
     """
     lines = list(lines)
     for extractor in settings.extractors:
         coverage, unique = _named(lines, f"coverage_{extractor}"), _named(lines, f"unique_{extractor}")
         if coverage and unique:
-            ceiling = fmean(line["floor"] for line in coverage)
-            few_covered = fmean(line["value"] for line in coverage) < settings.collapse_coverage * ceiling
-            return few_covered or fmean(line["value"] for line in unique) < settings.collapse_unique
+            values = (fmean(line["value"] for line in coverage), fmean(line["floor"] for line in coverage))
+            return CollapseEvidence(extractor, *values, fmean(line["value"] for line in unique))
     return None
+
+
+def collapsed(lines: Iterable[Mapping[str, Any]], settings: EvaluationSettings) -> bool | None:
+    """Tell whether a generator covers too little or repeats too much (`collapse_evidence`); None where not known."""
+    found = collapse_evidence(lines, settings)
+    return None if found is None else found.covers_too_little(settings) or found.repeats_too_much(settings)
 
 
 def _named(lines: list[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:

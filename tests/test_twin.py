@@ -193,7 +193,14 @@ def test_the_arm_is_no_row_and_its_lost_run_is_told(tmp_path: Path) -> None:
     # The comparison, and what is said of runs: their seeds, troubles, costs, how to repeat them.
     assert naming(page, "nsgan-twin") == {"same-controlled", "equal", "troubles", "costs", "repeat-rows"}
     assert page.lead[0].startswith("2 objectives trained")
-    assert page.lead[0].endswith("14 of 15 planned runs (5 of these for the A/A comparison) done.")
+    twin = "14 of 15 planned runs done; 5 of the 15 are the baseline once more, for the A/A comparison."
+    assert page.lead[0].endswith(twin)
+    assert [
+        (row.cells[0].detail, row.cells[1].text[:4]) for row in page.equal.rows if row.cells[0].text == "seeds"
+    ] == [
+        ("", "0–4:"),
+        ("nsgan-twin only", "5–9:"),
+    ]
     assert len(page.runs.rows) == 15
     same = page.protocols[0].same
     assert same is not None

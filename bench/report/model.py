@@ -173,10 +173,21 @@ class ProtocolSection:
 
 @dataclass(frozen=True)
 class Conclusions:
-    """What the seeds decide and what they leave open, a sentence each."""
+    """A sentence each: what corrected tests tell apart, what they leave open, and what is described without a test."""
 
     decided: tuple[str, ...]
     open: tuple[str, ...]
+    described: tuple[str, ...]
+
+    @property
+    def lists(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return each list under its words, in the order of the page; none that is empty."""
+        found = (
+            ("These seeds decide:", self.decided),
+            ("They do not decide:", self.open),
+            ("Described, not tested:", self.described),
+        )
+        return tuple((words, sentences) for words, sentences in found if sentences)
 
 
 @dataclass(frozen=True)
@@ -232,7 +243,6 @@ class Page:
     study: str
     title: str
     notice: str | None
-    caption: str
     lead: tuple[str, ...]
     alerts: tuple[str, ...]
     missing: tuple[str, ...]

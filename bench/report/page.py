@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from bench import __version__
-from bench.report import setup
+from bench.report import run_tables, setup
 from bench.report.budget import equal_seconds_table
 from bench.report.cards import method_cards
 from bench.report.closer import how_to_read
@@ -30,6 +30,11 @@ from bench.report.words import describe_metric, joined, plural, protocol_title
 
 Part = TypeVar("Part")
 
+JUDGE_WORDS = (
+    "Metrics marked (judge) are taken in the features of the judge, this project’s own small classifier, which was "
+    "trained to tell what a drawn face shows and ships with bench; they describe and never rank."
+)
+
 
 def compose(study: Study, options: ReportOptions) -> Page:
     """Return the whole report of a study."""
@@ -48,8 +53,7 @@ def compose(study: Study, options: ReportOptions) -> Page:
         study=str(plan["study"]),
         title=str(plan["title"]),
         notice=plan["notice"],
-        caption=str(plan["caption"]),
-        lead=_lead(study),
+        lead=what_was_compared(study),
         alerts=tuple(alert for alert in alerts if alert),
         missing=_missing(study),
         conclusions=conclusions(study),
@@ -78,12 +82,12 @@ def compose(study: Study, options: ReportOptions) -> Page:
         recipes=setup.recipes_table(study),
         parameters=setup.parameters_table(study),
         environments=setup.environments_table(study),
-        troubles=setup.troubles_table(study),
-        moved=setup.moved_table(study),
-        runs=setup.runs_table(study),
+        troubles=run_tables.troubles_table(study),
+        moved=run_tables.moved_table(study),
+        runs=run_tables.runs_table(study),
         costs=cost_table(study),
         metrics=metrics_table(study),
-        repeat=setup.repeat_commands(study),
+        repeat=run_tables.repeat_commands(study),
         repeat_rows=repeat_table(study),
         version=__version__,
     )
@@ -94,23 +98,26 @@ def _each(study: Study, make: Callable[[Study, str], Part | None]) -> tuple[Part
     return tuple(part for protocol in study.protocols if (part := make(study, protocol)) is not None)
 
 
-def _lead(study: Study) -> tuple[str, ...]:
-    """Return what was compared, in two or three sentences."""
+def what_was_compared(study: Study) -> tuple[str, ...]:
+    """Return what was compared, the study's own words on it, what was declared, and who the judge is."""
     plan, backbone = study.plan, study.plan["backbone"]
     done = sum(run.state == "done" for run in study.runs)
     seeds = plural(len(study.seeds), "seed")
     again = sum(len(entry.runs) for entry in study.twins)
-    twins = f" ({again} of these for the A/A comparison)" if again else ""
+    twins = f"; {again} of the {len(study.runs):,} are the baseline once more, for the A/A comparison" if again else ""
     protocols = plural(len(study.protocols), "protocol")
-    return (
+    sentences = (
         f"{plural(len(study.labels), 'objective')} trained one DCGAN backbone ({backbone['resolution']}×"
         f"{backbone['resolution']}, width {backbone['width']}) on {plan['data']['source']} for "
         f"{plan['final_step']:,} generator steps, {seeds} each under {protocols}: {done} of "
-        f"{plural(len(study.runs), 'planned run')}{twins} done.",
-        f"Declared before running: the primary metric is {describe_metric(study.primary).title}, measured at the final "
-        f"step of the {plan['generator']} generator; the baseline is {plan['baseline']}. Only the primary metric "
-        "ranks; everything else is descriptive.",
+        f"{plural(len(study.runs), 'planned run')} done{twins}.",
+        str(plan["caption"]),
+        f"Declared in the study’s plan (plan.json): the primary metric is {describe_metric(study.primary).title}, "
+        f"measured at the final step of the {plan['generator']} generator; the baseline is {plan['baseline']}. Only "
+        "the primary metric ranks; everything else is descriptive.",
+        JUDGE_WORDS if any(metric.endswith("_judge") for metric in study.headline_metrics()) else "",
     )
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def _missing(study: Study) -> tuple[str, ...]:

@@ -1,89 +1,87 @@
-"""The tables of what was done: what was held equal, each entry's recipe, parameters, environments, every run."""
+"""The tables of how it was done: what was held equal, recipes, parameters, environments; warnings where they differ."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bench.report.collapse import collapse_rule
 from bench.report.model import Cell, Heading, Row, Table
-from bench.report.study import Entry, Run, Study
-from bench.report.words import NOTHING, count, describe_metric, number, plain, plural, rate, readable
-from bench.wording import duration
+from bench.report.run_tables import seed_ranges
+from bench.report.study import Entry, Study
+from bench.report.words import NOTHING, count, describe_metric, plain, plural, rate, readable
 
 _PARAMETERS = ("generator", "discriminator", "trunk", "norm", "head", "decoder")
 
 
 def equal_table(study: Study) -> Table:
-    """Return what every row shares, from plan.json."""
+    """Return what the rows share, from plan.json; a line that holds for some of them says for which."""
+    rows = [(*line, "") for line in _shared_by_all(study)]
+    if "controlled" in study.protocols:
+        scope = "" if study.protocols == ["controlled"] else "controlled rows only"
+        rows.append(("recipe", _controlled_recipe(study), scope))
+    for label in dict.fromkeys(entry.label for entry in study.twins):
+        again = dict.fromkeys(run.seed for entry in study.twins for run in entry.runs if entry.label == label)
+        seeds = f"{seed_ranges(again)}: the baseline once more for an A/A comparison, in everything else as above"
+        rows.append(("seeds", seeds, f"{label} only"))
+    return Table(
+        "equal",
+        "What the rows of this study share: all of them, where a line does not say which.",
+        (Heading("what"), Heading("value")),
+        tuple(Row((Cell(what, detail=scope), Cell(value))) for what, value, scope in rows),
+    )
+
+
+def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     plan = study.plan
     data, backbone, schedule, settings = plan["data"], plan["backbone"], plan["schedule"], study.settings
     digests = next((run.status.data_sha256 for run in study.runs if run.status.data_sha256), None)
     resolution = backbone["resolution"]
     recipe = "" if data["recipe"] == "none" else f", recipe {data['recipe']}"
-    rows = [
-        (
-            "backbone",
-            f"DCGAN at {resolution}×{resolution}, width {backbone['width']}, latent {backbone['latent']} "
-            f"({backbone['latent_law']}); the same initial generator for a seed in every row",
-        ),
-        (
-            "data",
-            f"{data['source']} at {resolution}×{resolution}{recipe}{_counts_of(data)}"
-            + (f"; sha256 {digests['train'][:12]} (train), {digests['heldout'][:12]} (held out)" if digests else ""),
-        ),
-        (
-            "budget",
-            f"{schedule['generator_steps']:,} generator steps, batch {schedule['batch']}; discriminator steps, images "
-            "and seconds are recorded per run",
-        ),
-        ("learning-rate schedule", f"halved every {schedule['halve_every']:,} generator steps"),
-        ("controlled recipe", recipe_text(plan.get("recipe", {}))),
-        ("seeds", _seeds_text(study)),
-        (
-            "arithmetic",
-            f"{plan['training']['precision']}, {plural(plan['training']['threads'], 'thread')}, deterministic "
-            f"algorithms; EMA decay {plan['training']['ema_decay']:g}"
-            if "training" in plan
-            else NOTHING,
-        ),
-        (
-            "evaluation",
-            f"{settings.samples:,} samples at the final step, {settings.snapshot_samples:,} at snapshots; "
-            f"{plural(settings.sample_seeds, 'sample seed')}; extractors {', '.join(settings.extractors)}; held-out "
-            "reference; batch statistics recomputed before sampling",
-        ),
-        (
-            "declared before running",
-            f"primary metric {describe_metric(study.primary).title} ({study.primary}) of the {plan['generator']} "
-            f"generator at the final step; baseline {plan['baseline']}",
-        ),
-        (
-            "a run has collapsed when",
-            "at the final step, "
-            + (
-                f"coverage is below {100 * settings.collapse_coverage:g}\u00a0% of real images’, or "
-                if settings.collapse_coverage > 0
-                else ""
-            )
-            + f"the effective unique share is below {100 * settings.collapse_unique:g}\u00a0%",
-        ),
-    ]
-    return Table(
-        "equal",
-        "What every row of this study shares.",
-        (Heading("what"), Heading("value")),
-        tuple(Row((Cell(what), Cell(value))) for what, value in rows),
+    yield (
+        "backbone",
+        f"DCGAN at {resolution}×{resolution}, width {backbone['width']}, latent {backbone['latent']} "
+        f"({backbone['latent_law']}); the same initial generator for a seed in every row",
     )
+    yield (
+        "data",
+        f"{data['source']} at {resolution}×{resolution}{recipe}{_counts_of(data)}"
+        + (f"; sha256 {digests['train'][:12]} (train), {digests['heldout'][:12]} (held out)" if digests else ""),
+    )
+    yield (
+        "budget",
+        f"{schedule['generator_steps']:,} generator steps, batch {schedule['batch']}; discriminator steps, images "
+        "and seconds are recorded per run",
+    )
+    yield "learning-rate schedule", f"halved every {schedule['halve_every']:,} generator steps"
+    yield "seeds", f"{seed_ranges(study.seeds)}: for each the same data order and latents in every row"
+    yield (
+        "arithmetic",
+        f"{plan['training']['precision']}, {plural(plan['training']['threads'], 'thread')}, deterministic "
+        f"algorithms; EMA decay {plan['training']['ema_decay']:g}"
+        if "training" in plan
+        else NOTHING,
+    )
+    yield (
+        "evaluation",
+        f"{settings.samples:,} samples at the final step, {settings.snapshot_samples:,} at snapshots; "
+        f"{plural(settings.sample_seeds, 'sample seed')}; extractors {', '.join(settings.extractors)}; held-out "
+        "reference; batch statistics recomputed before sampling",
+    )
+    yield (
+        "declared in the plan",
+        f"primary metric {describe_metric(study.primary).title} ({study.primary}) of the {plan['generator']} "
+        f"generator at the final step; baseline {plan['baseline']}",
+    )
+    yield "a run has collapsed when", collapse_rule(study)
 
 
-def _seeds_text(study: Study) -> str:
-    told = f"{', '.join(map(str, study.seeds))}: the same data order and latents in every row"
-    for label in dict.fromkeys(entry.label for entry in study.twins):
-        again = dict.fromkeys(run.seed for entry in study.twins for run in entry.runs if entry.label == label)
-        told += f"; {', '.join(map(str, again))}: {label}, the baseline once more for an A/A comparison"
-    return told
+def _controlled_recipe(study: Study) -> str:
+    recipe = study.plan.get("recipe", {})
+    differs = any(entry.recipe != recipe for entry in study.entries_of("controlled"))
+    return recipe_text(recipe) + ("; rows that differ stand under Recipes" if differs else "")
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
@@ -195,148 +193,54 @@ def code_alert(study: Study) -> str | None:
 
 
 def environments_table(study: Study) -> Table:
-    """Return the environments that runs were computed in, each with how many runs it made."""
-    groups: dict[str, list[Run]] = defaultdict(list)
+    """Return the environments that runs were computed in, each with its runs and the commits of their checkouts."""
+    groups: dict[str, list[str]] = defaultdict(list)
     for run in study.runs:
         if run.environment:
-            groups[json.dumps(run.environment, sort_keys=True)].append(run)
+            but_commit = {name: value for name, value in run.environment.items() if name != "commit"}
+            groups[json.dumps(but_commit, sort_keys=True)].append(run.environment["commit"] or "not a checkout")
     rows = []
-    for text, runs in groups.items():
+    for text, commits in groups.items():
         found = json.loads(text)
         packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
         rows.append(
             Row(
                 (
-                    Cell(plural(len(runs), "run")),
+                    Cell(plural(len(commits), "run")),
                     Cell(f"{found['device']} ({found['capability']}), {plural(found['threads'], 'thread')}"),
                     Cell(f"{found['system']}, Python {found['python']}"),
                     Cell(f"bench {found['bench']}, {packages}"),
-                    Cell(found["commit"] or "not a checkout", code=bool(found["commit"])),
+                    Cell(_commits(commits), code=len(set(commits)) == 1),
                 )
             )
         )
+    several = len({commit for commits in groups.values() for commit in commits}) > 1
     return Table(
         "environments",
-        "Where the runs were computed.",
+        f"Where the runs were computed.{_same_code(study) if several else ''}",
         tuple(map(Heading, ("runs", "device", "system", "versions", "commit"))),
         tuple(rows),
     )
 
 
-def troubles_table(study: Study) -> Table | None:
-    """Return every run that gives no value, and every collapsed one, with the reason; None when there is none."""
-    rows = []
-    for entry in study.all_entries:
-        scored = dict(study.summary(entry, study.primary).values)
-        for run in entry.runs:
-            state, reason = _trouble(study, run, run.seed in scored)
-            if state:
-                steps = f"{run.status.generator_steps:,} of {study.plan['final_step']:,}"
-                name = (Cell(run.label), Cell(run.protocol), Cell(str(run.seed), numeric=True))
-                rows.append(Row((*name, Cell("", badges=(state,)), Cell(steps, numeric=True), Cell(reason))))
-    if not rows:
-        return None
-    return Table(
-        "troubles",
-        "Runs that ended otherwise than planned, or have not ended.",
-        (
-            Heading("objective"),
-            Heading("protocol"),
-            Heading("seed", numeric=True),
-            Heading("state"),
-            Heading("generator steps", numeric=True),
-            Heading("reason"),
-        ),
-        tuple(rows),
-    )
+def _commits(commits: list[str]) -> str:
+    """Return the commits, in the order of the runs, with how many runs each made where there are several."""
+    found = Counter(commits)
+    if len(found) == 1:
+        return commits[0]
+    return ", ".join(f"{commit} ({plural(runs, 'run')})" for commit, runs in found.items())
 
 
-def moved_table(study: Study) -> Table | None:
-    """Return the runs that were continued on another kind of machine than they began on; None when there is none."""
-    rows = [
-        Row(
-            (
-                Cell(run.label),
-                Cell(run.protocol),
-                Cell(str(run.seed), numeric=True),
-                Cell("; ".join(run.status.continued_on)),
-            )
+def _same_code(study: Study) -> str:
+    """Return whether runs of different commits were trained by the same code, where their hashes tell."""
+    begun = [run for run in study.runs if run.environment]
+    if code_alert(study):
+        return " Commits differ, and so does code that trains: see the warning above."
+    if all({"training", "objective"} <= run.code.keys() for run in begun):
+        return (
+            " Commits differ; by their hashes the training code and every objective’s file were the same in all runs."
         )
-        for run in study.runs
-        if run.status.continued_on
-    ]
-    if not rows:
-        return None
-    return Table(
-        "moved",
-        "Runs continued on another kind of machine: they cannot be repeated bit for bit.",
-        (Heading("objective"), Heading("protocol"), Heading("seed", numeric=True), Heading("continued on")),
-        tuple(rows),
-    )
-
-
-def runs_table(study: Study) -> Table:
-    """Return every planned run with what it spent and its score."""
-    rows = []
-    for entry in study.all_entries:
-        scores = dict(study.summary(entry, study.primary).values)
-        for run in entry.runs:
-            status = run.status
-            rows.append(
-                Row(
-                    (
-                        Cell(run.path, code=True),
-                        Cell(run.state),
-                        Cell(count(status.generator_steps), numeric=True),
-                        Cell(count(status.discriminator_steps), numeric=True),
-                        Cell(count(status.images_seen), numeric=True),
-                        Cell(duration(status.device_seconds), numeric=True),
-                        Cell(number(scores.get(run.seed)), numeric=True),
-                    )
-                )
-            )
-    return Table(
-        "runs",
-        "Every planned run.",
-        (
-            Heading("run"),
-            Heading("state"),
-            Heading("generator steps", numeric=True),
-            Heading("discriminator steps", numeric=True),
-            Heading("images seen", numeric=True),
-            Heading("training time", numeric=True),
-            Heading(describe_metric(study.primary).title, study.primary, numeric=True),
-        ),
-        tuple(rows),
-    )
-
-
-def repeat_commands(study: Study) -> tuple[str, ...]:
-    """Return the commands that make this report, and one of its cells, again."""
-    name, first = study.plan["study"], study.labels[0]
-    return (
-        f"bench run --all --study {name}",
-        f"bench replay {first}/{study.seeds[0]} --study {name}",
-        f"bench report --study {name}",
-        f"bench verify --metrics --study {name}",
-    )
-
-
-def _trouble(study: Study, run: Run, scored: bool) -> tuple[str, str]:
-    """Return a run's trouble and its reason, or two empty strings."""
-    if run.state in ("diverged", "failed"):
-        return run.state, run.status.reason or "no reason was recorded"
-    if run.state == "interrupted":
-        return "interrupted", "its process ended before it did; bench run --all goes on from its last checkpoint"
-    if run.state == "running":
-        return "running", run.status.phase or ""
-    if run.state == "planned":
-        return "not begun", ""
-    if not scored:
-        return "not evaluated", f"trained, but without {study.primary} at the final step; type bench evaluate"
-    if run.collapsed:
-        return "collapsed", "its samples cover too little of the data, or repeat too few images; counted in the mean"
-    return "", ""
+    return " Commits differ; not every run says by which code it was trained."
 
 
 def _optimizer(recipe: Mapping[str, Any]) -> str:
