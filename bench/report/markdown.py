@@ -74,7 +74,8 @@ def render_markdown(page: Page) -> str:
         "## To repeat it",
         "\n".join(f"    {' '.join(command.split())}" for command in page.repeat),
         table(page.repeat_rows),
-        "Every number comes from [results.csv](results.csv); [summary.csv](summary.csv), "
+        "Every score comes from [results.csv](results.csv), parameters, losses and costs from the files of the runs; "
+        "[summary.csv](summary.csv), "
         "[comparisons.csv](comparisons.csv), [pairs.csv](pairs.csv), [standings.csv](standings.csv), "
         "[stability.csv](stability.csv) and [resolution.csv](resolution.csv) are what it was made into.",
         _notice(page),
@@ -132,10 +133,9 @@ def _notice(page: Page) -> str:
 
 
 def _in_short(of: Conclusions) -> Iterable[str]:
-    for lead, sentences in (("These seeds decide:", of.decided), ("They do not decide:", of.open)):
-        if sentences:
-            yield lead
-            yield "\n".join(f"- {_spans(sentence)}" for sentence in sentences)
+    for lead, sentences in of.lists:
+        yield lead
+        yield "\n".join(f"- {_spans(sentence)}" for sentence in sentences)
 
 
 def _results(page: Page) -> Iterable[str]:

@@ -35,9 +35,9 @@ def protocols_table(study: Study) -> Table | None:
     return Table(
         "protocols",
         f"{describe_metric(study.primary).title} under both protocols, and differences of means with Welch’s "
-        f"{PERCENT_95} intervals. Published less controlled: what the authors’ recipe adds to the loss; to {baseline}: "
-        "what the loss adds under one recipe for all, and what loss and recipe add together. Unpaired, uncorrected, "
-        "descriptive; means over survivors where runs were lost.",
+        f"{PERCENT_95} intervals. Published less controlled: the same loss by the authors’ recipe less by the shared "
+        f"one; to {baseline}: another loss under one recipe for all, and another loss with another recipe. "
+        f"{_sign_words(study)}Unpaired, uncorrected, descriptive; means over survivors where runs were lost.",
         (
             Heading("objective"),
             Heading("controlled", study.primary, numeric=True),
@@ -48,6 +48,12 @@ def protocols_table(study: Study) -> Table | None:
         ),
         tuple(rows),
     )
+
+
+def _sign_words(study: Study) -> str:
+    """Return which sign of a difference is the worse one, in a sentence; "" for a metric that has none."""
+    better = describe_metric(study.primary).better
+    return f"{'Plus' if better == 'lower' else 'Minus'} is worse. " if better else ""
 
 
 def _value(summary: Summary | None) -> Cell:

@@ -231,10 +231,9 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
                 " Rows that share a letter are not told apart; group a, whose rows are marked, is the best as a set; "
                 "a row that lost a run, or lacks one, has no letter."
             )
-    caption = f" {study.plan['caption']}" if study.plan["caption"] else ""
     return (
         f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} "
-        f"generator{measured}{against}. {order}{caption}"
+        f"generator{measured}{against}. {order}"
     )
 
 

@@ -59,7 +59,9 @@ def interquartile_note(seeds: int) -> str:
     if seeds < SEEDS_FOR_BOOTSTRAP:
         return f"no interval of the interquartile mean below {SEEDS_FOR_BOOTSTRAP} seeds"
     if seeds <= 7:
-        return f"over {seeds} seeds the percentile bootstrap's 95 % interval covers about 91 %, by simulation"
+        return (
+            f"over {seeds} seeds the IQM's interval, a percentile bootstrap at 95 %, covers about 91 %, by simulation"
+        )
     return ""
 
 
