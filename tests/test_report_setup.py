@@ -14,7 +14,7 @@ from bench.report.collapse import collapse_rule
 from bench.report.costs import repeat_table
 from bench.report.page import JUDGE_WORDS, what_was_compared
 from bench.report.run_tables import repeat_commands, runs_table, seed_ranges, troubles_table
-from bench.report.setup import environments_table, equal_table
+from bench.report.setup import environments_table, equal_table, evaluation_alert
 from bench.report.study import Study, load_study
 from bench.showing import find_run
 
@@ -140,3 +140,16 @@ def _troubles(study: Study) -> list[tuple[str, str, str, str]]:
         (f"{label.text} {protocol.text}", seeds.text, state.badges[0], reason.text)
         for label, protocol, seeds, state, _, reason in (row.cells for row in table.rows)
     ]
+
+
+def test_scores_by_different_code_are_warned_of(tmp_path: Path) -> None:
+    folder = StudyFixture(objectives=("nsgan",), seeds=(0, 1)).write(tmp_path)
+    files = sorted(folder.glob("*/seed-*/metrics.jsonl"))
+    said = []
+    for codes in (("one", "one"), ("one", "two")):
+        for file, code in zip(files, codes, strict=True):
+            lines = [json.loads(text) | {"evaluation_code": code} for text in file.read_text().splitlines()]
+            file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        said.append(evaluation_alert(load_study(tmp_path, "example")))
+    assert said[0] is None
+    assert "measured by 2 versions" in str(said[1])

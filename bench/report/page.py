@@ -48,7 +48,7 @@ def compose(study: Study, options: ReportOptions) -> Page:
         )
         for protocol in study.protocols
     )
-    alerts = [setup.backbone_alert(study), setup.code_alert(study)]
+    alerts = [setup.backbone_alert(study), setup.code_alert(study), setup.evaluation_alert(study)]
     return Page(
         study=str(plan["study"]),
         title=str(plan["title"]),

@@ -12,6 +12,7 @@ from bench.report.model import Cell, Heading, Row, Table
 from bench.report.run_tables import seed_ranges
 from bench.report.study import Entry, Study
 from bench.report.words import NOTHING, count, describe_metric, plain, plural, rate, readable
+from bench.results import evaluation_codes
 
 _PARAMETERS = ("generator", "discriminator", "trunk", "norm", "head", "decoder")
 
@@ -190,6 +191,17 @@ def code_alert(study: Study) -> str | None:
     if changed:
         return f"Runs of {', '.join(changed)} were trained by different versions of the objective’s file."
     return None
+
+
+def evaluation_alert(study: Study) -> str | None:
+    """Return a warning when the scores were measured by different versions of the code."""
+    versions = evaluation_codes((run.folder for run in study.runs), study.settings.id())
+    if len(versions) <= 1:
+        return None
+    return (
+        f"The scores were measured by {len(versions)} versions of the evaluation’s code: "
+        f"`bench evaluate --again --study {study.plan['study']}` measures all of them by the present one."
+    )
 
 
 def environments_table(study: Study) -> Table:

@@ -55,7 +55,7 @@ def pairs_table(study: Study, protocol: str) -> Table | None:
     if not pairs:
         return None
     rows = []
-    for pair in pairs:
+    for pair in (pair for pair in pairs if pair.probability is not None):
         told = f"{pair.winner} is better" if pair.winner else pair.untested or "not told apart"
         test = f"p {number(pair.p_holm)} after Holm ({pair.test})" if pair.p_holm is not None else ""
         places = None if pair.difference is None else decimals(pair.difference)
@@ -74,12 +74,14 @@ def pairs_table(study: Study, protocol: str) -> Table | None:
                 )
             )
         )
+    left_out = "" if len(rows) == len(pairs) else f" {len(pairs) - len(rows)} pairs that await runs are left out."
     return Table(
         f"pairs-{protocol}",
         f"All {plural(len(pairs), 'pair')} by {describe_metric(study.primary).title}, {protocol} protocol: the "
         "probability that a run of the first is better than a run of the second (lost runs worst, equal ones half), "
         "the step in which it can move, and the difference of their means with Games and Howell’s simultaneous "
-        f"{PERCENT_95} interval. Told apart: that interval excludes zero and Holm’s correction over all pairs agrees.",
+        f"{PERCENT_95} interval. Told apart: that interval excludes zero and Holm’s correction over all pairs agrees."
+        f"{left_out}",
         (
             Heading("first / second"),
             Heading("first is better", numeric=True),
