@@ -258,8 +258,8 @@ def _resolution(rows: Sequence[Summary], within_run: float | None, sample_seeds:
         max((d for _, d in spread), default=None),
         *gaps,
         *(None if deviation is None else gap * deviation for gap in gaps),
-        within_run,
-        sample_seeds,
+        within_run_deviation=within_run,
+        sample_seeds=sample_seeds,
     )
 
 

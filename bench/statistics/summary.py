@@ -127,9 +127,12 @@ def within_runs(
     scores = run_scores(results, generator)
     repeated = scores[(scores["sample_seeds"] > 1) & ~scores["label"].isin(list(without))]
     # Every run of a metric has as many sample seeds, so their variances weigh the same.
+    pooled = repeated.groupby(["protocol", "metric"], sort=False).agg(
+        variance=("variance", "mean"), sample_seeds=("sample_seeds", "first")
+    )
     return {
-        (protocol, metric): (float(np.sqrt(group["variance"].mean())), int(group["sample_seeds"].iloc[0]))
-        for (protocol, metric), group in repeated.groupby(["protocol", "metric"], sort=False)
+        (row["protocol"], row["metric"]): (float(np.sqrt(row["variance"])), int(row["sample_seeds"]))
+        for row in pooled.reset_index().to_dict("records")
     }
 
 
