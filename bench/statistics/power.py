@@ -246,18 +246,22 @@ def _resolution(rows: Sequence[Summary], within_run: float | None, sample_seeds:
     deviation = None
     if spread:
         deviation = float(np.sqrt(np.average([d**2 for _, d in spread], weights=[freedom for freedom, _ in spread])))
-    gaps = [detectable_gap(seeds, ALPHA / family) for family in (1, comparisons, pairs)]
+    single, baseline, all_pairs = (detectable_gap(seeds, ALPHA / family) for family in (1, comparisons, pairs))
     return Resolution(
-        rows[0].protocol,
-        rows[0].metric,
-        seeds,
-        comparisons,
-        pairs,
-        deviation,
-        min((d for _, d in spread), default=None),
-        max((d for _, d in spread), default=None),
-        *gaps,
-        *(None if deviation is None else gap * deviation for gap in gaps),
+        protocol=rows[0].protocol,
+        metric=rows[0].metric,
+        seeds=seeds,
+        comparisons=comparisons,
+        pairs=pairs,
+        deviation=deviation,
+        least_deviation=min((d for _, d in spread), default=None),
+        greatest_deviation=max((d for _, d in spread), default=None),
+        single_gap_in_deviations=single,
+        baseline_gap_in_deviations=baseline,
+        pairs_gap_in_deviations=all_pairs,
+        single_gap=None if deviation is None else single * deviation,
+        baseline_gap=None if deviation is None else baseline * deviation,
+        pairs_gap=None if deviation is None else all_pairs * deviation,
         within_run_deviation=within_run,
         sample_seeds=sample_seeds,
     )
