@@ -50,9 +50,11 @@ def test_the_first_place_is_shared_with_those_who_are_not_told_apart(wide: Study
     standings = [s for s in wide.statistics.standings if s.protocol == "published"]
     best = next(s for s in standings if s.rank == 1)
     level = {s.label for s in standings if set(s.letters) & set(best.letters)}
-    told = sentence.removeprefix("Published, which row is first: ").removesuffix(" lead and are not told apart.")
     assert len(level) > 1
-    assert set(re.split(r", | and ", told)) == level
+    assert f": {best.label} leads, not told apart from " in sentence
+    assert {best.label, *re.findall(r"(\S+) \(rank", sentence)} == level
+    ranks = {s.label: s.rank for s in standings}
+    assert all(float(rank) == ranks[label] for label, rank in re.findall(r"(\S+) \(rank (\d+)\)", sentence))
 
 
 def test_what_is_decided_is_what_pairs_and_verdicts_tell_apart(wide: Study) -> None:
@@ -78,7 +80,7 @@ def test_no_row_is_first_while_rows_are_unfinished(tmp_path: Path) -> None:
     found = conclusions(study)
     (sentence,) = (s for s in found.open if "which row is first" in s)
     among = "Published, which row is first: among the 3 of 5 rows that are complete, "
-    assert sentence == among + "nsgan and lsgan lead and are not told apart."
+    assert sentence == among + "nsgan leads, not told apart from lsgan (rank 2)."
     assert "Published: nsgan and lsgan are better than wgan (2 of 10 pairs told apart, " in " ".join(found.decided)
     assert not any("first" in s or "every other row" in s for s in found.decided)
     # Where every row is complete and one is told from all others, that is decided.

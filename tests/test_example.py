@@ -27,7 +27,7 @@ def test_the_example_is_a_finished_study() -> None:
 
 def test_the_example_fits_a_repository() -> None:
     megabytes = sum(file.stat().st_size for file in EXAMPLE.rglob("*") if file.is_file()) / 1e6
-    assert megabytes < 12
+    assert megabytes < 15
 
 
 def test_the_readme_shows_the_examples_numbers() -> None:
@@ -40,13 +40,15 @@ def readme_table() -> str:
     summary = pd.read_csv(EXAMPLE / "summary.csv")
     standings = pd.read_csv(EXAMPLE / "standings.csv")
     scores = summary[summary.role == "primary"].merge(standings, on=["protocol", "metric", "label"])
+    covered = summary[summary.metric == "coverage_judge"].set_index(["protocol", "label"])["mean"]
     controlled = scores[scores.protocol == "controlled"].sort_values("rank_x").label
-    lines = ["| | controlled | group | published | group |", "|---|---:|---|---:|---|"]
+    lines = ["| | controlled | group | covers | published | group | covers |", "|---|---:|---|---:|---:|---|---:|"]
     for label in controlled:
         cells = [label]
         for protocol in ("controlled", "published"):
             row = scores[(scores.label == label) & (scores.protocol == protocol)].iloc[0]
             lost = f", {row.collapsed} of {row.planned} collapsed" if row.collapsed else ""
             cells += [f"{number(row['mean'])} {interval(row.low, row.high)}", f"{row.letters}{lost}"]
+            cells.append(f"{100 * covered[protocol, label]:.1f} %")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

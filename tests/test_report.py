@@ -174,7 +174,8 @@ def test_the_resolution_stands_under_every_table(report: Rendered) -> None:
 
 def test_all_pairs_say_the_probability_and_its_step(report: Rendered) -> None:
     header, *rows = Reader(report.html).table("All 28 pairs")
-    pairs = report.csv("pairs")
+    pairs = report.csv("pairs").dropna(subset=["probability"])
+    assert 0 < len(pairs) < 28  # some await runs
     assert [row[0] for row in rows] == [f"{a} / {b}" for a, b in zip(pairs["first"], pairs["second"], strict=True)]
     assert [row[1] for row in rows] == [number(value, 2) for value in pairs["probability"].astype(float)]
     assert header[2] == "in steps of"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from bench.report.study import Study
 from bench.report.words import joined, plural
@@ -28,6 +27,7 @@ class _Field:
     complete: int
     pairs: dict[frozenset[str], Pair]
     leaders: tuple[str, ...]
+    ranks: dict[str, float]
 
 
 def first_places(study: Study, protocol: str) -> FirstPlaces:
@@ -39,10 +39,11 @@ def first_places(study: Study, protocol: str) -> FirstPlaces:
     if not pairs:
         return FirstPlaces((), ())
     rows = [summary for _, summary in study.summaries_of(protocol, study.primary)]
-    ranked = [row.label for row in sorted(rows, key=lambda row: row.rank or 0) if row.rank is not None]
+    ranks = {row.label: row.rank for row in sorted(rows, key=lambda row: row.rank or 0) if row.rank is not None}
+    ranked = list(ranks)
     level = [label for label in ranked[1:] if _is_level(pairs[frozenset((ranked[0], label))])]
     complete = sum(not row.arm.missing for row in rows)
-    field = _Field(protocol.capitalize(), len(rows), complete, pairs, (*ranked[:1], *level))
+    field = _Field(protocol.capitalize(), len(rows), complete, pairs, (*ranked[:1], *level), ranks)
     return FirstPlaces(tuple(_told_apart(field)), tuple(_not_told_apart(field)))
 
 
@@ -87,5 +88,6 @@ def _lead(field: _Field) -> str:
     first, *others = field.leaders
     if not others:
         return f"{first} leads"
-    level = all(_is_level(field.pairs[frozenset(pair)]) for pair in combinations(others, 2))
-    return f"{joined(field.leaders)} lead" + (" and are not told apart" if level else f", none told apart from {first}")
+    return (
+        f"{first} leads, not told apart from {joined([f'{label} (rank {field.ranks[label]:g})' for label in others])}"
+    )

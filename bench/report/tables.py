@@ -198,7 +198,7 @@ class _Notes:
     def of(self, entry: Entry) -> tuple[int, ...]:
         texts = list(entry.notes)
         if entry.deviations:
-            texts.append(f"Differs from the controlled recipe: {readable(entry.deviations)}.")
+            texts.append(f"Differs from the controlled row: {readable(entry.deviations)}.")
         moved = [run.seed for run in entry.runs if run.status.continued_on]
         if moved:
             texts.append(f"Continued on another kind of machine: {_seeds(moved)}.")
