@@ -108,7 +108,9 @@ class SpectralConv2d(Conv2d):
             self.u.copy_(normalize(matrix @ self.v, dim=0))
 
     def effective_weight(self) -> Tensor:
-        return self.weight / torch.dot(self.u, self.weight.flatten(1) @ self.v)
+        # Autocast would take the product in bf16, too coarse for a norm and not what the dot product with u accepts.
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.weight / torch.dot(self.u, self.weight.flatten(1) @ self.v)
 
 
 class Generator(nn.Module):

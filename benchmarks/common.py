@@ -6,7 +6,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,20 @@ class OurStep:
 
 @dataclass(frozen=True)
 class Contestant:
-    """Something to time. `strict`: under bench's settings of torch (deterministic, no TF32), else torch's defaults."""
+    """Something to time. `strict`: under bench's settings of torch (deterministic, no TF32), else torch's defaults.
+
+    `any_algorithm`: bench's settings, but for the algorithms, which need not be deterministic.
+    """
 
     step: Callable[[], Any]
     strict: bool = True
+    any_algorithm: bool = False
+
+    def settings(self) -> AbstractContextManager[None]:
+        """Return the settings of torch to time it under."""
+        if self.strict and not self.any_algorithm:
+            return nullcontext()
+        return torch_defaults(tf32=not self.strict)
 
 
 def random_images(count: int, resolution: int) -> Tensor:
@@ -113,7 +123,7 @@ def take_turns(
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds + 1):
         for name, one in contestants.items():
-            with nullcontext() if one.strict else torch_defaults():
+            with one.settings():
                 seconds[name].append(time_steps(one.step, steps, device))
             time.sleep(PAUSE_SECONDS)
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
@@ -135,12 +145,12 @@ def wait(device: torch.device) -> None:
 
 
 @contextmanager
-def torch_defaults() -> Iterator[None]:
-    """Let torch choose as it does by itself: algorithms that are not deterministic, TF32 in convolutions."""
+def torch_defaults(*, tf32: bool = True) -> Iterator[None]:
+    """Let torch choose by itself: algorithms that are not deterministic and, with `tf32`, TF32 in convolutions."""
     cudnn = torch.backends.cudnn
     before = torch.are_deterministic_algorithms_enabled(), cudnn.allow_tf32
     torch.use_deterministic_algorithms(False)
-    cudnn.allow_tf32 = True
+    cudnn.allow_tf32 = tf32
     try:
         yield
     finally:

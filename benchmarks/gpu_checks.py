@@ -1,10 +1,12 @@
 """The checks of benchmarks/gpu.py: that what runs on a device is what runs eagerly, again and again, without waiting.
 
-Every function takes the device and whether it is only tried out, and yields rows.
+Every function takes the device and whether it is only tried out, and yields rows; those that may leave the process in
+a bad way also take how many rows there are already. A row that shows something wrong has `failed`.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +16,7 @@ from typing import Any
 
 import torch
 from common import OurStep, Row, Setting, need_cuda, random_images, time_steps, tried
+from gpu import SPOILT
 from torch import Tensor, distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -22,8 +25,9 @@ from bench.data import PreparedData, prepare
 from bench.objectives import names
 from bench.plan import RunSpec
 from bench.runs import RunFolder
-from bench.training.engine import EagerIterations, make_engine
+from bench.training.engine import EagerIterations, Engine, make_engine
 from bench.training.environment import describe_environment
+from bench.training.graph import NOT_CAPTURABLE
 from bench.training.loop import Interrupted, Pace, build_players, train
 from bench.training.ranks import Ranks
 from bench.training.step import Players
@@ -31,6 +35,18 @@ from bench.training.step import Players
 STEPS = 20
 FEW = ("nsgan", "wgan-gp", "began", "r1")
 RUN_STEPS = 24
+# Iterations of several shapes, or that draw more than latents.
+UNEVEN: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("wgan", {"warm_up": {"generator_steps": 1, "discriminator_steps": 3, "repeat_every": 4}}),
+    ("wgan-gp", {"discriminator_steps": 2, "lazy_penalty": 3}),
+    ("nsgan", {"instance_noise": 0.3, "instance_noise_steps": 4}),
+    ("hinge", {"packing": 2, "norm": "spectral"}),
+    ("wgan", {"optimizer": "rmsprop"}),
+)
+# Relative differences that roundings explain; of the weights after STEPS, which small differences are amplified in.
+MOST = {"fp32": (1e-4, 1e-2), "bf16": (1e-2, 1e-1)}
+# What an engine may say of an objective that it is not for.
+EXPECTED = ("CUDA graphs need a CUDA device", "input gradients")
 
 
 def device_and_versions(device: str, quick: bool) -> Iterator[Row]:
@@ -45,13 +61,19 @@ def device_and_versions(device: str, quick: bool) -> Iterator[Row]:
         yield {"what": "NCCL", "value": ".".join(map(str, torch.cuda.nccl.version()))}
 
 
-def graphs(device: str, quick: bool) -> Iterator[Row]:
-    """Compare every objective's recorded iterations with eager ones; in bf16 a few objectives'."""
-    tasks = [(name, "fp32") for name in (FEW if quick else names())]
-    for objective, precision in [*tasks, *(() if quick else ((name, "bf16") for name in FEW))]:
+def graphs(device: str, quick: bool, done: int = 0) -> Iterator[Row]:
+    """Compare every objective's recorded iterations with eager ones; in bf16, and under other recipes, a few's."""
+    tasks: list[tuple[str, str, dict[str, Any]]] = [(name, "fp32", {}) for name in (FEW if quick else names())]
+    tasks += [(objective, "fp32", recipe) for objective, recipe in UNEVEN]
+    tasks += [(name, "bf16", {}) for name in (() if quick else FEW)]
+    for objective, precision, recipe in tasks[done:]:
         setting = _setting(quick, objective=objective, engine="graph", precision=precision)
-        row = {"objective": objective, "precision": precision}
-        yield tried(row, partial(_against_eager, setting, torch.device(device)))
+        row = {"objective": objective, "precision": precision, "recipe": _in_words(recipe)}
+        yield tried(row, partial(_against_eager, setting, torch.device(device), recipe))
+
+
+def _in_words(recipe: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in recipe.items())
 
 
 def compiled(device: str, quick: bool) -> Iterator[Row]:
@@ -69,7 +91,7 @@ def resume(device: str, quick: bool) -> Iterator[Row]:
             run = _run(quick, objective, "graph", "fp32", recipe)
             whole, engine = _trained(folder / f"{objective}-whole", run, data, device)
             parts, _ = _trained(folder / f"{objective}-parts", run, data, device, stops=(RUN_STEPS // 3,) * 2)
-            yield {"objective": objective, "engine": engine, "same bytes": whole == parts}
+            yield {"objective": objective, "engine": engine, **_same_bytes(whole, parts)}
 
 
 def determinism(device: str, quick: bool) -> Iterator[Row]:
@@ -86,19 +108,26 @@ def determinism(device: str, quick: bool) -> Iterator[Row]:
                     "objective": objective,
                     "precision": precision,
                     "engine": engine,
-                    "same bytes": first == second,
+                    **_same_bytes(first, second),
                 }
 
 
-def waiting(device: str, quick: bool) -> Iterator[Row]:
+def _same_bytes(first: bytes, second: bytes) -> Row:
+    return {"same bytes": True} if first == second else {"same bytes": False, "failed": "other bytes"}
+
+
+def waiting(device: str, quick: bool, done: int = 0) -> Iterator[Row]:
     """Let torch raise an error wherever an iteration, its batches and draws included, waits for the device."""
     need_cuda(device)
-    for objective in FEW if quick else names():
+    for objective in (FEW if quick else names())[done:]:
         row: dict[str, Any] = {"objective": objective}
         for engine in ("graph", "eager"):
             setting = _setting(quick, objective=objective, engine=engine)
-            row[engine] = _first_wait(OurStep(setting, random_images(256, setting.resolution), torch.device(device)))
-        yield row
+            step = OurStep(setting, random_images(256, setting.resolution), torch.device(device))
+            row[engine] = _first_wait(step)
+            row |= _spoilt(step.engine)
+        waits = [engine for engine in ("graph", "eager") if row[engine] != "none"]
+        yield {**row, "failed": f"waits: {', '.join(waits)}"} if waits else row
 
 
 def _first_wait(step: OurStep) -> str:
@@ -116,15 +145,6 @@ def _first_wait(step: OurStep) -> str:
     return "none"
 
 
-class One(int):
-    """A count of one rank that is not taken for a single process: `Ranks` leaves collectives out where count == 1."""
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    __hash__ = int.__hash__
-
-
 def one_rank(device: str, quick: bool) -> Iterator[Row]:
     """Send everything that ranks exchange through NCCL (gloo on a CPU) in a group of one, and compare with none.
 
@@ -132,16 +152,17 @@ def one_rank(device: str, quick: bool) -> Iterator[Row]:
     and batch norm is then bench's own, so convolutions and sums may round otherwise.
     """
     here = torch.device(device)
-    backend = "nccl" if here.type == "cuda" else "gloo"
-    with tempfile.TemporaryDirectory() as folder:
-        distributed.init_process_group(backend, init_method=f"file://{folder}/store", rank=0, world_size=1)
-        try:
-            for objective, norm in (("nsgan", "batch"), ("wgan-gp", "layer"), ("began", "layer"), ("rasgan", "batch")):
-                setting = _setting(quick, objective=objective, engine="eager", norm=norm)
-                row = {"objective": objective, "norm": norm, "backend": distributed.get_backend()}
-                yield tried(row, partial(_through_collectives, setting, here))
-        finally:
-            distributed.destroy_process_group()
+    # As torchrun sets them; port 0 is any that is free.
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    ranks = Ranks.of_environment(here, even_one=True)
+    try:
+        ranks.wait()
+        for objective, norm in (("nsgan", "batch"), ("wgan-gp", "layer"), ("began", "layer"), ("rasgan", "batch")):
+            setting = _setting(quick, objective=objective, engine="eager", norm=norm)
+            row = {"objective": objective, "norm": norm, "backend": distributed.get_backend()}
+            yield tried(row, partial(_through_collectives, setting, ranks, here))
+    finally:
+        ranks.part_company()
 
 
 class Collectives(TorchDispatchMode):
@@ -156,38 +177,56 @@ class Collectives(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _through_collectives(setting: Setting, device: torch.device) -> Row:
+def _through_collectives(setting: Setting, ranks: Ranks, device: torch.device) -> Row:
     spec = setting.spec()
-    players = build_players(spec, device, Ranks(0, One(1), device))
+    players = build_players(spec, device, ranks)
     found = _compared(EagerIterations(players).iterate, players, build_players(spec, device), setting)
     images = _batches(setting, device, 1)
     with Collectives() as collectives:
         players.iterate(STEPS, lambda step: images[0])
-    return {**found, "collectives a step": collectives.count}
+    none = {} if collectives.count else {"failed": "nothing went through the process group"}
+    return {**found, "collectives a step": collectives.count, **none}
 
 
-def _against_eager(setting: Setting, device: torch.device) -> Row:
-    spec = setting.spec()
+def _against_eager(setting: Setting, device: torch.device, recipe: dict[str, Any] | None = None) -> Row:
+    spec = setting.run(1_000_000, recipe=recipe or {}).training
     players = build_players(spec, device)
     engine = make_engine(setting.engine, players)
     found = _compared(engine.iterate, players, build_players(spec, device), setting)
-    return {setting.engine: "yes" if engine.reason is None else f"no: {engine.reason}", **found}
+    if engine.reason is None:
+        return {setting.engine: "yes", **found}
+    expected = any(words in engine.reason for words in EXPECTED)
+    why = {} if expected else {"failed": engine.reason}
+    return {setting.engine: f"no: {engine.reason}", **found, **why, **_spoilt(engine)}
 
 
-def _compared(iterate: Callable[..., None], players: Players, eager: Players, setting: Setting) -> dict[str, float]:
+def _spoilt(engine: Engine) -> Row:
+    """Ask for a new process after a broken capture, which the allocator may go on taking for open."""
+    return {SPOILT: True} if NOT_CAPTURABLE in (engine.reason or "") else {}
+
+
+def _compared(iterate: Callable[..., None], players: Players, eager: Players, setting: Setting) -> Row:
     """Return by how much the first gradients differ from eager ones, the weights after STEPS, and both times."""
-    batch = _batches(setting, players.device, STEPS).__getitem__
+    images = _batches(setting, players.device, STEPS)
+
+    def batch(discriminator_step: int) -> Tensor:
+        return images[discriminator_step % len(images)]
+
     iterate(0, batch)
     eager.iterate(0, batch)
     gradients = relative_difference(_first_moments(players), _first_moments(eager))
     taken, taken_eagerly = iter(range(1, STEPS)), iter(range(1, STEPS))
     seconds = time_steps(lambda: iterate(next(taken), batch), STEPS - 1, players.device)
     eager_seconds = time_steps(lambda: eager.iterate(next(taken_eagerly), batch), STEPS - 1, players.device)
+    weights = relative_difference(_weights(players), _weights(eager))
+    most_gradients, most_weights = MOST[setting.precision]
+    agree = gradients <= most_gradients and weights <= most_weights
     return {
         "gradients differ by": gradients,
-        f"weights differ by, after {STEPS} steps": relative_difference(_weights(players), _weights(eager)),
+        f"weights differ by, after {STEPS} steps": weights,
         "ms a step": 1000 * seconds,
         "ms eager": 1000 * eager_seconds,
+        **({} if agree else {"failed": f"differs by more than {most_gradients:g} or {most_weights:g}"}),
     }
 
 
@@ -201,7 +240,7 @@ def _batches(setting: Setting, device: torch.device, count: int) -> list[Tensor]
 def _first_moments(players: Players) -> Tensor:
     """Return the gradients of the first step, up to a factor, as both optimisers have kept them."""
     states = [state for optimizer in (players.optimizer_G, players.optimizer_D) for state in optimizer.state.values()]
-    return torch.cat([state["exp_avg"].flatten() for state in states])
+    return torch.cat([state.get("exp_avg", state.get("square_avg")).flatten() for state in states])
 
 
 def _weights(players: Players) -> Tensor:

@@ -1,15 +1,20 @@
 """The measurements of benchmarks/gpu.py: times and memory.
 
-Every function takes the device and whether it is only tried out, and yields rows.
+Every function takes the device and whether it is only tried out, and yields rows. One with `settings` is no row: it
+tells what the others were measured at.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,19 +42,22 @@ def steps(device: str, quick: bool) -> Iterator[Row]:
     for batch in (8,) if quick else (64, 128):
         for objective in training_step.OBJECTIVES[: 1 if quick else None]:
             setting = replace(SMALL if quick else Setting(), objective=objective, batch=batch)
-            also = ["graph"] if on_cuda else []
+            engines = ["graph", "eager"] if on_cuda else ["eager"]
             if on_cuda and objective == "nsgan" and batch == 64:
-                also.append("compiled")  # takes half a minute to compile
+                engines.append("compiled")  # takes half a minute to compile
             match = training_step.Match(
                 setting,
-                engines=("eager", *also),
+                engines=engines,
                 workers=1 if quick else _loader_workers(),
                 in_place=objective == "nsgan",
+                variants=quick or (on_cuda and batch == 64 and objective in ("nsgan", "wgan-gp")),
                 rounds=1 if quick else 3,
                 steps=2 if quick else 20,
             )
             try:
-                yield from training_step.measure(match, torch.device(device))
+                for row in training_step.measure(match, torch.device(device)):
+                    how = str(row.get("how", ""))
+                    yield {**row, "failed": how} if on_cuda and how.startswith("eager: ") else row
             except RuntimeError as error:
                 yield {"objective": objective, "batch": batch, "failed": str(error).splitlines()[0]}
 
@@ -72,7 +80,8 @@ def cost_growth(device: str, quick: bool) -> Iterator[Row]:
     """Time fewer points than benchmarks/growth.py does."""
     centre = replace(SMALL if quick else Setting(), norm="layer")
     grid: dict[str, Any] = {"width": (4, 8)} if quick else {**growth.GRID, "batch": (16, 64, 128, 256)}
-    return growth.measure(centre, grid, torch.device(device), 0.1 if quick else 1.0)
+    yield {"settings": asdict(centre)}
+    yield from growth.measure(centre, grid, torch.device(device), 0.1 if quick else 1.0)
 
 
 def sharing(device: str, quick: bool) -> Iterator[Row]:
@@ -124,6 +133,21 @@ def _rate(step: OurStep, device: torch.device, seconds: float) -> float:
         taken += 16
         time_steps(step, 16, device)
     return taken / (time.perf_counter() - began)
+
+
+def per_device(device: str, quick: bool) -> Iterator[Row]:
+    """Have `bench run` train a small study with one and with two runs at a time on the device."""
+    size = ("--resolution", "32", "--width", "4", "--batch", "8") if quick else ("--width", "16")
+    length = ("--runs", "2", "--run-seconds", "1" if quick else "8")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "scaling.json"
+        script = str(Path(__file__).parent / "scaling.py")
+        words = ("--device", device, "--at-a-time", "1", "2", *length, *size, "--out", str(file))
+        done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield {"failed": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+        else:
+            yield from json.loads(file.read_text(encoding="utf-8"))["rows"]
 
 
 def around_the_step(device: str, quick: bool) -> Iterator[Row]:

@@ -3,6 +3,8 @@
     python benchmarks/growth.py [--device cuda] [--objective nsgan] --out FILE      measure
     python benchmarks/growth.py --page FILE [FILE...]                               write docs/cost.md and its figures
 
+--page also takes the results.json of benchmarks/gpu.py, with its parts "device" and "growth".
+
 One quantity moves at a time, the others stay at the centre. Time is bench.training.timing.seconds_per_step, as
 `bench plan --calibrate` takes it. Memory on CUDA is the most that torch had allocated; on a CPU it is by how much a
 process of its own grew beyond what it takes to load torch and bench. The model is bench.cost.multiply_adds, scaled to
@@ -117,12 +119,23 @@ def write_page(measurements: list[Path], docs: Path) -> None:
         "centre; `bench plan` uses it for kinds of step that no run or calibration has timed."
     ]
     for path in measurements:
-        content = read_json(path)
+        content = content_of(path)
         image = f"images/cost-{content['environment']['device_type']}.svg"
         write_atomic(docs / image, figure(content))
         parts.append(section(content, image))
     write_atomic(docs / "cost.md", "\n\n".join(parts) + "\n")
     print(f"written: {docs / 'cost.md'}")
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    """Return environment, settings and rows, from a file of this script or from gpu.py's results.json."""
+    content: dict[str, Any] = read_json(path)
+    if "rows" in content:
+        return content
+    if {"device", "growth"} - content.keys() or "settings" not in content["growth"]:
+        raise SystemExit(f"{path}: neither growth.py's file nor a results.json with the parts device and growth")
+    known = {row["what"]: row["value"] for row in content["device"]["rows"]}
+    return {"environment": known | {"packages": known}, **{key: content["growth"][key] for key in ("settings", "rows")}}
 
 
 def section(content: dict[str, Any], image: str) -> str:

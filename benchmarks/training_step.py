@@ -6,7 +6,9 @@ Contestants, each with its data path, in turns (`--rounds` of `--steps`; medians
 
     tutorial   the loop of benchmarks/tutorial.py under torch's defaults; "no TF32" under bench's settings (CUDA alone);
                "batch in place" without its DataLoader (--in-place)
-    bench      eager, as CUDA graphs and, with --compiled, through torch.compile, in each of --precisions
+    bench      eager, as CUDA graphs and, with --compiled, through torch.compile, in each of --precisions; with
+               --variants, in the first precision and the first of these ways, also with algorithms that need not be
+               deterministic, and with a D that is contiguous in memory instead of channels-last
     floor      the convolutions of one of bench's iterations alone, on random tensors of the same shapes, memory formats
                and dtypes; on CUDA captured as one graph
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from common import (
@@ -35,6 +38,7 @@ from common import (
     wait,
 )
 from floor import convolutions_of, replaying
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from tutorial import Loop, in_place, loaded
 
@@ -58,6 +62,7 @@ class Match:
     engines: Sequence[str] = ("eager",)
     workers: int = 2
     in_place: bool = False
+    variants: bool = False
     rounds: int = 5
     steps: int = 4
 
@@ -72,6 +77,7 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="through torch.compile as well")
     parser.add_argument("--workers", type=int, default=2, help="of the tutorial's DataLoader [2]")
     parser.add_argument("--in-place", action="store_true", help="time the tutorial without its DataLoader as well")
+    parser.add_argument("--variants", action="store_true", help="time bench's other choices as well")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps per round [4 on a CPU, 50 on CUDA]")
     parser.add_argument("--profile", action="store_true", help="print where the time of an eager step goes, and stop")
@@ -91,9 +97,10 @@ def main() -> None:
             match = Match(
                 setting,
                 precisions=options.precisions,
-                engines=("eager", *(["graph"] if on_cuda else []), *(["compiled"] if options.compiled else [])),
+                engines=(*(["graph"] if on_cuda else []), "eager", *(["compiled"] if options.compiled else [])),
                 workers=options.workers,
                 in_place=options.in_place,
+                variants=options.variants,
                 rounds=options.rounds,
                 steps=options.steps or (50 if on_cuda else 4),
             )
@@ -118,6 +125,13 @@ def measure(match: Match, device: torch.device) -> list[Row]:
             name = f"bench {precision} {engine}"
             ours[name] = OurStep(replace(setting, precision=precision, engine=engine), images, device)
             contestants[name] = Contestant(ours[name])
+    if match.variants:
+        base = replace(setting, precision=match.precisions[0], engine=match.engines[0])
+        free, contiguous = (OurStep(base, images, device) for _ in range(2))
+        make_contiguous(contiguous)
+        for variant, step in (("any algorithm", free), ("contiguous D", contiguous)):
+            name = f"bench {base.precision} {base.engine}, {variant}"
+            ours[name], contestants[name] = step, Contestant(step, any_algorithm=step is free)
     medians = take_turns(contestants, device, rounds=match.rounds, steps=match.steps)
     rows: list[Row] = []
     for name, seconds in medians.items():
@@ -136,6 +150,17 @@ def measure(match: Match, device: torch.device) -> list[Row]:
             row["how"] = f"{match.workers} loader workers"
         rows.append(row)
     return rows
+
+
+def make_contiguous(step: OurStep) -> None:
+    """Lay D and what it is given out contiguously: group norm on CUDA copies what is channels-last, there and back."""
+    players = step.players
+    D = players.D.to(memory_format=torch.contiguous_format)
+
+    def judge(images: Tensor) -> Any:
+        return D(images.contiguous())
+
+    players.call_networks(lambda network: judge if network is D else network)
 
 
 def _tutorials(match: Match, images: torch.Tensor, device: torch.device) -> dict[str, Contestant]:

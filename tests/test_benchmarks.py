@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,15 +101,11 @@ def test_the_page_on_cost_says_how_far_off_the_model_is(benchmarks: None, tmp_pa
         for name, value in points
         for off in [0.0 if value == 64 else 4.0 if name == "batch" else 1.0]
     ]
+    machine = {"device": "A Processor", "device_type": "cpu", "capability": "AVX2", "threads": 1}
+    settings = {"objective": "nsgan", "precision": "fp32", "width": 64, "batch": 64, "resolution": 64}
     content: dict[str, Any] = {
-        "environment": {
-            "device": "A Processor",
-            "device_type": "cpu",
-            "capability": "AVX2",
-            "threads": 1,
-            "packages": {"torch": "2.11.0"},
-        },
-        "settings": {"objective": "nsgan", "precision": "fp32", "width": 64, "batch": 64, "resolution": 64},
+        "environment": machine | {"packages": {"torch": "2.11.0"}},
+        "settings": settings,
         "rows": rows,
     }
     (tmp_path / "cpu.json").write_text(json.dumps(content))
@@ -118,6 +116,15 @@ def test_the_page_on_cost_says_how_far_off_the_model_is(benchmarks: None, tmp_pa
     assert "](images/cost-cpu.svg)" in text
     assert (tmp_path / "images" / "cost-cpu.svg").read_text().startswith("<svg")
 
+    known = [{"what": what, "value": value} for what, value in (machine | {"torch": "2.11.0"}).items()]
+    results = {"device": {"rows": known}, "growth": {"settings": settings, "rows": rows}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    write_page([tmp_path / "results.json"], tmp_path)
+    assert (tmp_path / "cost.md").read_text() == text
+    (tmp_path / "results.json").write_text(json.dumps(results | {"growth": {"rows": []}}))
+    with pytest.raises(SystemExit, match="neither"):
+        write_page([tmp_path / "results.json"], tmp_path)
+
 
 def test_a_part_that_dies_costs_itself_alone(benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import gpu
@@ -127,14 +134,21 @@ def test_a_part_that_dies_costs_itself_alone(benchmarks: None, tmp_path: Path, m
         "def dies(device, quick):\n    yield {'row': 1}\n    os._exit(7)\n"
         "def hangs(device, quick):\n    yield {'row': 2}\n    time.sleep(60)\n"
         "def raises(device, quick):\n    yield {'row': 3}\n    raise ValueError('no')\n"
-        "def works(device, quick):\n    yield {'row': 4}\n"
+        "def works(device, quick):\n    yield {'settings': {'size': 1}}\n    yield {'row': 4}\n"
+        "def spoils(device, quick, done=0):\n"
+        "    for number in range(done, 3):\n"
+        "        yield {'row': number, 'process': os.getpid(), **({'process spoilt': True} if number == 1 else {})}\n"
+        "def finds(device, quick):\n    yield {'row': 5, 'failed': 'found something'}\n"
+        "def leaves(device, quick, done=0):\n    if done:\n        os._exit(8)\n"
+        "    yield {'row': 6, 'process spoilt': True}\n"
     )
-    names = ("dies", "hangs", "raises", "works")
-    parts = [gpu.Part(name, name, "parts", name, 0.5) for name in names]
+    names = ("dies", "hangs", "raises", "works", "spoils", "finds", "leaves")
+    seconds = {name: 0.5 if name == "hangs" else 60.0 for name in names}
+    parts = [gpu.Part(name, name, "parts", name, seconds[name]) for name in names]
     options = gpu.parser().parse_args(["--out", str(tmp_path), "--device", "cpu"])
     script = f"import sys; sys.path[:0] = [{str(ROOT / 'benchmarks')!r}, {str(tmp_path)!r}]; import gpu; "
     script += "gpu.prepare = gpu.device_works = lambda *_: True; "  # torch takes seconds to import
-    script += f"parts = [gpu.Part(n, n, 'parts', n, 0.5) for n in {names!r} if n in sys.argv[1:]]; "
+    script += f"parts = [gpu.Part(n, n, 'parts', n, s) for n, s in {seconds!r}.items() if n in sys.argv[1:]]; "
     script += f"gpu.work(parts, gpu.parser().parse_args(['--out', {str(tmp_path)!r}, '--device', 'cpu']))"
 
     def start(todo: list[Any], options: Any) -> subprocess.Popen[bytes]:
@@ -145,12 +159,71 @@ def test_a_part_that_dies_costs_itself_alone(benchmarks: None, tmp_path: Path, m
     monkeypatch.setattr(gpu, "start", start)
     monkeypatch.setattr(gpu, "GRACE_SECONDS", 1.0)
     results = gpu.see_to(parts, options)
-    assert [results[name]["state"] for name in names] == ["failed", "failed", "failed", "done"]
-    assert [len(results[name]["rows"]) for name in names] == [1, 1, 1, 1]
+    states = ["failed", "failed", "failed", "done", "done", "failed", "failed"]
+    assert [results[name]["state"] for name in names] == states
+    assert [len(results[name]["rows"]) for name in names] == [1, 1, 1, 1, 3, 1, 1]
     assert "ended with 7" in results["dies"]["why"]
     assert results["hangs"]["why"] == "its time was up"
     assert results["raises"]["why"] == "ValueError: no"
+    assert results["works"]["settings"] == {"size": 1}
+    processes = [row["process"] for row in results["spoils"]["rows"]]
+    assert processes[0] == processes[1] != processes[2]
+    assert results["finds"]["why"] == "1 rows"
+    assert "ended with 8" in results["leaves"]["why"]
     assert "`works`: done" in (tmp_path / "results.md").read_text()
+
+
+def test_missing_packages_are_named_with_what_downloads_them(benchmarks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    assert not gpu.missing({"evaluation"})
+    there = gpu.version
+
+    def version(name: str) -> str:
+        if name in ("pydantic", "torch-fidelity"):
+            raise gpu.PackageNotFoundError(name)
+        return str(there(name))
+
+    monkeypatch.setattr(gpu, "version", version)
+    assert [gpu.name_of(one) for one in gpu.missing({"graphs"})] == ["pydantic"]
+    lacking = gpu.missing({"graphs", "evaluation"})
+    assert sorted(map(gpu.name_of, lacking)) == ["pydantic", "torch-fidelity"]
+    first, with_needs, alone, last = gpu.what_to_carry(lacking).splitlines()
+    assert "pydantic" in first
+    assert "torch-fidelity" in first
+    assert "pip download" in with_needs
+    assert "--no-deps" not in with_needs
+    assert "pydantic" in with_needs
+    assert "--no-deps 'torch-fidelity" in alone
+    assert "--wheels" in last
+
+
+def test_wheels_are_installed_for_the_parts(benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    (tmp_path / "wheels").mkdir()
+    with pytest.raises(SystemExit, match="no wheels there"):
+        gpu.unpack(tmp_path / "wheels", str(tmp_path / "site"))
+    files = {
+        "carried.py": "VALUE = 3\n",
+        "carried-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: carried\nVersion: 1.0\n",
+        "carried-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "carried-1.0.dist-info/RECORD": "",
+    }
+    with zipfile.ZipFile(tmp_path / "wheels" / "carried-1.0-py3-none-any.whl", "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONPATH", "before")
+    gpu.unpack(tmp_path / "wheels", str(tmp_path / "site"))
+    assert gpu.version("carried") == "1.0"
+    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path / "site"), "before"])
+
+
+def test_the_parts_for_a_gpu_fit_into_their_time(benchmarks: None) -> None:
+    import gpu
+
+    assert sum(part.seconds for part in gpu.PARTS) <= 60 * gpu.MINUTES < 570
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,12 @@ from training_fixture import CPU, study, trained
 from bench.contract.ranks import relative_difference
 from bench.data import prepare
 from bench.files import read_jsonl
-from bench.objectives import names
+from bench.objectives import load, names
 from bench.plan import TrainingSpec, make_plan
 from bench.runs import RunFolder
 from bench.training.draws import Draws, FixedDraws
 from bench.training.engine import CompiledIterations, EagerIterations, make_engine
-from bench.training.graph import GraphedIterations
+from bench.training.graph import NOT_CAPTURED, GraphedIterations, first_error
 from bench.training.loop import Interrupted, Pace, build_players, train
 from bench.training.ranks import Ranks
 from bench.training.step import Players
@@ -174,6 +177,88 @@ def test_auto_is_eager_on_a_cpu_and_several_ranks_are_always() -> None:
     assert engine.reason == "several ranks exchange values within an iteration"
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_run_begun_as_a_cuda_graph_goes_on_on_a_cpu(optimizer: str) -> None:
+    players, other = (build_players(spec_of("wgan", optimizer=optimizer), CPU) for _ in range(2))
+    players.iterate(0, batches)
+    saved = copy.deepcopy(players.saved())
+    for name in ("optimizer_G", "optimizer_D"):
+        saved[name]["param_groups"][0] |= {"capturable": True, "lr": torch.tensor(0.0)}  # as the graph engine leaves it
+    other.restore(saved)
+    for one in (players, other):
+        one.iterate(1, batches)
+    assert_same_players(players, other)
+
+
+SPECTRAL = [name for name in names() if load(name).card.published.norm == "spectral"]
+
+
+@pytest.mark.parametrize("objective", SPECTRAL)
+def test_a_step_in_bf16_under_the_published_spectral_norm(objective: str) -> None:
+    assert len(SPECTRAL) >= 7
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        entry = {"objective": objective, "label": "row", "recipe": {"norm": "spectral"}}
+        spec = make_plan(study(objectives=(entry,), training={"precision": precision})).runs[0].training
+        players = build_players(spec, CPU)
+        players.iterate(0, batches)
+        losses[precision] = players.take_sums()
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05, abs=0.01)
+
+
+def test_only_the_warning_of_the_trial_before_a_capture_is_left_out() -> None:
+    assert NOT_CAPTURED in Path(inspect.getfile(torch.optim.Optimizer)).read_text()
+
+    def warn_once(message: str) -> Players:
+        players = build_players(spec_of("nsgan"), CPU)
+        pending = [message]
+        step = players.optimizer_D.register_step_pre_hook
+        step(lambda *_: warnings.warn(pending.pop(), stacklevel=1) if pending else None)
+        return players
+
+    GraphedIterations(warn_once(f"{NOT_CAPTURED} or some ...")).iterate(0, batches)
+    with pytest.raises(UserWarning, match="another"):
+        GraphedIterations(warn_once("another")).iterate(0, batches)
+
+
+class BrokenCapture:
+    """In place of torch.cuda.graph: ending a capture that broke raises over what broke it, as torch's does."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+
+def test_a_failed_capture_says_what_broke_it_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "graph", BrokenCapture)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
+    eager, players = (build_players(spec_of("nsgan"), CPU) for _ in range(2))
+    graphs = GraphedIterations(players)
+    graphs.iterate(0, batches)
+    eager.iterate(0, batches)
+
+    def breaks() -> None:
+        players.D.requires_grad_(False)
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    assert graphs._captured(breaks) is breaks
+    assert graphs.reason == "an iteration cannot be captured: operation not permitted when stream is capturing"
+    for one in (graphs, eager):
+        one.iterate(1, batches)
+    assert_same_players(eager, players)
+
+
+def test_the_first_error_is_sought_among_errors_of_its_kind() -> None:
+    first, last = RuntimeError("first"), RuntimeError("last")
+    first.__context__, last.__context__ = KeyError("handled before"), first
+    assert first_error(last) is first
+
+
 def first_moments(players: Players) -> torch.Tensor:
     """Return G's and D's gradients of the first step, as the optimisers have kept them."""
     optimizers = (players.optimizer_G, players.optimizer_D)
@@ -195,6 +280,22 @@ def test_what_cannot_be_compiled_is_eager_and_says_why() -> None:
     engine, difference = compiled_and_eager("wgan-gp")
     assert engine.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
     assert difference == 0
+
+
+@pytest.mark.slow
+def test_a_lazy_penalty_keeps_a_run_from_being_compiled_wherever_it_is_taken_up() -> None:
+    players, resumed = (build_players(spec_of("wgan-gp", lazy_penalty=3), CPU) for _ in range(2))
+    engine = CompiledIterations(players)
+    engine.iterate(0, batches)
+    resumed.restore(copy.deepcopy(players.saved()))
+    later = CompiledIterations(resumed)
+    assert not any(resumed.shape(1).penalties)
+    for step in range(1, 4):  # the penalty is due in the last
+        engine.iterate(step, batches)
+        later.iterate(step, batches)
+    assert engine.reason == later.reason
+    assert later.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
+    assert_same_players(players, resumed)
 
 
 @pytest.mark.slow

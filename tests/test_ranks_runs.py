@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from test_training_resume import small_study
+from torch.multiprocessing.spawn import spawn
+from training_fixture import CPU, study, trained
 
 from bench.data import prepare
 from bench.errors import BenchError
@@ -20,7 +22,8 @@ from bench.execution.pool import launcher
 from bench.files import read_json, read_jsonl
 from bench.plan import make_plan
 from bench.runs import RunFolder
-from bench.training.loop import train
+from bench.training.engine import make_engine
+from bench.training.loop import build_players, train
 from bench.training.ranks import Ranks
 
 
@@ -85,3 +88,56 @@ def test_ranks_are_given_devices_of_one_kind(monkeypatch: pytest.MonkeyPatch) ->
     assert choose_slots("cpu", 1, 1, ranks=2) == ["cpu,cpu"]
     with pytest.raises(BenchError, match="over 4 ranks needs 4 devices"):
         choose_slots("cuda", None, 1, ranks=4)
+
+
+def test_one_rank_through_the_process_group_trains_the_run_of_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "0")):
+        monkeypatch.setenv(name, value)
+    assert not Ranks.of_environment(CPU).grouped
+    assert not torch.distributed.is_initialized()
+    changes = {"training": {"snapshots": 1, "log_every": 1}}
+    data = prepare(study().data, tmp_path / "data")
+    plain, _, _ = trained(tmp_path / "plain", data, **changes)
+    run = make_plan(study(**changes)).runs[0]
+    folder = RunFolder(tmp_path / "grouped")
+    ranks = Ranks.of_environment(CPU, even_one=True)
+    try:
+        assert torch.distributed.get_backend() == "gloo"
+        assert (ranks.rank, ranks.count, ranks.grouped) == (0, 1, True)
+        assert train(folder, run, data, CPU, ranks=ranks).state == "done"
+    finally:
+        ranks.part_company()
+    assert not torch.distributed.is_initialized()
+    # Batch norm is then bench's own, which rounds otherwise; nothing else may differ.
+    lines = [read_jsonl(where.log_file) for where in (plain, folder)]
+    for mine, theirs in zip(*lines, strict=True):
+        for player in ("discriminator", "generator"):
+            assert mine[player] == pytest.approx(theirs[player], rel=1e-4)
+    assert read_json(folder.environment_file)["ranks"] == 1
+
+
+def _bf16_step(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    try:
+        entry = {"objective": "nsgan", "label": "row", "recipe": {"norm": "batch"}}
+        spec = make_plan(study(objectives=(entry,), training={"precision": "bf16"})).runs[0].training
+        players = build_players(spec, CPU, Ranks(rank, 2))
+        images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        make_engine("auto", players).iterate(0, lambda step: images)
+        torch.save((players.take_sums(), dict(players.G.named_buffers())), f"{folder}/{rank}.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_a_step_in_bf16_over_ranks_keeps_statistics_in_fp32(tmp_path: Path) -> None:
+    """With batch norm in both networks, whose statistics cross the ranks."""
+    spawn(_bf16_step, (str(tmp_path),), 2)  # type: ignore[no-untyped-call]
+    (first, buffers), (second, other_buffers) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert first == second
+    assert all(0 < value < 2 for name, value in first.items() if not name.startswith("times/"))
+    for name, buffer in buffers.items():
+        assert torch.equal(buffer, other_buffers[name])
+        assert buffer.dtype in (torch.float32, torch.int64)

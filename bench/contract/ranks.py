@@ -21,6 +21,7 @@ from bench.recipe import Recipe
 from bench.training.ranks import Ranks
 from bench.training.step import Players, StepSettings
 
+LOSSES_AGREE = 1e-9
 GRADIENTS_AGREE = 1e-9
 WEIGHTS_AGREE = 1e-6
 BATCH, RESOLUTION, WIDTH, LATENT = 16, 16, 4, 8
@@ -42,7 +43,8 @@ class Trial:
 class Certificate:
     """By how much `ranks` processes differ from one: relative norms of differences, over both networks.
 
-    `gradients` are the first step's, `weights` those after `steps`; `alike`: all ranks ended with the same weights.
+    `losses` (all terms) and `gradients` are the first step's, `weights` those after `steps`; `alike`: all ranks ended
+    with the same weights.
     """
 
     objective: str
@@ -51,10 +53,12 @@ class Certificate:
     gradients: float
     weights: float
     alike: bool
+    losses: float | None = None  # None: not written down
 
     @property
     def holds(self) -> bool:
-        return self.alike and self.gradients <= GRADIENTS_AGREE and self.weights <= WEIGHTS_AGREE
+        of_a_step = (self.losses or 0.0) <= LOSSES_AGREE and self.gradients <= GRADIENTS_AGREE
+        return self.alike and of_a_step and self.weights <= WEIGHTS_AGREE
 
 
 def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Trial | None = None) -> list[Certificate]:
@@ -68,15 +72,17 @@ def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Tr
     for count in counts:
         ranks = _over_ranks(count, objectives, trial)
         for index, name in enumerate(objectives):
-            (gradient, weight), others = single[index], [found[index] for found in ranks]
+            alone, others = single[index], [found[index] for found in ranks]
+            losses, gradients, weights = map(relative_difference, others[0], alone)
             certificates.append(
                 Certificate(
                     objective=name,
                     ranks=count,
                     steps=trial.steps,
-                    gradients=relative_difference(others[0][0], gradient),
-                    weights=relative_difference(others[0][1], weight),
-                    alike=all(torch.equal(other[1], others[0][1]) for other in others),
+                    gradients=gradients,
+                    weights=weights,
+                    alike=all(torch.equal(other[-1], others[0][-1]) for other in others),
+                    losses=losses,
                 )
             )
     return certificates
@@ -87,7 +93,7 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def _over_ranks(count: int, objectives: Sequence[str], trial: Trial) -> list[list[tuple[Tensor, Tensor]]]:
+def _over_ranks(count: int, objectives: Sequence[str], trial: Trial) -> list[list[tuple[Tensor, ...]]]:
     with tempfile.TemporaryDirectory() as folder:
         spawn(_rank, (count, folder, tuple(objectives), trial), count)  # type: ignore[no-untyped-call]
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(count)]
@@ -97,22 +103,24 @@ def _rank(rank: int, count: int, folder: str, objectives: Sequence[str], trial: 
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
     try:
-        torch.save(_trained(objectives, Ranks(rank, count), trial), f"{folder}/{rank}.pt")
+        torch.save(_trained(objectives, Ranks(rank, count, even_one=True), trial), f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
 
 
-def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tuple[Tensor, Tensor]]:
-    """Return, for each objective, the first step's gradients and the last weights, both networks flattened."""
-    found = []
+def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tuple[Tensor, ...]]:
+    """Return, for each objective, the first step's terms and gradients and the last weights, each flattened."""
+    found: list[tuple[Tensor, ...]] = []
     for name in objectives:
         players = _players(name, ranks, trial)
         parameters = [*players.D.parameters(), *players.G.parameters()]
         players.iterate(0, lambda step: _batch(step, trial.dtype))
+        terms = {name: value for name, value in players.take_sums().items() if not name.startswith("times/")}
+        losses = torch.tensor(list(terms.values()), dtype=torch.float64)
         gradients = torch.cat([value.grad.flatten() for value in parameters if value.grad is not None]).clone()
         for step in range(1, trial.steps):
             players.iterate(step, lambda step: _batch(step, trial.dtype))
-        found.append((gradients, torch.cat([value.detach().flatten() for value in parameters])))
+        found.append((losses, gradients, torch.cat([value.detach().flatten() for value in parameters])))
     return found
 
 

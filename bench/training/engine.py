@@ -55,11 +55,14 @@ class CompiledIterations:
         self._players.iterate(generator_step, batches)
 
     def _compile(self, generator_step: int, batches: Batches) -> None:
-        """Compile and try one iteration; go back to the networks as they are when it does not work."""
+        """Compile and try one iteration; go back to the networks as they are when it does not work.
+
+        Every lazy penalty is taken in it, so that a run compiles or does not wherever it is taken up.
+        """
         players = self._players
         players.call_networks(lambda network: torch.compile(network, dynamic=False))
         try:
-            try_out(players, lambda: players.carry_out(generator_step, batches), 1)
+            try_out(players, lambda: players.carry_out(generator_step, batches, all_penalties=True), 1)
         except Exception as error:  # compilers fail with errors of many kinds; none may cost the run
             players.call_networks(lambda network: network)
             second = "double backward" in str(error)
@@ -73,9 +76,9 @@ class CompiledIterations:
 def make_engine(asked: str, players: Players) -> Engine:
     """Return what takes the players' iterations: `asked` is "auto", "eager", "compiled" or "graph"."""
     if asked == "auto":
-        asked = "graph" if players.device.type == "cuda" and players.ranks.count == 1 else "eager"
+        asked = "graph" if players.device.type == "cuda" and not players.ranks.grouped else "eager"
     if asked == "eager":
         return EagerIterations(players)
-    if players.ranks.count > 1:
+    if players.ranks.grouped:
         return EagerIterations(players, "several ranks exchange values within an iteration")
     return GraphedIterations(players) if asked == "graph" else CompiledIterations(players)

@@ -10,6 +10,7 @@ is simply carried out: `reason` says why.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,10 @@ from torch import Tensor
 
 from bench.training.draws import FixedDraws, Place
 from bench.training.step import Batches, Moment, Players, Shape, try_out
+
+# How an optimiser begins to say that it was made for a capture that is not under way.
+NOT_CAPTURED = "This instance was constructed with capturable=True"
+NOT_CAPTURABLE = "an iteration cannot be captured"
 
 
 @dataclass(frozen=True)
@@ -72,15 +77,20 @@ class GraphedIterations:
 
         self._draws.asked = set()
         if self._stream is None:
-            try_out(self._players, work)
+            self._try_out(work)
             return _Recorded(work, self._draws.asked)
         here = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(here)
         with torch.cuda.stream(self._stream):
-            try_out(self._players, work)
+            self._try_out(work)
         here.wait_stream(self._stream)
         replay = self._captured(work) if self.reason is None else work
         return _Recorded(replay, self._draws.asked)
+
+    def _try_out(self, work: Callable[[], None]) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", NOT_CAPTURED)  # it will be captured next
+            try_out(self._players, work)
 
     def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
@@ -90,7 +100,7 @@ class GraphedIterations:
         except RuntimeError as error:
             torch.cuda.synchronize(self._device)
             self._players.abandon()
-            self.reason = f"an iteration cannot be captured: {str(error).splitlines()[0]}"
+            self.reason = f"{NOT_CAPTURABLE}: {str(first_error(error)).splitlines()[0]}"
             return work
         # Graphs share their scratch memory: they never run at once, and nothing is kept in it between two of them.
         self._pool = graph.pool()
@@ -127,3 +137,10 @@ class GraphedIterations:
             for state in optimizer.state.values():
                 state["step"] = state["step"].to(self._device)
         return rates
+
+
+def first_error(error: BaseException) -> BaseException:
+    """Return the first of a chain of RuntimeErrors: ending a broken capture raises another over what broke it."""
+    while isinstance(error.__context__, RuntimeError):
+        error = error.__context__
+    return error

@@ -19,25 +19,41 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from bench.objectives.base import widened
+
 AGREE_EVERY = 10  # steps: a stop waits for at most so many
 
 
 class Ranks:
-    """The processes of one run: which of them this is, and what they do together. A single one does nothing."""
+    """The processes of one run: which of them this is, and what they do together. A single one does nothing.
 
-    def __init__(self, rank: int = 0, count: int = 1, device: torch.device | None = None) -> None:
+    With `even_one` a single process, too, sends all through its process group: what several would do can then be tried.
+    """
+
+    def __init__(
+        self, rank: int = 0, count: int = 1, device: torch.device | None = None, *, even_one: bool = False
+    ) -> None:
         self.rank = rank
         self.count = count
+        self.grouped = count > 1 or even_one
         self.device = device or torch.device("cpu")
 
     @classmethod
-    def of_environment(cls, device: torch.device) -> Ranks:
-        """Join the processes that torchrun started: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    def of_environment(cls, device: torch.device, *, even_one: bool = False) -> Ranks:
+        """Join the processes that torchrun started: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set.
+
+        A CUDA device must be the current one of this process.
+        """
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not even_one:
             return cls()
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=timedelta(minutes=10))
-        return cls(distributed.get_rank(), distributed.get_world_size(), device)
+        on_cuda = device.type == "cuda"
+        distributed.init_process_group(
+            "nccl" if on_cuda else "gloo",
+            timeout=timedelta(minutes=10),
+            # Untold, NCCL takes the rank's number for the device's in what has no tensor, such as the first barrier.
+            device_id=torch.device("cuda", torch.cuda.current_device()) if on_cuda else None,
+        )
+        return cls(distributed.get_rank(), distributed.get_world_size(), device, even_one=even_one)
 
     @property
     def first(self) -> bool:
@@ -46,17 +62,17 @@ class Ranks:
 
     def part_company(self) -> None:
         """End what the ranks have in common; each goes on, or ends, alone."""
-        if self.count > 1:
+        if self.grouped:
             distributed.destroy_process_group()
 
     def wait(self) -> None:
         """Wait for all ranks to come here."""
-        if self.count > 1:
+        if self.grouped:
             distributed.barrier()
 
     def agree(self, asked: Callable[[], bool], step: int) -> bool:
         """Return whether any rank is asked to stop; several ranks come together for it every few steps only."""
-        if self.count == 1:
+        if not self.grouped:
             return asked()
         if step % AGREE_EVERY:
             return False
@@ -66,19 +82,19 @@ class Ranks:
 
     def part(self, whole: Tensor) -> Tensor:
         """Return this rank's samples of a whole tensor; differentiable to any order."""
-        return whole if self.count == 1 else _Part.apply(whole, self)
+        return _Part.apply(whole, self) if self.grouped else whole
 
     def gathered(self, part: Tensor) -> Tensor:
         """Return the whole tensor whose part this is, in the order of ranks; differentiable to any order."""
-        return part if self.count == 1 else _Whole.apply(part, self)
+        return _Whole.apply(part, self) if self.grouped else part
 
     def summed(self, values: Tensor) -> Tensor:
         """Return the sum over ranks of a statistic of parts, to compute with parts; differentiable to any order."""
-        return values if self.count == 1 else _Summed.apply(values)
+        return _Summed.apply(values) if self.grouped else values
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Add up the parameters' gradients over ranks, in one all-reduce."""
-        if self.count == 1:
+        if not self.grouped:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -90,7 +106,7 @@ class Ranks:
 
     def shared(self, network: nn.Module) -> Any:
         """Return the network as a function of whole tensors."""
-        if self.count == 1:
+        if not self.grouped:
             return network
 
         def compute(whole: Tensor) -> Any:
@@ -111,13 +127,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         if not (self.training or self.running_mean is None):
             return super().forward(input)
         dimensions = (0, 2, 3)
-        count = input.numel() // input.shape[1] * self.ranks.count
-        mean = self.ranks.summed(input.sum(dimensions)) / count
-        centred = input - mean[:, None, None]
+        wide = widened(input)  # statistics over a batch want fp32 under mixed precision
+        count = wide.numel() // wide.shape[1] * self.ranks.count
+        mean = self.ranks.summed(wide.sum(dimensions)) / count
+        centred = wide - mean[:, None, None]
         variance = self.ranks.summed(centred.square().sum(dimensions)) / count
         self._remember(mean, variance * count / (count - 1))
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
-        return scaled * self.weight[:, None, None] + self.bias[:, None, None]
+        return (scaled * self.weight[:, None, None] + self.bias[:, None, None]).to(input.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
@@ -131,7 +148,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 def synchronise_norms(network: nn.Module, ranks: Ranks) -> None:
     """Give every batch norm of the network the statistics of all ranks; parameters and their names stay."""
-    if ranks.count == 1:
+    if not ranks.grouped:
         return
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -97,7 +97,7 @@ class Players:
             synchronise_norms(network, self.ranks)
         self._shared_G, self._shared_D = self.ranks.shared(self.G), self.ranks.shared(self.D)
         # A lazy penalty takes one optimiser step more every k: rate and moments are those of k/(k+1) of a step.
-        lazy = recipe.lazy_penalty if objective.has_penalty() else 1
+        self._penalty_every = lazy = recipe.lazy_penalty if objective.has_penalty() else 1
         self.discriminator_share = lazy / (lazy + 1) if lazy > 1 else 1.0
         self.optimizer_G = make_optimizer(self.G, recipe, recipe.learning_rate_generator)
         self.optimizer_D = make_optimizer(
@@ -116,17 +116,22 @@ class Players:
 
     def iterate(self, generator_step: int, batches: Batches) -> None:
         """Take generator step number `generator_step` (the first is 0) and the discriminator steps before it."""
-        self.carry_out(generator_step, batches)
-        self.count(self.shape(generator_step))
+        self.count(self.carry_out(generator_step, batches))
 
-    def carry_out(self, generator_step: int, batches: Batches) -> None:
-        """Do what `iterate` does, but do not count the iteration: the same call does the same again."""
-        first = self.first_batch(generator_step)
+    def carry_out(self, generator_step: int, batches: Batches, *, all_penalties: bool = False) -> Shape:
+        """Do what `iterate` does, but do not count the iteration: the same call does the same again.
+
+        Returns what it was made of; with `all_penalties` every lazy penalty is taken, due or not.
+        """
+        shape, first = self.shape(generator_step), self.first_batch(generator_step)
+        if all_penalties and self._penalty_every > 1:
+            shape = replace(shape, penalties=(True,) * len(shape.penalties))
         for optimizer, rate in self.learning_rates(generator_step):
             for group in optimizer.param_groups:
                 group["lr"] = rate
         self.draws.at(generator_step)
-        self.move(self.shape(generator_step), self.moment(generator_step), lambda index: batches(first + index))
+        self.move(shape, self.moment(generator_step), lambda index: batches(first + index))
+        return shape
 
     def shape(self, generator_step: int) -> Shape:
         """Return what the iteration is made of."""
@@ -134,7 +139,7 @@ class Players:
         noisy = noise_level(self.settings, generator_step) > 0
         if self.objective.updates == "joint":
             return Shape((), noisy)
-        every = recipe.lazy_penalty if self.objective.has_penalty() else 1
+        every = self._penalty_every
         first, steps = self.discriminator_steps, discriminator_steps_at(recipe, generator_step)
         return Shape(tuple(every > 1 and step % every == 0 for step in range(first, first + steps)), noisy)
 
@@ -241,6 +246,9 @@ class Players:
         self.D.load_state_dict(saved["D"])
         self.optimizer_G.load_state_dict(saved["optimizer_G"])
         self.optimizer_D.load_state_dict(saved["optimizer_D"])
+        for optimizer in (self.optimizer_G, self.optimizer_D):
+            for group in optimizer.param_groups:
+                group["capturable"] = False  # a graph engine saved True, which no CPU takes; it sets it again
         for mine, value in zip(self.ema, saved["ema"], strict=True):
             mine.copy_(value)
         for name, value in saved["state"].items():
@@ -337,7 +345,7 @@ class Players:
             self.sums[name] = value.clone()
 
 
-def try_out(players: Players, work: Callable[[], None], times: int = 2) -> None:
+def try_out(players: Players, work: Callable[[], object], times: int = 2) -> None:
     """Carry an iteration out and undo it, whatever comes of it: libraries choose algorithms, optimisers make state.
 
     Every tensor is put back at the place where it then lies.
