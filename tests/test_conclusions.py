@@ -143,6 +143,12 @@ def test_an_order_of_failures_is_called_one(tmp_path: Path) -> None:
     study.results.loc[one.fillna(False), "value"] = 0.2
     again = replace(study, statistics=study_statistics(study.results, study.plan))
     assert not any("failures" in sentence for sentence in conclusions(again).open)
+    # The other row, nsgan, is still that empty, and stands first.
+    (sentence,) = (s for s in conclusions(again).open if "whether the first rank is a good row" in s)
+    assert "nsgan covers less than a tenth of what real images cover" in sentence
+    study.results.loc[small.fillna(False), "value"] = 0.2
+    again = replace(study, statistics=study_statistics(study.results, study.plan))
+    assert not any("first rank is" in sentence for sentence in conclusions(again).open)
 
 
 def test_what_stays_open_is_named(wide: Study) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.report.figures import metric_curves
 from bench.report.leaders import first_places
 from bench.report.model import Conclusions
-from bench.report.study import Study
+from bench.report.study import Entry, Study
 from bench.report.verdicts import same_sentence
 from bench.report.words import PERCENT_95, describe_metric, joined, number, plural
 from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, Comparison, Stability, Summary, difference_interval
@@ -116,7 +116,7 @@ def _resolved_gaps(study: Study) -> Iterator[str]:
 
 
 def _order_of_failures(study: Study, protocol: str) -> Iterator[str]:
-    """Tell where every complete row covers almost nothing of what real images cover, and is ranked all the same."""
+    """Tell where every complete row, or the first by rank, covers almost nothing of what real images cover."""
     entries = study.entries_of(protocol)
     rows = [(entry, s) for entry in entries if (s := study.summary(entry, study.primary)).values and s.complete]
     for metric in (name for name in study.headline_metrics() if name.startswith("coverage_")):
@@ -135,6 +135,21 @@ def _order_of_failures(study: Study, protocol: str) -> Iterator[str]:
                 + (": its ranks order failures." if ranked else ".")
             )
             return
+        yield from _hollow_first(study, protocol, metric, rows)
+
+
+def _hollow_first(study: Study, protocol: str, metric: str, rows: list[tuple[Entry, Summary]]) -> Iterator[str]:
+    """Tell where the first by rank covers almost nothing, as a blur near the mean or one repeated image may."""
+    for entry, row in rows:
+        covered = study.summary(entry, metric)
+        if row.rank != 1 or covered.floor is None or not covered.values:
+            continue
+        if fmean(covered.scores) < HARDLY_COVERED * covered.floor:
+            yield (
+                f"{protocol.capitalize()}, whether the first rank is a good row: {entry.label} covers less than a tenth "
+                f"of what real images cover ({describe_metric(metric).title} {number(fmean(covered.scores))}, real "
+                f"images {number(covered.floor)}), and other rows cover more."
+            )
 
 
 def _beside_real(study: Study, rows: list[Summary]) -> str:
