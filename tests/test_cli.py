@@ -90,6 +90,7 @@ def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Benc
     assert "of evaluation (as in finished runs)" in bench("plan", "--seeds", "0-1")
 
 
+@pytest.mark.slow
 def test_one_run_over_two_ranks(workplace: Path, bench: Bench) -> None:
     assert "1 done" in bench("run", "nsgan", "--ranks", "2", "--devices", "cpu")
     folder = next((workplace / "runs" / "tiny" / "nsgan-controlled").glob("seed-0-*"))

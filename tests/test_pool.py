@@ -324,6 +324,7 @@ def test_the_longest_runs_start_first_where_several_go_at_a_time(tmp_path: Path)
 
     assert order(["cpu"]) == ["row", "b", "c"] * 2
     assert order(["cpu", "cpu"]) == ["c"] * 2 + ["b"] * 2 + ["row"] * 2
+    assert order(["cpu,cpu", "cpu,cpu"]) == order(["cpu", "cpu"])  # runs over two ranks each
 
 
 def test_runs_share_a_device_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,9 +146,9 @@ def _hollow_first(study: Study, protocol: str, metric: str, rows: list[tuple[Ent
             continue
         if fmean(covered.scores) < HARDLY_COVERED * covered.floor:
             yield (
-                f"{protocol.capitalize()}, whether the first rank is a good row: {entry.label} covers less than a tenth "
-                f"of what real images cover ({describe_metric(metric).title} {number(fmean(covered.scores))}, real "
-                f"images {number(covered.floor)}), and other rows cover more."
+                f"{protocol.capitalize()}, whether the first rank is a good row: {entry.label} covers less than a "
+                f"tenth of what real images cover ({describe_metric(metric).title} {number(fmean(covered.scores))}, "
+                f"real images {number(covered.floor)}), and other rows cover more."
             )
 
 

@@ -27,7 +27,7 @@ class _Field:
     complete: int
     pairs: dict[frozenset[str], Pair]
     leaders: tuple[str, ...]
-    ranks: dict[str, float]
+    ranks: dict[str, int]
 
 
 def first_places(study: Study, protocol: str) -> FirstPlaces:
