@@ -7,6 +7,7 @@ they are taken eagerly and `reason` says why.
 
 from __future__ import annotations
 
+import warnings
 from typing import Protocol
 
 import torch
@@ -62,7 +63,10 @@ class CompiledIterations:
         players = self._players
         players.call_networks(lambda network: torch.compile(network, dynamic=False))
         try:
-            try_out(players, lambda: players.carry_out(generator_step, batches, all_penalties=True), 1)
+            with warnings.catch_warnings():
+                # The compiler looks at gradients that images have not.
+                warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+                try_out(players, lambda: players.carry_out(generator_step, batches, all_penalties=True), 1)
         except Exception as error:  # compilers fail with errors of many kinds; none may cost the run
             players.call_networks(lambda network: network)
             second = "double backward" in str(error)
