@@ -25,10 +25,9 @@ from bench.report.latex import latex_tables
 from bench.report.manifest import MANIFEST, options_of
 from bench.report.model import FIGURES
 from bench.report.published import published_frames
-from bench.report.study import Entry, Study
-from bench.results import collect, evaluation_settings, read_results
+from bench.report.study import assembled
+from bench.results import collect, read_results
 from bench.runs import PLAN_FILE
-from bench.statistics import study_statistics
 
 Measure = Callable[[Path], list[dict[str, Any]]]
 """Measures a run's folder anew and returns the lines of its metrics.jsonl."""
@@ -109,7 +108,7 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("statistics", "not checked", f"{' and '.join(needed)} missing")
         return
     try:
-        study = _shipped_study(read_results(report / "results.csv"), read_json(report / PLAN_FILE))
+        study = assembled(read_json(report / PLAN_FILE), read_results(report / "results.csv"), {})
         frames = study.statistics.frames() | published_frames(study)
         latex = latex_tables(study)
     except (BenchError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -126,26 +125,6 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("statistics", "FAILS", f"latex/{name} is not what results.csv and {PLAN_FILE} give")
     if not other:
         yield Finding("statistics", "holds", f"{len(latex)} LaTeX tables made again, all the same")
-
-
-def _shipped_study(results: pd.DataFrame, plan: Mapping[str, Any]) -> Study:
-    """Return a study without its runs: enough for every table of statistics."""
-    entries = tuple(
-        Entry(
-            label=entry["label"],
-            protocol=entry["protocol"],
-            objective=entry["objective"],
-            card=entry["card"],
-            settings=entry["settings"],
-            recipe=entry.get("recipe", {}),
-            deviations=tuple(entry["deviations"]),
-            notes=tuple(entry["notes"]),
-            runs=(),
-        )
-        for entry in plan["entries"]
-        if not entry.get("same_as")
-    )
-    return Study(dict(plan), evaluation_settings(plan), entries, results, study_statistics(results, plan))
 
 
 def _bytes(path: Path) -> bytes | None:

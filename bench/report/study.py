@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,12 +169,16 @@ def load_study(runs_root: Path, name: str) -> Study:
     """Read runs_root/<name>. Raises BenchError when it was never planned or its runs share no table."""
     plan = read_plan(runs_root, name)
     results = collect(runs_root, name)
-    statistics = study_statistics(results, plan)
     collapsed = set(matching(results, generator=plan["generator"], collapsed=True)["run"])
     runs: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
     for planned in plan["runs"]:
         run = _read_run(runs_root / name, planned, planned["path"] in collapsed)
         runs[run.label, run.protocol].append(run)
+    return assembled(plan, results, runs)
+
+
+def assembled(plan: dict[str, Any], results: pd.DataFrame, runs: Mapping[tuple[str, str], Sequence[Run]]) -> Study:
+    """Return the study of a plan and its results. `runs` by label and protocol; without them no more than tables."""
     entries = tuple(
         Entry(
             label=entry["label"],
@@ -185,14 +189,14 @@ def load_study(runs_root: Path, name: str) -> Study:
             recipe=entry.get("recipe", {}),
             deviations=tuple(entry["deviations"]),
             notes=tuple(entry["notes"]),
-            runs=tuple(runs[entry["label"], entry["protocol"]]),
+            runs=tuple(runs.get((entry["label"], entry["protocol"]), ())),
             same_as=entry.get("same_as"),
         )
         for entry in plan["entries"]
     )
     compared = tuple(entry for entry in entries if not entry.same_as)
     twins = tuple(entry for entry in entries if entry.same_as)
-    return Study(plan, evaluation_settings(plan), compared, results, statistics, twins)
+    return Study(plan, evaluation_settings(plan), compared, results, study_statistics(results, plan), twins)
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:
