@@ -196,7 +196,7 @@ def publish(title: str, rows: Sequence[Row], options: argparse.Namespace, device
     """Print the figures as a table and, where --out asks for it, write them as JSON."""
     environment = describe_environment(device)
     where = f"{environment['device']}, {environment['capability']}, torch {environment['packages']['torch']}"
-    print(f"{title}\n\n{where}, {environment['threads']} threads\n\n{markdown(rows)}")
+    print(f"{title}\n\n{where}, threads: {environment['threads']}\n\n{markdown(rows)}")
     if options.out:
         settings = {key: value for key, value in vars(options).items() if not isinstance(value, Path)}
         write_json(options.out, {"title": title, "environment": environment, "settings": settings, "rows": list(rows)})

@@ -150,7 +150,7 @@ def section(content: dict[str, Any], image: str) -> str:
         [
             f"## {environment['device']}",
             f"{settings['objective']}, {settings['precision']}; centre: {centre}; {environment['capability']}, "
-            f"torch {environment['packages']['torch']}" + (f", {environment['threads']} threads." if on_cpu else "."),
+            f"torch {environment['packages']['torch']}" + (f", threads: {environment['threads']}." if on_cpu else "."),
             f"![Step time and memory against width, batch and resolution]({image})",
             f"The model is within 25 % at {within} of {len(beside)} points beside the centre, and furthest off at "
             f"{worst['moves']} {worst['value']}: {worst['model off by']:+.0%}.",

@@ -16,6 +16,8 @@ from study_fixture import HOSTILE, Fate, StudyFixture, plan_of
 
 from bench.errors import BenchError
 from bench.report import render
+from bench.report.study import load_study
+from bench.report.tables import headline_table
 from bench.report.words import number
 
 
@@ -162,6 +164,16 @@ def test_no_row_is_the_winner_but_the_tie_group_is_marked_as_a_set(small: Render
     assert "is the best as a set" in report.html
     assert '<tr class="set">' not in small.html
     assert "<strong>nsgan" not in report.html
+
+
+def test_a_row_whose_runs_mostly_collapsed_is_not_marked(tmp_path: Path) -> None:
+    fates = {("lsgan", "controlled", seed): Fate(collapsed=True) for seed in range(3)}
+    made = StudyFixture(objectives=("nsgan", "lsgan", "wgan-gp"), seeds=tuple(range(6)), fates=fates)
+    made.write(tmp_path)
+    study = load_study(tmp_path, made.name)
+    assert all("a" in standing.letters for standing in study.statistics.standings if standing.label != "wgan-gp")
+    kinds = {row.cells[2].text: row.kind for row in headline_table(study, "controlled").rows}
+    assert (kinds["nsgan"], kinds["lsgan"]) == ("set", "")
 
 
 def test_the_resolution_stands_under_every_table(report: Rendered) -> None:

@@ -118,8 +118,10 @@ def _metric_column(study: Study, protocol: str, metric: str) -> _Column:
 
 
 def _kind(study: Study, entry: Entry) -> str:
-    standing = study.standing(entry)
-    return "set" if standing is not None and "a" in standing.letters else ""
+    """Mark the rows of group a, save those that mostly collapsed: they are in it because their seeds spread."""
+    standing, found = study.standing(entry), study.stability(entry)
+    best = standing is not None and "a" in standing.letters
+    return "set" if best and (not found.judged or 2 * found.collapsed < found.judged) else ""
 
 
 def _name_cell(entry: Entry, protocol: str, notes: _Notes) -> Cell:
@@ -228,8 +230,8 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
             order += " A row whose runs are not all there has no rank."
         if any((standing := study.standing(entry)) and standing.letters for entry in study.entries_of(protocol)):
             order += (
-                " Rows that share a letter are not told apart; group a, whose rows are marked, is the best as a set; "
-                "a row that lost a run, or lacks one, has no letter."
+                " Rows that share a letter are not told apart; group a is the best as a set. Its rows are marked, save "
+                "those of which half of the runs or more collapsed. A row that lost a run, or lacks one, has no letter."
             )
     return (
         f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} "
