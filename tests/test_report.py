@@ -270,7 +270,7 @@ def test_two_seeds_are_dots_and_the_notice_is_on_every_page(small: Rendered) -> 
 def test_the_studys_words_and_each_list_stand_once(small: Rendered) -> None:
     for written in (small.html, small.markdown):
         assert written.count("Controlled rows share learning rate 1e-3.") == 1
-        assert written.index("They do not decide:") < written.index("Described, not tested:")
+        assert written.index("These seeds do not decide:") < written.index("Described, not tested:")
         assert written.count("No planned run diverged, failed or collapsed.") == 1
         assert "These seeds decide:" not in written
         assert "Every score" in written

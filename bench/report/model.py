@@ -184,7 +184,7 @@ class Conclusions:
         """Return each list under its words, in the order of the page; none that is empty."""
         found = (
             ("These seeds decide:", self.decided),
-            ("They do not decide:", self.open),
+            ("They do not decide:" if self.decided else "These seeds do not decide:", self.open),
             ("Described, not tested:", self.described),
         )
         return tuple((words, sentences) for words, sentences in found if sentences)
