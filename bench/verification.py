@@ -8,6 +8,8 @@ checksums, results.csv and the whole report made again from them), *metrics* (sn
 
 from __future__ import annotations
 
+import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +18,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench import __version__
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, sha256_file
 from bench.portable import portable_digest
 from bench.report import render
 from bench.report.latex import latex_tables
+from bench.report.made_by import made_otherwise
 from bench.report.manifest import MANIFEST, options_of
 from bench.report.model import FIGURES
 from bench.report.published import published_frames
@@ -70,7 +72,8 @@ def read_manifest(report: Path) -> dict[str, Any]:
 def differences(held: pd.DataFrame, computed: pd.DataFrame) -> Iterator[str]:
     """Name every cell in which a table differs from what was computed anew, by its row's keys and its column.
 
-    Both are compared as CSV text, which is what a report ships.
+    Both are compared as CSV text, which is what a report ships; numbers in it may differ by TOLERANCE, since other
+    versions of numpy and scipy round otherwise.
     """
     one, other = (frame.astype("string").fillna("") for frame in (held, computed))
     if list(one.columns) != list(other.columns):
@@ -81,9 +84,24 @@ def differences(held: pd.DataFrame, computed: pd.DataFrame) -> Iterator[str]:
         return
     for column in one.columns:
         for index in one.index[one[column].to_numpy() != other[column].to_numpy()]:
+            if _same(str(one.at[index, column]), str(other.at[index, column])):
+                continue
             row = " ".join(str(other.at[index, key]) for key in ROW_KEYS if key in other.columns)
             held_text, anew = (str(frame.at[index, column]) or "empty" for frame in (one, other))
             yield f"{' '.join(row.split())}, {column}: {held_text}, recomputed {anew}"
+
+
+def _same(held: str, anew: str) -> bool:
+    """Tell whether two cells hold the same words and, but for roundings, the same numbers."""
+    one, other = re.split(r"([\s:]+)", held), re.split(r"([\s:]+)", anew)
+    return len(one) == len(other) and all(map(_alike, one, other))
+
+
+def _alike(held: str, anew: str) -> bool:
+    try:
+        return held == anew or math.isclose(float(held), float(anew), rel_tol=TOLERANCE, abs_tol=1e-9)
+    except ValueError:
+        return False
 
 
 def _files(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
@@ -114,12 +132,12 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
     except (BenchError, KeyError, TypeError, ValueError, AttributeError) as error:
         yield Finding("statistics", "FAILS", f"results.csv and {PLAN_FILE} give no statistics: {error}")
         return
+    otherwise = made_otherwise(written)
     for name, frame in frames.items():
-        yield from _table("statistics", report / f"{name}.csv", frame)
+        yield from _table("statistics", report / f"{name}.csv", frame, otherwise)
     other = [name for name, text in latex.items() if _bytes(report / "latex" / name) != text.encode()]
-    if other and written["bench_version"] != __version__:
-        what = f"{len(other)} LaTeX tables are made otherwise by bench {__version__} than by {written['bench_version']}"
-        yield Finding("statistics", "not checked", f"{what}, which wrote them")
+    if other and otherwise:
+        yield Finding("statistics", "not checked", _come_out_otherwise([f"latex/{name}" for name in other], otherwise))
         return
     for name in other:
         yield Finding("statistics", "FAILS", f"latex/{name} is not what results.csv and {PLAN_FILE} give")
@@ -127,11 +145,16 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("statistics", "holds", f"{len(latex)} LaTeX tables made again, all the same")
 
 
+def _come_out_otherwise(names: Sequence[str], otherwise: str) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return f"{shown}: made again here, they come out otherwise, and so they may, for they were made with {otherwise}"
+
+
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _table(level: str, path: Path, computed: pd.DataFrame) -> Iterator[Finding]:
+def _table(level: str, path: Path, computed: pd.DataFrame, otherwise: str = "") -> Iterator[Finding]:
     if not path.is_file():
         yield Finding(level, "FAILS", f"{path.name} is missing")
         return
@@ -141,6 +164,9 @@ def _table(level: str, path: Path, computed: pd.DataFrame) -> Iterator[Finding]:
         held, again = _as_text(path), _as_text(anew)
     if held is None or again is None:
         yield Finding(level, "FAILS", f"{path.name} is no table")
+        return
+    if otherwise and list(held.columns) != list(again.columns):
+        yield Finding(level, "not checked", f"{path.name} has other columns here; it was made with {otherwise}")
         return
     found = list(differences(held, again))
     for text in found[:_SHOWN]:
@@ -214,9 +240,9 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
             yield Finding("runs", "FAILS", f"{MANIFEST}: its {name} are not what these runs say")
     anew = again["files"]
     other = sorted(name for name in anew.keys() | written["files"].keys() if anew.get(name) != _digest(report / name))
-    if other and written["bench_version"] != __version__:
-        what = f"{len(other)} files are made otherwise by bench {__version__} than by {written['bench_version']}"
-        yield Finding("runs", "not checked", f"{what}, which wrote them")
+    otherwise = made_otherwise(written)
+    if other and otherwise:
+        yield Finding("runs", "not checked", _come_out_otherwise(other, otherwise))
         return
     for name in other[:_SHOWN]:
         yield Finding("runs", "FAILS", f"{name} is not what these runs give")

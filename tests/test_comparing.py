@@ -81,7 +81,7 @@ class Reports:
         told = {"code": code} if code is not None else {}
         written = {
             "schema": 1,
-            "bench_version": "0.1.0",
+            "made_by": {"bench": "0.1.0"},
             "study": name,
             "files": {file: sha256_file(folder / file) for file in ("plan.json", "results.csv")},
             "data_sha256": {"train": "a1", "heldout": digest},

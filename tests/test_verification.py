@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from study_fixture import realistic, troubled
@@ -49,6 +51,12 @@ def sign(place: Path, name: str) -> None:
     write_json(place / "report" / "manifest.json", manifest)
 
 
+def make_elsewhere(place: Path, **makers: str) -> None:
+    """Let the manifest say that other packages or other code made the report."""
+    manifest = read_json(place / "report" / "manifest.json")
+    write_json(place / "report" / "manifest.json", manifest | {"made_by": manifest["made_by"] | makers})
+
+
 def test_an_honest_report_holds_at_every_level(place: Path) -> None:
     findings = verify(place / "report", place / "runs")
     assert [finding for finding in findings if finding.outcome != "holds"] == []
@@ -85,10 +93,50 @@ def test_a_hand_edited_latex_table_is_named_without_its_runs(place: Path) -> Non
     assert [finding.what for finding in failures(place)] == [
         "latex/results-controlled.tex is not what results.csv and plan.json give"
     ]
-    manifest = read_json(place / "report" / "manifest.json")
-    write_json(place / "report" / "manifest.json", manifest | {"bench_version": "0.0.9"})
-    assert not failures(place)  # another version may have written it in other words
-    assert any("1 LaTeX tables are made otherwise" in f.what for f in verify(place / "report", place / "runs"))
+    make_elsewhere(place, code="0123456789abcdef")
+    assert not failures(place)  # other code may have written it in other words
+    assert (
+        "latex/results-controlled.tex: made again here, they come out otherwise, and so they may, for they were made "
+        "with other code of bench"
+    ) in [finding.what for finding in verify(place / "report", place / "runs")]
+
+
+def test_what_another_matplotlib_drew_is_not_called_forged(place: Path) -> None:
+    edit(place / "report" / "figures" / "scores-controlled.svg", "<svg ", "<svg  ")
+    sign(place, "figures/scores-controlled.svg")
+    assert [finding.what for finding in failures(place)] == [
+        "figures/scores-controlled.svg is not what these runs give"
+    ]
+    make_elsewhere(place, matplotlib="2.0.0")
+    (open_question,) = (f for f in verify(place / "report", place / "runs") if f.outcome != "holds")
+    assert (open_question.level, open_question.outcome) == ("runs", "not checked")
+    assert open_question.what.startswith("figures/scores-controlled.svg: ")
+    assert f"matplotlib 2.0.0 (here {version('matplotlib')})" in open_question.what
+
+
+def test_a_rounding_holds_and_a_number_does_not_wherever_the_report_was_made(place: Path) -> None:
+    summary = place / "report" / "summary.csv"
+    table = pd.read_csv(summary, dtype="string", keep_default_na=False)
+    mean = float(table.loc[0, "mean"])
+    for factor, found in ((1 + 1e-12, 0), (1 + 1e-4, 1)):
+        table.loc[0, "mean"] = repr(mean * factor)
+        table.to_csv(summary, index=False, lineterminator="\n")
+        sign(place, "summary.csv")
+        for packages in ({}, {"scipy": "1.0.0"}):
+            make_elsewhere(place, **packages)
+            assert sum(f.level == "statistics" for f in failures(place)) == found
+
+
+def test_columns_of_other_code_are_left_open(place: Path) -> None:
+    pairs = place / "report" / "pairs.csv"
+    pd.read_csv(pairs).drop(columns="p_holm").to_csv(pairs, index=False, lineterminator="\n")
+    sign(place, "pairs.csv")
+    assert any("its columns are" in finding.what for finding in failures(place))
+    make_elsewhere(place, code="0123456789abcdef")
+    assert not failures(place)
+    assert "pairs.csv has other columns here; it was made with other code of bench" in [
+        finding.what for finding in verify(place / "report", place / "runs")
+    ]
 
 
 def test_a_hand_edited_mean_is_named_even_when_its_checksum_was_forged(place: Path) -> None:

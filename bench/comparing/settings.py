@@ -85,7 +85,7 @@ def _code(report: Shipped, cells: Sequence[Cell]) -> dict[str, str]:
                 what = f"objective of {cell[1]}" if kind == "objective" else kind
                 hashes.setdefault(what, set()).add(digest)
     told = {what: "; ".join(sorted(digests)) for what, digests in sorted(hashes.items())}
-    return {"bench": str(report.manifest.get("bench_version", NOTHING)), **told}
+    return {"bench": str(report.manifest.get("made_by", {}).get("bench", NOTHING)), **told}
 
 
 def _environment(report: Shipped) -> dict[str, str]:

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import __version__
 from bench.errors import BenchError
 from bench.portable import portable_digest
+from bench.report.made_by import made_by
 from bench.report.model import ReportOptions
 from bench.report.study import Study
 
@@ -21,14 +21,14 @@ RUN_FILES = ("spec.json", "metrics.jsonl", "log.jsonl", "status.json")
 
 
 def manifest(study: Study, plan_file: bytes, written: Mapping[str, str], options: ReportOptions) -> dict[str, Any]:
-    """Return what manifest.json says: the report's files (`written`, name to SHA-256), options, its runs' files, and
-    what the runs come from (images, code, environments), which `bench compare` reads where the runs themselves are not.
+    """Return what manifest.json says: what made the report, its files (`written`, name to SHA-256), options, its runs'
+    files, and what the runs come from (images, code, environments), which `bench compare` reads where they are not.
     """
     ids = {run["path"]: run["id"] for run in study.plan["runs"]}
     environments = _distinct(run.environment for run in study.runs if run.environment)
     return {
         "schema": SCHEMA,
-        "bench_version": __version__,
+        "made_by": made_by(),
         "study": study.plan["study"],
         "evaluation_id": study.plan["evaluation_id"],
         "plan_sha256": hashlib.sha256(plan_file).hexdigest(),
