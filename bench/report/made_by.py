@@ -16,7 +16,7 @@ from bench import __version__
 
 _BENCH = Path(__file__).parent.parent
 _CODE = ("report", "statistics", "published", "results.py", "metrics_info.py", "evaluation_settings.py", "wording.py")
-_PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "pillow", "jinja2")
+_PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "seaborn", "pillow", "jinja2")
 UNKNOWN = "unknown"
 
 
