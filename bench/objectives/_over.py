@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
@@ -60,3 +60,6 @@ class OverBase(Objective):
 
     def has_penalty(self) -> bool:
         return self.inner.has_penalty()
+
+    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+        return self.inner.penalised()

@@ -161,6 +161,13 @@ class Objective(BaseModel, ABC):
         """Tell whether there is a penalty that can be taken lazily."""
         return type(self).discriminator_penalty is not Objective.discriminator_penalty
 
+    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+        """Return at which batches themselves the penalty takes D's gradient: one pass of D then serves it and the loss.
+
+        It must take it by `input_gradient(D, real)`, or `fake`, of the tensor that it is given.
+        """
+        return ()
+
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """Return the card with name, head, norms and settings as plain JSON values, for card.json."""
@@ -185,10 +192,12 @@ class Objective(BaseModel, ABC):
 def input_gradient(D: Players, images: Tensor) -> Tensor:
     """Return the gradient of D's scores with respect to each image, flattened: N x (3 R R), in fp32 or wider.
 
-    Its graph is kept, so that a penalty on it can be minimised. D must treat samples independently.
+    Its graph is kept, so that a penalty on it can be minimised. D must treat samples independently. Images that are
+    leaves and require a gradient are taken as they are, so that what a `Heard` said of them serves.
     """
     with torch.autocast(images.device.type, enabled=False):
-        points = widened(images.detach()).requires_grad_()
+        ready = images.is_leaf and images.requires_grad
+        points = images if ready else widened(images.detach()).requires_grad_()
         scores = D(points)
         (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     return gradient.flatten(1)

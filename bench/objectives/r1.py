@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -50,6 +50,9 @@ class ZeroCentredReal(NonSaturating):
             "The authors' code adds uniform noise of 1/128 to real images; not done here.",
         ),
     )
+
+    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+        return ("real",)
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {"r1": 0.5 * self.gamma * squared_gradient(D, real)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -37,6 +37,9 @@ class ZeroCentredBoth(ZeroCentredReal):
         notes=ZeroCentredReal.card.notes[:1],
         code_differences=ZeroCentredReal.card.code_differences,
     )
+
+    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+        return ("real", "fake")
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {

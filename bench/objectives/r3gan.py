@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -49,6 +49,9 @@ class RegularisedRelativistic(RelativisticStandard):
         ),
         controlled_notes=("The authors hold beta1 = 0 and no normalisation in D to be essential.",),
     )
+
+    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+        return ("real", "fake")
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {

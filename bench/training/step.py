@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.networks import pack
-from bench.objectives.base import Objective, Terms, widened
+from bench.objectives.base import Heard, Objective, Terms, widened
 from bench.plan import TrainingSpec
 from bench.recipe import Recipe
 from bench.training.draws import Draws
@@ -270,9 +270,10 @@ class Players:
         self.D.power_iteration()  # type: ignore[operator]
         objective, every = self.objective, self.settings.recipe.lazy_penalty
         with self._autocast():
-            terms = objective.discriminator_loss(self._outputs_in_fp32, real, fake, self.draws)
             if every == 1:
-                terms |= objective.discriminator_penalty(self._outputs_in_fp32, real, fake, self.draws)
+                terms = self._loss_with_penalty(real, fake)
+            else:
+                terms = objective.discriminator_loss(self._outputs_in_fp32, real, fake, self.draws)
         self._update(terms, "discriminator", moment, self.optimizer_D)
         if penalised:
             with self._autocast():
@@ -281,6 +282,19 @@ class Players:
             self._update(terms, "discriminator", moment, self.optimizer_D)
         objective.after_discriminator_step(self.D, self.draws)
         self._sum_observed()
+
+    def _loss_with_penalty(self, real: Tensor, fake: Tensor) -> Terms:
+        """Return the discriminator's terms; where the penalty is at a batch itself, one pass of D serves both.
+
+        Not under mixed precision, where the penalty has a pass of its own in fp32.
+        """
+        objective, D = self.objective, self._outputs_in_fp32
+        if self.settings.precision == "fp32" and (shared := objective.penalised()):
+            D = Heard(D)
+            real = real.detach().requires_grad_("real" in shared)
+            fake = fake.detach().requires_grad_("fake" in shared)
+        terms = objective.discriminator_loss(D, real, fake, self.draws)
+        return terms | objective.discriminator_penalty(D, real, fake, self.draws)
 
     def _generator_step(self, real: Tensor, fake: Tensor, moment: Moment) -> None:
         self.draws.begin("generator")
@@ -303,9 +317,9 @@ class Players:
         total = torch.stack(list(terms.values())).sum()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
+        torch.autograd.backward(total, inputs=[p for optimizer in optimizers for p in parameters_of(optimizer)])
         for optimizer in optimizers:
-            self.ranks.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
+            self.ranks.sum_gradients(parameters_of(optimizer))
             optimizer.step()
         with torch.no_grad():
             bad_now = ~torch.isfinite(total) & (self.first_bad_step < 0)
@@ -343,6 +357,11 @@ class Players:
             self.sums[name] += value
         else:
             self.sums[name] = value.clone()
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Return what an optimiser moves."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def try_out(players: Players, work: Callable[[], object], times: int = 2) -> None:
