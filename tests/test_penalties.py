@@ -43,7 +43,7 @@ def test_one_pass_gives_the_gradients_of_two(
 ) -> None:
     calls, shared = iterated(players_of(name, settings))
     apart = players_of(name, settings)
-    monkeypatch.setattr(type(apart.objective), "penalised", lambda self: ())
+    monkeypatch.setattr(type(apart.objective), "penalised_at", lambda self: ())
     calls_apart, gradients = iterated(apart)
     assert calls_apart - calls == spared
     assert shared.keys() == gradients.keys()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from bench.networks import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Objective, Players, Step, Terms
+from bench.objectives.base import PER_SAMPLE_NORMS, Objective, Players, Side, Step, Terms
 
 
 class OverBase(Objective):
@@ -61,5 +61,5 @@ class OverBase(Objective):
     def has_penalty(self) -> bool:
         return self.inner.has_penalty()
 
-    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
-        return self.inner.penalised()
+    def penalised_at(self) -> tuple[Side, ...]:
+        return self.inner.penalised_at()

@@ -26,6 +26,7 @@ Terms = dict[str, Tensor]
 """Named scalar terms; a player minimises their sum, and each becomes a curve."""
 
 Players = Callable[..., Any]
+Side = Literal["real", "fake"]
 ALL_NORMS: tuple[Norm, ...] = ("batch", "layer", "spectral", "none")
 PER_SAMPLE_NORMS: tuple[Norm, ...] = ("layer", "spectral", "none")
 
@@ -161,10 +162,10 @@ class Objective(BaseModel, ABC):
         """Tell whether there is a penalty that can be taken lazily."""
         return type(self).discriminator_penalty is not Objective.discriminator_penalty
 
-    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+    def penalised_at(self) -> tuple[Side, ...]:
         """Return at which batches themselves the penalty takes D's gradient: one pass of D then serves it and the loss.
 
-        It must take it by `input_gradient(D, real)`, or `fake`, of the tensor that it is given.
+        It takes it by `input_gradient(D, real)`, or `fake`, of the very tensor that it is given.
         """
         return ()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
 from bench.networks import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Step, Terms, input_gradient
+from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Side, Step, Terms, input_gradient
 from bench.objectives.nsgan import NonSaturating
 
 
@@ -51,7 +51,7 @@ class ZeroCentredReal(NonSaturating):
         ),
     )
 
-    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+    def penalised_at(self) -> tuple[Side, ...]:
         return ("real",)
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:

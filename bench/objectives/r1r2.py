@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
-from bench.objectives.base import Card, Golden, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Players, Published, Side, Step, Terms
 from bench.objectives.r1 import ZeroCentredReal, squared_gradient
 
 
@@ -38,7 +38,7 @@ class ZeroCentredBoth(ZeroCentredReal):
         code_differences=ZeroCentredReal.card.code_differences,
     )
 
-    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+    def penalised_at(self) -> tuple[Side, ...]:
         return ("real", "fake")
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from bench.objectives.base import Card, Golden, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Players, Published, Side, Step, Terms
 from bench.objectives.r1 import squared_gradient
 from bench.objectives.rsgan import RelativisticStandard
 
@@ -50,7 +50,7 @@ class RegularisedRelativistic(RelativisticStandard):
         controlled_notes=("The authors hold beta1 = 0 and no normalisation in D to be essential.",),
     )
 
-    def penalised(self) -> tuple[Literal["real", "fake"], ...]:
+    def penalised_at(self) -> tuple[Side, ...]:
         return ("real", "fake")
 
     def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:

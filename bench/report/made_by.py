@@ -17,7 +17,6 @@ from bench import __version__
 _BENCH = Path(__file__).parent.parent
 _CODE = ("report", "statistics", "published", "results.py", "metrics_info.py", "evaluation_settings.py", "wording.py")
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "seaborn", "pillow", "jinja2")
-UNKNOWN = "unknown"
 
 
 def made_by() -> dict[str, str]:
@@ -35,7 +34,7 @@ def made_otherwise(manifest: Mapping[str, Any]) -> str:
     there = manifest.get("made_by", {})
     parts = []
     for name, here in made_by().items():
-        was = there.get(name, UNKNOWN)
+        was = there.get(name, "unknown")
         if was != here:
             parts.append("other code of bench" if name == "code" else f"{name} {was} (here {here})")
     return ", ".join(parts)

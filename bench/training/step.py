@@ -289,7 +289,7 @@ class Players:
         Not under mixed precision, where the penalty has a pass of its own in fp32.
         """
         objective, D = self.objective, self._outputs_in_fp32
-        if self.settings.precision == "fp32" and (shared := objective.penalised()):
+        if self.settings.precision == "fp32" and (shared := objective.penalised_at()):
             D = Heard(D)
             real = real.detach().requires_grad_("real" in shared)
             fake = fake.detach().requires_grad_("fake" in shared)
