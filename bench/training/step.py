@@ -268,7 +268,7 @@ class Players:
 
     def _discriminator_step(self, real: Tensor, fake: Tensor, moment: Moment, *, penalised: bool) -> None:
         self.D.power_iteration()  # type: ignore[operator]
-        objective, every = self.objective, self.settings.recipe.lazy_penalty
+        objective, every = self.objective, self._penalty_every
         with self._autocast():
             if every == 1:
                 terms = self._loss_with_penalty(real, fake)
