@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.config import Study
+from bench.config.models import Study
 from bench.data.sampler import Sampler, gather
 from bench.files import write_json
-from bench.plan import RunSpec, TrainingSpec, make_plan
+from bench.runs.plan import RunSpec, TrainingSpec, make_plan
 from bench.training.engine import Engine, make_engine
 from bench.training.environment import describe_environment, prepare_process
 from bench.training.loop import build_players

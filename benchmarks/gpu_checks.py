@@ -20,17 +20,17 @@ from gpu import SPOILT
 from torch import Tensor, distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.contract.ranks import relative_difference
 from bench.data import PreparedData, prepare
 from bench.objectives import names
-from bench.plan import RunSpec
-from bench.runs import RunFolder
+from bench.runs.folder import RunFolder
+from bench.runs.plan import RunSpec
 from bench.training.engine import EagerIterations, Engine, make_engine
 from bench.training.environment import describe_environment
 from bench.training.graph import NOT_CAPTURABLE
 from bench.training.loop import Interrupted, Pace, build_players, train
 from bench.training.ranks import Ranks
 from bench.training.step import Players
+from bench.validation.contract.ranks import relative_difference
 
 STEPS = 20
 FEW = ("nsgan", "wgan-gp", "began", "r1")

@@ -1,4 +1,4 @@
-"""How a step's time and memory grow with width, batch and resolution, and how well bench.cost's arithmetic follows.
+"""How a step's time and memory grow with width, batch and resolution, and how well bench.runs.cost follows.
 
     python benchmarks/growth.py [--device cuda] [--objective nsgan] --out FILE      measure
     python benchmarks/growth.py --page FILE [FILE...]                               write docs/cost.md and its figures
@@ -7,8 +7,8 @@
 
 One quantity moves at a time, the others stay at the centre. Time is bench.training.timing.seconds_per_step, as
 `bench plan --calibrate` takes it. Memory on CUDA is the most that torch had allocated; on a CPU it is by how much a
-process of its own grew beyond what it takes to load torch and bench. The model is bench.cost.multiply_adds, scaled to
-the centre's time.
+process of its own grew beyond what it takes to load torch and bench. The model is bench.runs.cost.multiply_adds, scaled
+to the centre's time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from typing import Any
 import torch
 from common import Row, Setting, add_common_options, markdown, prepared, publish
 
-from bench.cost import multiply_adds
 from bench.files import read_json, write_atomic
+from bench.runs.cost import multiply_adds
 from bench.training.environment import prepare_process
 from bench.training.timing import seconds_per_step
 
@@ -165,7 +165,7 @@ def figure(content: dict[str, Any]) -> str:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    from bench.report.plots import PALETTE, style, svg_of
+    from bench.report.figures.plots import PALETTE, style, svg_of
 
     units = {"width": "width (channels)", "batch": "batch (images)", "resolution": "resolution (pixels)"}
     with style():

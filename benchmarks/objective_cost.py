@@ -5,7 +5,7 @@
 A step is a generator step with the one discriminator step before it, under the controlled recipe and the objective's
 default settings. Each round times steps of the objective between steps of nsgan, so that a drift of the machine
 cancels; the median of the ratios counts. R1 is measured again with its penalty every 16 steps, over whole periods.
-`--out bench/objective_cost.json` writes what `bench list objectives` and docs/objectives.md show.
+`--out bench/runs/objective_cost.json` writes what `bench list objectives` and docs/objectives.md show.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from bench.config import Study
+from bench.config.models import Study
 from bench.files import write_json
 from bench.objectives import names
-from bench.plan import make_plan
+from bench.runs.plan import make_plan
 from bench.training.environment import describe_environment
 from bench.training.loop import build_players
 

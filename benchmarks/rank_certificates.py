@@ -2,8 +2,8 @@
 
     python benchmarks/rank_certificates.py [--steps 50]
 
-Writes bench/rank_certificates.json, from which cards and docs/objectives.md take their certificates. float64 on a CPU,
-gloo, D with batch norm where the objective allows it.
+Writes bench/validation/rank_certificates.json, from which cards and docs/objectives.md take certificates. float64 on a
+CPU, gloo, D with batch norm where the objective allows it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import asdict
 
 import torch
 
-from bench.certificates import RANKS_FILE
-from bench.contract.ranks import Trial, certify
 from bench.files import write_json
 from bench.objectives import names
+from bench.validation.certificates import RANKS_FILE
+from bench.validation.contract.ranks import Trial, certify
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ from common import Row, add_common_options, prepared, publish
 
 from bench.files import read_json
 from bench.report import render
-from bench.results import collect
-from bench.runs import PLAN_FILE
+from bench.runs.folder import PLAN_FILE
 from bench.statistics import study_statistics
+from bench.statistics.results import collect
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from study_fixture import OBJECTIVES, StudyFixture  # the tests lie beside the benchmarks

@@ -23,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from bench.plan import TrainingSpec
+from bench.runs.plan import TrainingSpec
 
 Batches = Callable[[], Tensor]
 

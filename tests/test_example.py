@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.report.words import interval, number
-from bench.verification import verify
+from bench.review.verify import verify
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "reports" / "faces"

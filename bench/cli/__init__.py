@@ -8,6 +8,7 @@ import click
 
 from bench import __version__
 from bench.cli.data import data
+from bench.cli.dirac import theory
 from bench.cli.making import clean, evaluate, init, run
 from bench.cli.modes import modes
 from bench.cli.planning import plan
@@ -16,7 +17,6 @@ from bench.cli.reading import doctor, list_, report, show, status
 from bench.cli.reviewing import compare, replay, verify
 from bench.cli.shared import Roots
 from bench.cli.sharing import export, import_
-from bench.cli.theory import theory
 
 
 class Grouped(click.Group):

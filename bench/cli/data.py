@@ -30,7 +30,7 @@ def prepare_command(roots: Roots, study: str | None, images: str | None, downloa
     overrides: dict[str, Any] = {"data": {"path": images}} if images is not None else {}
     request = roots.read_study(study, overrides).data
     if download and request.source == "celeba":
-        from bench.data.celeba import download as fetch
+        from bench.data.readers.celeba import download as fetch
 
         fetch(Path(request.path or roots.data / "celeba"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

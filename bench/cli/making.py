@@ -13,13 +13,13 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from bench.cli.shared import Roots, override_options, overrides, study_option
-from bench.config import ADDED_OBJECTIVES
+from bench.config.models import ADDED_OBJECTIVES
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
 
 if TYPE_CHECKING:
     from bench.execution.pool import Job
     from bench.execution.running import Outcomes
-    from bench.plan import Plan, RunSpec
+    from bench.runs.plan import Plan, RunSpec
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -75,7 +75,7 @@ def run(
     """
     from bench.execution.devices import choose_slots
     from bench.execution.running import work_for
-    from bench.plan import make_plan
+    from bench.runs.plan import make_plan
 
     if not names and not everything:
         raise BenchError(
@@ -118,7 +118,7 @@ def evaluate(
     from bench.evaluation.extractors import require_extractors
     from bench.execution.devices import choose_slots
     from bench.execution.running import folder_of, keep_imported, state_of
-    from bench.plan import make_plan
+    from bench.runs.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
     slots = choose_slots(devices, _runs_per_device(per_device, workers), the_plan.study.training.threads)
@@ -142,7 +142,7 @@ def clean(roots: Roots, study: str | None, everything: bool, yes: bool) -> int:
     """Remove run folders that the study no longer plans (old settings, stale code), or all of them."""
     from bench.execution.running import clean as folders_to_clean
     from bench.execution.running import remove
-    from bench.plan import make_plan
+    from bench.runs.plan import make_plan
 
     name = roots.planned_study(study)
     the_plan = None if everything else make_plan(roots.read_study(name))
@@ -163,7 +163,7 @@ def clean(roots: Roots, study: str | None, everything: bool, yes: bool) -> int:
 @click.argument("path", type=click.Path(path_type=Path), default=Path("bench.toml"))
 def init(path: Path) -> int:
     """Write a bench.toml to start from: a copy of the packaged studies."""
-    from bench.config import packaged_config
+    from bench.config.models import packaged_config
 
     if path.exists():
         raise BenchError(f"{path} is there already", hint="Name another file, or move it away.")

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.cli.shared import Roots, json_option, print_json
-from bench.config import parse_seeds
+from bench.config.models import parse_seeds
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
 
 if TYPE_CHECKING:
-    from bench.modes.jobs import Job
-    from bench.modes.pool import Outcome
-    from bench.modes.results import ModesFolder
+    from bench.validation.modes.jobs import Job
+    from bench.validation.modes.pool import Outcome
+    from bench.validation.modes.results import ModesFolder
 
 
 @click.command()
@@ -50,8 +50,8 @@ def modes(
     OBJECTIVE is a name, pacgan2 to pacgan4, or a path ending in .py; none means all (stacked: five). A few seconds for
     each seed and task. What is done is not done twice: an interrupted call goes on, a repeated one prints.
     """
-    from bench.modes.page import ModesPage
-    from bench.modes.results import ModesFolder
+    from bench.validation.modes.page import ModesPage
+    from bench.validation.modes.results import ModesFolder
 
     page = ModesPage.plan(tasks or ("ring", "grid"), objectives, _seeds(seeds), steps)
     folder = ModesFolder(roots.runs / "modes")
@@ -77,7 +77,7 @@ def modes(
 def _train(jobs: list[Job], folder: ModesFolder, processes: int, console: Console) -> tuple[int, int]:
     """Train the jobs with a bar; return how many failed, and the exit code when a signal ended it early (else 0)."""
     from bench.execution.stopping import StopOnSignals
-    from bench.modes.pool import run_jobs
+    from bench.validation.modes.pool import run_jobs
 
     failed = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

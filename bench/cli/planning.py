@@ -11,11 +11,11 @@ from rich.table import Table
 
 from bench.cli.shared import Roots, json_option, override_options, overrides, print_json, study_option
 from bench.errors import EXIT_DONE
-from bench.wording import duration
+from bench.formatting import duration
 
 if TYPE_CHECKING:
-    from bench.cost import Cost
-    from bench.plan import Plan, PlanState, RunSpec
+    from bench.runs.cost import Cost
+    from bench.runs.plan import Plan, PlanState, RunSpec
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def plan(
     if resolve is not None:
         return _say_how_many_seeds(roots, roots.planned_study(study), resolve, as_json=as_json)
     from bench.execution.devices import choose_slots
-    from bench.plan import make_plan
+    from bench.runs.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
     slots = choose_slots("auto", None, the_plan.study.training.threads)
@@ -71,10 +71,10 @@ def plan(
 
 
 def _rows(runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
-    from bench.cost import estimate, read_calibration
     from bench.execution.calibrating import machine_of
     from bench.execution.devices import device_type
     from bench.execution.running import folder_of, state_of
+    from bench.runs.cost import estimate, read_calibration
 
     calibration = read_calibration(roots.runs, machine_of(slots))
     return [
@@ -164,7 +164,7 @@ def _evaluating(rows: list[_Row], at_a_time: int) -> str:
 
 
 def _say_how_many_seeds(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
-    from bench import deciding
+    from bench.statistics import deciding
 
     found = deciding.answers(roots.runs, study, pair)
     if as_json:

@@ -12,10 +12,10 @@ import click
 
 from bench.cli.shared import json_option, print_json
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
-from bench.wording import duration
+from bench.formatting import duration
 
 if TYPE_CHECKING:
-    from bench.contract.ranks import Certificate
+    from bench.validation.contract.ranks import Certificate
 
 
 @click.command()
@@ -39,7 +39,7 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
         source_file(name)  # a wrong name is told before anything is checked
     import torch
 
-    from bench.contract import check_objective
+    from bench.validation.contract import check_objective
 
     torch.set_num_threads(1)  # the networks are too small to share out
     began = time.perf_counter()
@@ -66,7 +66,7 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
 
 def _certify(objectives: tuple[str, ...], ranks: int, *, quiet: bool) -> list[Certificate]:
     """Train each objective over several processes; return and tell how far they are from one."""
-    from bench.contract.ranks import certify
+    from bench.validation.contract.ranks import certify
 
     certificates = certify(objectives, (ranks,))
     for one in certificates:
@@ -89,7 +89,7 @@ def _certify(objectives: tuple[str, ...], ranks: int, *, quiet: bool) -> list[Ce
 )
 def new(name: str, directory: Path) -> int:
     """Write an objective to start from, and its test: my_objective.py for the NAME my-objective."""
-    from bench.scaffold import write_objective
+    from bench.cli.scaffold import write_objective
 
     file, test = write_objective(name, directory)
     path = str(file) if file.is_absolute() else os.path.join(os.curdir, file)  # noqa: PTH118 - Path drops the ./

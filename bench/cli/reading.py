@@ -13,9 +13,9 @@ from rich.table import Table
 
 from bench.cli.shared import Roots, json_option, print_json, study_option
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
-from bench.portable import imported_from
-from bench.runs import RunFolder, read_plan
-from bench.wording import duration
+from bench.formatting import duration
+from bench.runs.folder import RunFolder, read_plan
+from bench.runs.portable import imported_from
 
 KINDS = ("objectives", "studies", "datasets", "metrics")
 
@@ -27,7 +27,7 @@ KINDS = ("objectives", "studies", "datasets", "metrics")
 @click.pass_obj
 def list_(roots: Roots, kind: str | None, objectives: bool, as_json: bool) -> int:
     """List objectives, studies, datasets and metrics, or only one KIND of them."""
-    from bench.listing import listing
+    from bench.cli.listing import listing
 
     kind = "objectives" if objectives else kind
     config = roots.read_config()
@@ -81,7 +81,7 @@ def show(roots: Roots, run: str, study: str | None, as_json: bool) -> int:
 
     RUN is a run's folder, its id or the beginning of it, or label/seed such as nsgan/0.
     """
-    from bench.showing import describe_run, find_run
+    from bench.cli.showing import describe_run, find_run
 
     folder = find_run(Path(run), roots.runs, roots.planned_study(study))
     values = describe_run(folder)
@@ -136,7 +136,7 @@ def report(roots: Roots, study: str | None, out: Path | None, show_training_imag
 @click.pass_obj
 def doctor(roots: Roots, as_json: bool) -> int:
     """Say what this machine has, what is missing, and what to type."""
-    from bench.doctor import examine
+    from bench.cli.doctor import examine
 
     findings = examine(roots.config, roots.data)
     if as_json:

@@ -12,7 +12,7 @@ from bench.cli.shared import Roots, json_option, print_json, progress_bar, study
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 
 if TYPE_CHECKING:
-    from bench.verification import Measure
+    from bench.review.verify import Measure
 
 
 @click.command()
@@ -27,12 +27,12 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     RUN is a run's folder, its id or the beginning of it, or label/seed such as nsgan/0. Exit code 1 says that something
     differs without a known cause, or that a new seed fell outside the interval.
     """
-    from bench import replaying
+    from bench.cli.showing import find_run
     from bench.data import prepare
     from bench.execution.devices import choose_slots
     from bench.execution.stopping import StopOnSignals
-    from bench.plan import RunSpec
-    from bench.showing import find_run
+    from bench.review import replay as replaying
+    from bench.runs.plan import RunSpec
 
     name = roots.planned_study(study)
     original = find_run(Path(run), roots.runs, name)
@@ -78,12 +78,12 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
     runs its files and statistics are checked; with them, in the runs folder or in the archive, also that these runs
     give this report. `bench replay` checks the training.
     """
-    from bench import verification
+    from bench.review import verify as verification
 
     folder = report or roots.reports / roots.planned_study(study)
     measure = _measure_again(roots.data) if metrics else None
     if folder.is_file():
-        from bench.sharing import verify_archive
+        from bench.review.archive import verify_archive
 
         with progress_bar() as progress:
             findings = verify_archive(folder, measure, progress)
@@ -123,7 +123,7 @@ def compare(roots: Roots, report_a: Path, report_b: Path, every_metric: bool, as
     """
     from dataclasses import asdict
 
-    from bench import comparing
+    from bench.review import compare as comparing
 
     shipped = [comparing.read_shipped(_report_folder(roots, given)) for given in (report_a, report_b)]
     found = comparing.compare(*shipped, every_metric=every_metric)

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.config import Config, Study, find_config, load_config, parse_seeds
+from bench.config.models import Config, Study, find_config, load_config, parse_seeds
 from bench.errors import BenchError
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -9,10 +9,10 @@ import click
 
 from bench.cli.shared import Roots, progress_bar
 from bench.errors import EXIT_DONE
-from bench.wording import data_size
+from bench.formatting import data_size
 
 if TYPE_CHECKING:
-    from bench.sharing import Weights
+    from bench.review.archive import Weights
 
 
 @click.command()
@@ -34,7 +34,7 @@ def export(roots: Roots, study: str | None, out: Path | None, weights: Weights) 
     image that is not drawn, no checkpoint and no folder of this machine. Without weights it takes a few MB and every
     table can be recomputed; a snapshot adds 2 MB (32 px, width 16) to 29 MB (64 px, width 64).
     """
-    from bench.sharing import export_study
+    from bench.review.archive import export_study
 
     name = roots.planned_study(study)
     with progress_bar() as progress:
@@ -58,7 +58,7 @@ def import_(roots: Roots, archive: Path, name: str | None) -> int:
     of the same name are an error, as is a study that plans something else. Imported runs are shown as such, and are
     neither trained nor measured further here.
     """
-    from bench.sharing import import_study
+    from bench.review.archive import import_study
 
     with progress_bar() as progress:
         done = import_study(archive, roots.runs, name, progress)

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from bench.data.recipes import Pixels
+from bench.data.crops import Pixels
+from bench.data.readers.base import Source, Split
 from bench.data.request import DataRequest
-from bench.data.sources import Source, Split
 from bench.data.workers import render_in_order
 from bench.errors import BenchError
 from bench.files import disk_error, read_json, write_json

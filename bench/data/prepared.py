@@ -15,8 +15,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from bench.data.build import SCHEMA, array_sha256, build
+from bench.data.readers.base import Source
+from bench.data.readers.opening import open_source
 from bench.data.request import DataRequest
-from bench.data.sources import Source, open_source
 from bench.errors import BenchError
 from bench.files import disk_error, read_json
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from bench.data.recipes import RECIPES_OF
+from bench.data.crops import RECIPES_OF
 from bench.errors import suggest
 
 SourceName = Literal["faces", "celeba", "mnist", "fashion-mnist", "cifar10", "folder"]
@@ -22,7 +22,7 @@ class DataRequest(BaseModel):
     path           where the archive, folder or shards of `celeba` lie (default: `celeba` in the data folder), the
                    folder of `folder`, or the raw files of a torchvision set (default: the data folder's cache).
                    What a set is goes by its content, never by its path.
-    recipe         how an image becomes resolution x resolution pixels, see `bench.data.recipes`
+    recipe         how an image becomes resolution x resolution pixels, see `bench.data.crops`
     resolution     side in pixels: 64, or 32 for the torchvision sets, which have no other
     train_count    how many training images; None = all there are (faces: 20,000)
     heldout_count  how many held-out images; None = all there are (faces: 10,000)

@@ -21,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-from bench.data.recipes import Rendered
+from bench.data.crops import Rendered
 
 Render = Callable[[Any], Rendered]
 

@@ -17,9 +17,9 @@ from bench.evaluation.metrics import Value, final_values, floors, sample_of_gene
 from bench.evaluation.reference import Reference
 from bench.evaluation.samples import generate
 from bench.evaluation.units import Line, Unit, missing_evaluations, record
-from bench.evaluation_settings import EvaluationSettings
-from bench.runs import SCHEMA, RunFolder
-from bench.sampling import LatentLaw
+from bench.metrics.settings import EvaluationSettings
+from bench.networks.sampling import LatentLaw
+from bench.runs.folder import SCHEMA, RunFolder
 
 __all__ = ["Evaluator", "LoadGenerator", "evaluate_run", "missing_evaluations"]
 

@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.evaluation.features import UNSURE, Extractor, Features
 from bench.evaluation.inception import load_inception, obtain_weights
 from bench.evaluation.lite0 import LITE0_SHA256, lite0_file, load_lite0
-from bench.evaluation_settings import EvaluationSettings, ExtractorName
+from bench.metrics.settings import EvaluationSettings, ExtractorName
 
 
 class JudgeExtractor:
@@ -22,7 +22,7 @@ class JudgeExtractor:
     recipe = "judge"
 
     def __init__(self, device: torch.device) -> None:
-        from bench.data.judge import JUDGE_SHA256, load_judge, modes
+        from bench.data.faces.judge import JUDGE_SHA256, load_judge, modes
 
         self.sha256 = JUDGE_SHA256
         self.device = device
@@ -83,7 +83,7 @@ def known_digests(settings: EvaluationSettings, source: str) -> dict[str, str]:
     """
     digests = {"lite0": LITE0_SHA256}
     if "judge" in active_extractors(settings, source):
-        from bench.data.judge import JUDGE_SHA256
+        from bench.data.faces.judge import JUDGE_SHA256
 
         digests["judge"] = JUDGE_SHA256
     return digests

@@ -24,8 +24,8 @@ from bench.errors import BenchError
 from bench.evaluation.features import Features
 from bench.evaluation.inception_network import Inception
 from bench.evaluation.resizing import resize, tensorflow1_matrix
-from bench.evaluation_settings import EvaluationSettings
 from bench.files import write_atomic
+from bench.metrics.settings import EvaluationSettings
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
 SHA256_PREFIX = "6726825d"

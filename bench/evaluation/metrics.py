@@ -24,8 +24,8 @@ from bench.evaluation.neighbours import compare, effective_unique_share, generat
 from bench.evaluation.reference import Part, Reference
 from bench.evaluation.scores import inception_score, mode_scores
 from bench.evaluation.similarity import mean_similarity, pairs_of
-from bench.evaluation_settings import VENDI_IMAGES
-from bench.metrics_info import frechet_name, inception_score_name
+from bench.metrics.catalogue import frechet_name, inception_score_name
+from bench.metrics.settings import VENDI_IMAGES
 
 
 @dataclass(frozen=True)

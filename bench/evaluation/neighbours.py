@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.evaluation.tiles import Tile, scale_of, tiles_between, tiles_within
-from bench.evaluation_settings import NEIGHBOURS_DENSITY_COVERAGE, NEIGHBOURS_PRECISION_RECALL
+from bench.metrics.settings import NEIGHBOURS_DENSITY_COVERAGE, NEIGHBOURS_PRECISION_RECALL
 
 _KID_SEED = 2020  # torch-fidelity's
 _DUPLICATE_QUANTILE = 0.01

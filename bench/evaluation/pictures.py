@@ -26,9 +26,9 @@ from bench.evaluation.features import NotFiniteError, extract
 from bench.evaluation.nearest import SIDE, thumbnails
 from bench.evaluation.reference import Reference
 from bench.files import write_atomic
-from bench.plan import RunSpec
-from bench.runs import INTERPOLATIONS, NEAREST, RunFolder
-from bench.sampling import LatentLaw, draw_latents, recalibrated, to_uint8
+from bench.networks.sampling import LatentLaw, draw_latents, recalibrated, to_uint8
+from bench.runs.folder import INTERPOLATIONS, NEAREST, RunFolder
+from bench.runs.plan import RunSpec
 from bench.training.loop import GRID
 
 ROWS, COLUMNS = 6, 8

@@ -22,14 +22,14 @@ from bench.data import PreparedData, PreparedSet
 from bench.data.sampler import epoch_order
 from bench.errors import BenchError
 from bench.evaluation.cache import Arrays, Cache
-from bench.evaluation.code import evaluation_code, feature_code
 from bench.evaluation.diversity import vendi_score
 from bench.evaluation.features import Extractor, Features, Progress, extract
 from bench.evaluation.frechet import Gaussian, fit
 from bench.evaluation.nearest import Distances, Thumbnails, nearest_in_features, nearest_in_pixels, thumbnails
 from bench.evaluation.neighbours import Geometry, Subsets, draw_subsets, real_geometry
 from bench.evaluation.similarity import mean_similarity, pairs_of
-from bench.evaluation_settings import EvaluationSettings
+from bench.metrics.settings import EvaluationSettings
+from bench.runs.identity import code_hash
 from bench.training.environment import device_name
 
 Split = Literal["heldout", "train"]
@@ -69,7 +69,7 @@ class Reference:
                 )
         self.settings = settings
         self.extractors = extractors
-        self._code, self._feature_code = evaluation_code(), feature_code()
+        self._code, self._feature_code = code_hash("evaluation"), code_hash("features")
         self.source = str(data.heldout.manifest["source"])
         self._sets: dict[Split, PreparedSet] = {"heldout": data.heldout, "train": data.train}
         self._cache = Cache(data_root / "cache" / "evaluation")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.evaluation.features import NotFiniteError, Progress
-from bench.sampling import BLOCK, LatentLaw, latent_blocks, recalibrated, to_uint8
+from bench.networks.sampling import BLOCK, LatentLaw, latent_blocks, recalibrated, to_uint8
 
 
 @torch.inference_mode()

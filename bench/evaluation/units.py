@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.evaluation_settings import EvaluationSettings, GeneratorName
 from bench.files import append_jsonl, read_jsonl, write_atomic
-from bench.runs import RunFolder
+from bench.metrics.settings import EvaluationSettings, GeneratorName
+from bench.runs.folder import RunFolder
 
 Line = dict[str, Any]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from bench.cost import CALIBRATION_FILE, kind_of_step
 from bench.files import read_json, write_json
-from bench.plan import RunSpec, TrainingSpec
+from bench.runs.cost import CALIBRATION_FILE, kind_of_step
+from bench.runs.plan import RunSpec, TrainingSpec
 from bench.training.environment import describe_machine, kind_of_machine, prepare_process
 from bench.training.timing import seconds_per_step
 

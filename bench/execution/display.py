@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bench.execution.devices import device_type
 from bench.execution.pool import Job
-from bench.wording import duration
+from bench.formatting import duration
 
 PLAIN_SECONDS = 30.0
 AROUND_SECONDS = 40.0  # a run's start and evaluation, roughly: nothing estimates them

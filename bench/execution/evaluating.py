@@ -18,9 +18,9 @@ from bench.data import PreparedData, prepare
 from bench.evaluation.evaluate import Evaluator, evaluate_run
 from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.files import read_jsonl
-from bench.networks import Generator
-from bench.plan import RunSpec
-from bench.runs import RunFolder
+from bench.networks.backbone import Generator
+from bench.runs.folder import RunFolder
+from bench.runs.plan import RunSpec
 from bench.training.loop import Interrupted
 
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from bench.errors import EXIT_INTERRUPTED, EXIT_WRONG_USAGE, BenchError
-from bench.runs import Failure, FailureKind
+from bench.runs.folder import Failure, FailureKind
 
 ATTEMPTS = 2
 

@@ -10,8 +10,8 @@ import torch
 from bench.data import prepare
 from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.execution.evaluating import load_snapshot
-from bench.plan import RunSpec
-from bench.runs import RunFolder
+from bench.runs.folder import RunFolder
+from bench.runs.plan import RunSpec
 
 
 def draw_training_images(folders: Sequence[RunFolder], data_root: Path) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.execution.devices import device_type
 from bench.execution.failures import blames_device
-from bench.runs import Failure
+from bench.runs.folder import Failure
 
 if TYPE_CHECKING:
     from bench.execution.pool import Job

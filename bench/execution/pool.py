@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 from bench.errors import EXIT_DONE, BenchError
 from bench.execution.failures import ATTEMPTS, failure_of_process, in_words, may_end_better
 from bench.execution.placement import Placement
-from bench.plan import RunSpec
-from bench.runs import Failure, RunFolder, Status
+from bench.runs.folder import Failure, RunFolder, Status
+from bench.runs.plan import RunSpec
 
 POLL_SECONDS = 0.25
 STOP_SECONDS = 60.0  # how long workers may take to save before they are killed

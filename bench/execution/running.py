@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cost import estimate, read_calibration
 from bench.data import PreparedData, is_prepared, prepare
 from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
@@ -19,9 +18,10 @@ from bench.execution.devices import device_type
 from bench.execution.display import make_display
 from bench.execution.pool import Job, PoolOptions, run_pool
 from bench.files import write_json
-from bench.plan import Plan, PlanState, RunSpec, run_state
-from bench.portable import IMPORTED_FILE
-from bench.runs import RunFolder
+from bench.runs.cost import estimate, read_calibration
+from bench.runs.folder import RunFolder
+from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
+from bench.runs.portable import IMPORTED_FILE
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def lay_out(run: RunSpec, plan: Plan, runs_root: Path) -> RunFolder:
     elif RunSpec.read(folder.spec_file).evaluation != run.evaluation:
         run.write(folder.spec_file)  # the id covers training alone: other metrics retrain nothing
     entry = next(e for e in plan.entries if (e.label, e.protocol) == (run.label, run.protocol))
-    write_json(folder.card_file, entry.objective.describe())
+    write_json(folder.card_file, card_of(entry.objective))
     return folder
 
 

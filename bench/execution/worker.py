@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, EXIT_WRONG_USAGE, BenchError
 from bench.execution.failures import kind_of
 from bench.files import write_atomic
-from bench.runs import Failure, RunFolder
+from bench.runs.folder import Failure, RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,7 +77,7 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
 
     from bench.data import is_prepared
     from bench.execution.evaluating import evaluate_folder
-    from bench.plan import RunSpec
+    from bench.runs.plan import RunSpec
     from bench.training.environment import prepare_process
     from bench.training.loop import Interrupted, Pace, train
     from bench.training.ranks import Ranks

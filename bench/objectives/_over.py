@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
-from bench.networks import Norm
+from bench.networks.backbone import Norm
 from bench.objectives.base import PER_SAMPLE_NORMS, Objective, Players, Side, Step, Terms
 
 

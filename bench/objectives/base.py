@@ -19,8 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from bench.certificates import rank_certificate
-from bench.networks import Head, Norm
+from bench.networks.backbone import Head, Norm
 
 Terms = dict[str, Tensor]
 """Named scalar terms; a player minimises their sum, and each becomes a curve."""
@@ -186,7 +185,6 @@ class Objective(BaseModel, ABC):
             "updates": cls.updates,
             "fakes_per_real": cls.fakes_per_real,
             "settings": settings,
-            "ranks": rank_certificate(cls.name()) if cls.__module__.startswith(f"{__package__}.") else "",
         }
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.networks import Autoencoded, Head
+from bench.networks.backbone import Autoencoded, Head
 from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
 
 

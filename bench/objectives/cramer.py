@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.networks import Head, Norm
+from bench.networks.backbone import Head, Norm
 from bench.objectives.base import (
     PER_SAMPLE_NORMS,
     Card,

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.networks import Norm
+from bench.networks.backbone import Norm
 from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Step, Terms, input_gradient
 from bench.objectives.nsgan import NonSaturating
 

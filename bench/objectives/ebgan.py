@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize, relu
 
-from bench.networks import Autoencoded, Head
+from bench.networks.backbone import Autoencoded, Head
 from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.networks import Norm
+from bench.networks.backbone import Norm
 from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Objective, Players, Published, Step, Terms
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.networks import Head
+from bench.networks.backbone import Head
 from bench.objectives._over import OverBase
 from bench.objectives.base import Card, Golden, Heard, Players, Published, Step, Terms
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from bench.networks import Norm
+from bench.networks.backbone import Norm
 from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Step, Terms, input_gradient
 from bench.objectives.fisher import Fisher, constraint_terms
 

@@ -1,7 +1,7 @@
 """The report of a study: one offline HTML file, and Markdown with its figures. Never imports torch."""
 
 from bench.report.model import ReportOptions, ReportPaths
-from bench.report.rendering import render
-from bench.report.walls import shown_folders
+from bench.report.pictures.walls import shown_folders
+from bench.report.render.writing import render
 
 __all__ = ["ReportOptions", "ReportPaths", "render", "shown_folders"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.naming import file_stem
+from bench.report.render.naming import file_stem
 
 FIGURES = "figures"  # the folder of figures and pictures beside the page
 

@@ -7,25 +7,25 @@ from functools import partial
 from typing import TypeVar
 
 from bench import __version__
-from bench.report import run_tables, setup
-from bench.report.budget import equal_seconds_table
-from bench.report.cards import method_cards
-from bench.report.closer import how_to_read
-from bench.report.conclusions import conclusions
-from bench.report.costs import cost_table, repeat_table
-from bench.report.diversity import diversity_notes, diversity_table
-from bench.report.figures import curve_figures, score_figure
-from bench.report.losses import loss_figure
+from bench.report.figures.captioned import curve_figures, score_figure
+from bench.report.figures.plane import plane_figure
+from bench.report.figures.plots import Look
 from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions, SampleSection, StabilitySection
-from bench.report.plane import plane_figure
-from bench.report.plots import Look
-from bench.report.protocols import protocols_table
-from bench.report.published import published_sections
-from bench.report.stability import seeds_figure, stability_table
+from bench.report.pictures.closer import how_to_read
+from bench.report.pictures.walls import sample_set
+from bench.report.sections import run_tables, setup
+from bench.report.sections.budget import equal_seconds_table
+from bench.report.sections.cards import method_cards
+from bench.report.sections.conclusions import conclusions
+from bench.report.sections.costs import cost_table, repeat_table
+from bench.report.sections.diversity import diversity_notes, diversity_table
+from bench.report.sections.losses import loss_figure
+from bench.report.sections.protocols import protocols_table
+from bench.report.sections.published import published_sections
+from bench.report.sections.stability import seeds_figure, stability_table
+from bench.report.sections.tables import every_metric_table, headline_table, metrics_table, ordered
+from bench.report.sections.verdicts import pairs_table, same_table, what_seeds_say
 from bench.report.study import Study
-from bench.report.tables import every_metric_table, headline_table, metrics_table, ordered
-from bench.report.verdicts import pairs_table, same_table, what_seeds_say
-from bench.report.walls import sample_set
 from bench.report.words import describe_metric, joined, plural, protocol_title
 
 Part = TypeVar("Part")

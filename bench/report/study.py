@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evaluation_settings import EvaluationSettings
 from bench.files import read_json, read_jsonl
-from bench.results import collect, evaluation_settings, matching, run_folder
-from bench.runs import EffectiveState, RunFolder, Status, read_plan
+from bench.metrics.settings import EvaluationSettings
+from bench.runs.folder import EffectiveState, RunFolder, Status, read_plan
 from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
+from bench.statistics.results import collect, evaluation_settings, matching, run_folder
 
 
 @dataclass(frozen=True)

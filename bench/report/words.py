@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench.errors import BenchError
-from bench.metrics_info import MetricInfo, metric_info
+from bench.metrics.catalogue import MetricInfo, metric_info
 from bench.statistics import Summary
 
 NOTHING = "–"

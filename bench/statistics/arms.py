@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.metrics_info import metric_info
+from bench.metrics.catalogue import metric_info
 from bench.statistics.intervals import SEEDS_FOR_VERDICT
 from bench.statistics.significance import Welch, welch_tests
 

@@ -12,11 +12,11 @@ import pandas as pd
 from scipy import special, stats
 
 from bench.errors import BenchError, suggest
-from bench.results import matching
 from bench.statistics.arms import Arm, ranking_direction
 from bench.statistics.baseline import compare_to_baseline
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT
 from bench.statistics.pairs import compare_pairs
+from bench.statistics.results import matching
 from bench.statistics.significance import welch_tests
 from bench.statistics.summary import Summary, summarise, twins_of
 

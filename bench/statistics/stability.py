@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.results import matching
 from bench.statistics.intervals import rate_interval
+from bench.statistics.results import matching
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.files import write_atomic
-from bench.metrics_info import metric_info
-from bench.results import matching
+from bench.metrics.catalogue import metric_info
 from bench.statistics.arms import NEVER_RANKS, Arm, Better, pooled_ranks, ranking_direction
 from bench.statistics.frames import frame_of
 from bench.statistics.intervals import (
@@ -23,6 +22,7 @@ from bench.statistics.intervals import (
     interquartile_mean,
     mean_interval,
 )
+from bench.statistics.results import matching
 from bench.statistics.significance import difference_intervals
 
 
@@ -144,8 +144,9 @@ def twins_of(plan: Mapping[str, Any]) -> dict[str, str]:
 def summarise(results: pd.DataFrame, plan: Mapping[str, Any]) -> list[Summary]:
     """Summarise every entry and metric of a study, in the plan's order: its entries, the primary metric first.
 
-    `results` is the table of bench.results.collect, `plan` the study's plan.json. Every entry has a row for the primary
-    and each secondary metric, also where nothing was measured yet. An A/A arm gets no rank and no difference.
+    `results` is the table of bench.statistics.results.collect, `plan` the study's plan.json. Every entry has a row for
+    the primary and each secondary metric, also where nothing was measured yet. An A/A arm gets no rank and no
+    difference.
     """
     scores = run_scores(results, plan["generator"])
     metrics = _ordered_metrics(plan, scores)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bench.networks import address
+from bench.networks.backbone import address
 from bench.objectives.base import Step
 
 

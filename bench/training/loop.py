@@ -20,12 +20,12 @@ from bench.data import PreparedData
 from bench.data.sampler import Sampler, gather, load_to_device
 from bench.errors import BenchError
 from bench.files import append_jsonl, read_json, read_jsonl, write_atomic, write_json
-from bench.networks import Discriminator, Generator, build_networks, describe_architecture, pack
+from bench.networks.backbone import Discriminator, Generator, build_networks, describe_architecture, pack
+from bench.networks.sampling import draw_latents, recalibrated, to_uint8
 from bench.objectives import load
 from bench.objectives.base import input_gradient
-from bench.plan import RunSpec, TrainingSpec
-from bench.runs import RunFolder, Status
-from bench.sampling import draw_latents, recalibrated, to_uint8
+from bench.runs.folder import RunFolder, Status
+from bench.runs.plan import RunSpec, TrainingSpec
 from bench.training.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
 from bench.training.engine import make_engine
 from bench.training.environment import describe_environment, kind_of_machine

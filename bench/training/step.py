@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.networks import pack
+from bench.config.recipe import Recipe
+from bench.networks.backbone import pack
 from bench.objectives.base import Heard, Objective, Terms, widened
-from bench.plan import TrainingSpec
-from bench.recipe import Recipe
+from bench.runs.plan import TrainingSpec
 from bench.training.draws import Draws
 from bench.training.ranks import Ranks, synchronise_norms
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import torch
 
-from bench.plan import TrainingSpec
+from bench.runs.plan import TrainingSpec
 from bench.training.engine import Engine, make_engine
 from bench.training.loop import build_players
 from bench.training.step import Players, Shape

@@ -1,8 +1,8 @@
 """Drawn faces: a data set that needs no download, whose every image is a pure function of (seed, index).
 
 Ten discrete factors say what is in the picture, continuous traits say how it is seen. Five of the factors are the
-*mode factors*: uniform, independent, and never hidden by another one, so that a classifier (`bench.data.judge`) can
-count which of the 1,080 modes a generator reaches.
+*mode factors*: uniform, independent, and never hidden by another one, so that a classifier (`bench.data.faces.judge`)
+can count which of the 1,080 modes a generator reaches.
 """
 
 from __future__ import annotations

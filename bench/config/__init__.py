@@ -1,0 +1,1 @@
+"""bench.toml: named studies read into frozen, strict models, and mistakes with their lines."""

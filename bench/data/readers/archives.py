@@ -1,0 +1,136 @@
+"""Where the numbered CelebA images lie: a zip that is read in place, or the folder that was unpacked from it."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.data.crops import Encoded
+from bench.data.readers.base import hash_lines
+from bench.errors import BenchError
+
+_NUMBERED = re.compile(r"(?:^|[/\\])(\d{6})\.(?:jpe?g|png)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Container:
+    """Files that hold CelebA images.
+
+    kind         zip, folder or parquet
+    fingerprint  a cheap hash of the content
+    locate       official file number -> where the image lies, in whatever terms `read` understands
+    read         reads images at such places, in this process; what cannot be read is reported in `Encoded.problem`
+    """
+
+    kind: str
+    fingerprint: str
+    locate: Callable[[], dict[int, Any]]
+    read: Callable[[Sequence[Any]], list[Encoded]]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def file_number(name: str) -> int | None:
+    """The official number in a file name such as img_align_celeba/000001.jpg, or None."""
+    match = _NUMBERED.search(name)
+    return int(match.group(1)) if match else None
+
+
+def check_is_data(path: Path, remedy: str) -> None:
+    """Raise BenchError when a file is not what its name says: an HTML page, a git-lfs pointer, or empty."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    except OSError as error:
+        raise BenchError(f"Cannot read {path}: {error.strerror or error}") from error
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise BenchError(
+            f"{path} is an HTML page, not an archive (Google Drive sends one when its quota is used up)",
+            hint=f"Delete the file. {remedy}",
+        )
+    if start.startswith(b"version https://git-lfs"):
+        raise BenchError(f"{path} is a git-lfs pointer, not the file itself", hint="Type `git lfs pull` in its folder.")
+    if not start:
+        raise BenchError(f"{path} is empty", hint=f"Delete the file. {remedy}")
+
+
+@contextmanager
+def open_zip(path: Path, remedy: str) -> Iterator[Container]:
+    """Open a zip of numbered images; nothing is unpacked. Raises BenchError when it is no complete zip."""
+    check_is_data(path, remedy)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise BenchError(
+            f"{path} is no complete zip archive ({error}); it has {path.stat().st_size:,} bytes,"
+            " the official img_align_celeba.zip has about 1.4 billion",
+            hint=f"A download was probably cut off: delete the file. {remedy}",
+        ) from error
+    with archive:
+        members = [info for info in archive.infolist() if file_number(info.filename) is not None]
+        yield Container(
+            kind="zip",
+            fingerprint=hash_lines(f"{info.filename} {info.CRC:08x} {info.file_size}" for info in members),
+            locate=lambda: by_number(path, ((info.filename, info) for info in members)),
+            read=lambda infos: [_read_member(archive, info) for info in infos],
+            details={"file": path.name},
+        )
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Encoded:
+    try:
+        return Encoded(info.filename, archive.read(info))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        return Encoded(info.filename, b"", f"cannot be read from the archive ({error})")
+
+
+def open_folder_of_numbers(folder: Path) -> Container:
+    """Open an unpacked folder of numbered images (000001.jpg and so on)."""
+    with os.scandir(folder) as entries:
+        found = sorted((entry for entry in entries if file_number(entry.name) is not None), key=lambda e: e.name)
+    stats = ((entry.name, entry.stat()) for entry in found)
+    return Container(
+        kind="folder",
+        fingerprint=hash_lines(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats),
+        locate=lambda: by_number(folder, ((entry.name, folder / entry.name) for entry in found)),
+        read=lambda paths: [read_file(path, path.name) for path in paths],
+        details={"file": folder.name},
+    )
+
+
+def has_numbers(folder: Path) -> bool:
+    """Whether a numbered image lies directly in `folder`."""
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(file_number(entry.name) is not None for entry in entries)
+
+
+def read_file(path: Path, name: str) -> Encoded:
+    try:
+        return Encoded(name, path.read_bytes())
+    except OSError as error:
+        return Encoded(name, b"", f"cannot be read ({error.strerror or error})")
+
+
+def by_number(where: Path, named: Iterable[tuple[str, Any]]) -> dict[int, Any]:
+    """Map official numbers to places; raises BenchError when two files have the same number."""
+    places: dict[int, Any] = {}
+    names: dict[int, str] = {}
+    for name, place in named:
+        number = file_number(name)
+        if number is None:
+            continue
+        if number in places:
+            raise BenchError(
+                f"{where} holds image {number:06d} twice: {names[number]} and {name}",
+                hint="Keep only the aligned images (img_align_celeba) in it.",
+            )
+        places[number], names[number] = place, name
+    return places

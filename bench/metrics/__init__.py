@@ -1,0 +1,1 @@
+"""What a metric is called and means, and what a study measures. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The one backbone, its convolutions and its latents."""

@@ -1,0 +1,202 @@
+"""Each figure with its words: alt text, caption, the data behind it, and a table of what it shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from bench.report.figures.plots import AXES, Look, both_widths, draw_curves, draw_scores, few_rows
+from bench.report.model import Cell, Figure, Heading, Row, Table
+from bench.report.study import Study
+from bench.report.words import (
+    PERCENT_95,
+    describe_metric,
+    joined,
+    mean_decimals,
+    mean_interval_text,
+    metric_number,
+    number,
+    plural,
+)
+from bench.statistics import Summary
+from bench.statistics.results import matching
+
+TABLE_STEPS = 8
+
+
+def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look: Look) -> Figure | None:
+    """Draw every seed's primary score under one protocol; None where nothing was measured."""
+    measured = [summary for summary in summaries if summary.values]
+    if not measured:
+        return None
+    info = describe_metric(study.primary)
+    wide, narrow, png = both_widths(lambda width: draw_scores(summaries, study.primary, look, width))
+    with_interval = any(summary.low is not None for summary in measured)
+    bar = f" The pale bar is the mean’s {PERCENT_95} interval, the upright line the mean." if with_interval else ""
+    floors = [summary.floor for summary in measured if summary.floor is not None]
+    floor = dashed_floor(float(np.mean(floors)) if floors else None)
+    data = pd.DataFrame(
+        [
+            {"label": s.label, "protocol": protocol, "metric": s.metric, "seed": seed, "value": value, "mean": s.mean,
+             "low": s.low, "high": s.high, "floor": s.floor}
+            for s in summaries
+            for seed, value in s.values
+        ]
+    )  # fmt: skip
+    rows = tuple(
+        Row(
+            (
+                Cell(s.label),
+                Cell(", ".join(f"{metric_number(s.metric, v)} (seed {seed})" for seed, v in s.values) or "no value"),
+                Cell(metric_number(s.metric, s.mean), numeric=True),
+                Cell(mean_interval_text(s.scores, s.low, s.high, mean_decimals(s)), numeric=True),
+            )
+        )
+        for s in summaries
+    )
+    means = sorted((s.mean, s.label) for s in measured if s.mean is not None)
+    alt = (
+        f"Dot plot of {info.title} for {plural(len(measured), 'objective')} under the {protocol} protocol. "
+        f"Means run from {number(means[0][0])} ({means[0][1]}) to {number(means[-1][0])} ({means[-1][1]})."
+    )
+    return Figure(
+        name=f"scores-{protocol}",
+        title=f"{info.title}, every seed",
+        alt=alt,
+        caption=f"{info.title} at generator step {study.plan['final_step']:,}: every seed is a mark.{bar}{floor}",
+        wide=wide,
+        narrow=narrow,
+        png=png,
+        data=data,
+        table=Table(
+            f"scores-{protocol}-data",
+            "The numbers in this figure",
+            (Heading("objective"), Heading("value of each seed"), Heading("mean", numeric=True),
+             Heading(f"{PERCENT_95} interval", numeric=True)),
+            rows,
+        ),
+    )  # fmt: skip
+
+
+def dashed_floor(floor: float | None) -> str:
+    """Return the sentence on a figure's dashed line; "" where no floor was measured."""
+    return "" if floor is None else f" The dashed line, {number(floor)}, is what real images score against real ones."
+
+
+def curve_figures(study: Study, look: Look) -> list[Figure]:
+    """Draw, for each protocol, every headline metric that was measured at several snapshots."""
+    figures = []
+    metrics = [study.settings.snapshot_metric(study.primary), *study.headline_metrics()]
+    for protocol in study.protocols:
+        for metric in dict.fromkeys(metrics):
+            curves = metric_curves(study, protocol, metric)
+            if curves["generator_steps"].nunique() > 1:
+                figures.append(_curve_figure(study, protocol, metric, curves, look))
+    return figures
+
+
+def metric_curves(study: Study, protocol: str, metric: str) -> pd.DataFrame:
+    """Return a metric at every snapshot: label, seed, what was spent by then (AXES), value over the sample seeds."""
+    mine = matching(study.results, protocol=protocol, metric=metric, generator=study.plan["generator"])
+    mine = mine[mine["label"].isin(study.labels)].dropna(subset=["value"])
+    grouped = mine.groupby(["label", "seed", "generator_steps"], sort=False)
+    first = {axis: (axis, "first") for axis in ("images_seen", "device_seconds")}
+    curves = grouped.agg(**first, value=("value", "mean")).reset_index()
+    types = {"seed": int, **dict.fromkeys(AXES, float), "value": float}
+    return pd.DataFrame(curves).astype(types)
+
+
+def metric_floor(study: Study, protocol: str, metric: str) -> float | None:
+    """Return what real images score against real ones in a metric, the mean over its lines; None where none says."""
+    mine = matching(study.results, protocol=protocol, metric=metric, generator=study.plan["generator"])
+    floors = mine["floor"].dropna()
+    return float(floors.mean()) if len(floors) else None
+
+
+def mean_curves(study: Study, protocol: str, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return each row's mean at every snapshot: label, generator_steps, the other AXES, value, runs, whole.
+
+    A mean is over the runs that have ended, of which `runs` have a value there. It is `whole` where that is all of
+    them: where a lost run has dropped out, it is over survivors. A done run that is not yet measured is no part.
+    """
+    final = curves[curves["generator_steps"] == study.plan["final_step"]]
+    scored = set(zip(final["label"], final["seed"], strict=True))
+    ended = {
+        (run.label, run.seed)
+        for entry in study.entries_of(protocol)
+        for run in entry.runs
+        if run.state in ("diverged", "failed") or (run.state == "done" and (run.label, run.seed) in scored)
+    }
+    sizes = Counter(label for label, _ in ended)
+    kept = [key in ended for key in zip(curves["label"], curves["seed"], strict=True)]
+    columns = [axis for axis in AXES if axis != "generator_steps"]
+    grouped = curves[np.array(kept, dtype=bool)].groupby(["label", "generator_steps"])
+    means = grouped[[*columns, "value"]].mean().assign(runs=grouped.size()).reset_index()
+    return means.assign(whole=means["runs"] == means["label"].map(sizes))
+
+
+def _curve_figure(study: Study, protocol: str, metric: str, curves: pd.DataFrame, look: Look) -> Figure:
+    info = describe_metric(metric)
+    means, floor = mean_curves(study, protocol, curves), metric_floor(study, protocol, metric)
+    known = [axis for axis in AXES if curves[axis].notna().any()]
+    (_, wide, narrow, png), *others = (
+        (AXES[axis], *both_widths(partial(draw_curves, curves, means, floor, metric, axis, look), png=axis == known[0]))
+        for axis in known
+    )
+    steps = sorted(curves["generator_steps"].unique())
+    labels = [label for label in look.labels if label in set(curves["label"])]
+    seconds = " Seconds are of the run’s own device, evaluation not counted." if "device_seconds" in known else ""
+    return Figure(
+        name=f"curve-{metric}-{protocol}",
+        title=f"{info.title} while training, {protocol}",
+        alt=(
+            f"{info.title} against {AXES[known[0]]} under the {protocol} protocol, for {joined(labels)}, "
+            f"from step {steps[0]:,.0f} to step {steps[-1]:,.0f}."
+        ),
+        caption=(
+            f"{info.title} while training, {protocol} protocol. Marked lines are means over the runs that have ended, "
+            "and end where one of these was lost; "
+            + ("thin ones are the seeds." if few_rows(labels) else "thin ones are seeds of rows whose line ends early.")
+            + dashed_floor(floor)
+            + seconds
+        ),
+        wide=wide,
+        narrow=narrow,
+        png=png,
+        data=curves.assign(protocol=protocol, metric=metric),
+        table=_curve_table(study, protocol, metric, means, steps, labels),
+        axis=AXES[known[0]],
+        variants=tuple((axis, wide, narrow) for axis, wide, narrow, _ in others),
+    )
+
+
+def _curve_table(
+    study: Study, protocol: str, metric: str, means: pd.DataFrame, steps: list[float], labels: list[str]
+) -> Table:
+    """Return each row's mean at some snapshots, with how many of the planned runs it is over where it is not all."""
+    some = [steps[round(i)] for i in np.linspace(0, len(steps) - 1, TABLE_STEPS)]
+    shown = steps if len(steps) <= TABLE_STEPS else some
+    found = means.set_index(["label", "generator_steps"])[["value", "runs"]].to_dict("index")
+    rows = []
+    for label in labels:
+        planned = len(study.seeds_of(label, protocol))
+        cells = [Cell(label)]
+        for step in shown:
+            at = found.get((label, step), {"value": None, "runs": 0})
+            told = f"{at['runs']:.0f} of {planned}" if 0 < at["runs"] < planned else ""
+            cells.append(Cell(metric_number(metric, at["value"]), told, numeric=True))
+        rows.append(Row(tuple(cells)))
+    floor = metric_floor(study, protocol, metric)
+    if floor is not None:
+        rows.append(Row((Cell("real against real"), *[Cell(number(floor), numeric=True)] * len(shown)), "floor"))
+    return Table(
+        f"curve-{metric}-{protocol}-data",
+        f"{describe_metric(metric).title}: mean over the runs that have ended, at each snapshot; under it, of how many "
+        "of the planned runs, where it is not all.",
+        (Heading("objective"), *(Heading(f"step {step:,.0f}", numeric=True) for step in shown)),
+        tuple(rows),
+    )

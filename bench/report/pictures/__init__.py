@@ -1,0 +1,1 @@
+"""The report's sample images: grids, time-lapses, walks, neighbours."""

@@ -1,0 +1,56 @@
+"""When a run counts as collapsed, and by which value one did, in words."""
+
+from __future__ import annotations
+
+from bench.metrics.catalogue import collapse_evidence
+from bench.report.study import Run, Study
+from bench.report.words import describe_metric, number
+from bench.statistics.results import matching
+
+
+def collapse_rule(study: Study) -> str:
+    """Return when a run of this study has collapsed: by which metrics, in whose features, below which thresholds."""
+    settings, extractor = study.settings, _deciding_extractor(study)
+    limits = []
+    if settings.collapse_coverage > 0:
+        limits.append(
+            f"{_title('coverage', extractor)} is below {100 * settings.collapse_coverage:g}\u00a0% of real images’"
+        )
+    if settings.collapse_unique > 0:
+        limits.append(f"{_title('unique', extractor)} is below {100 * settings.collapse_unique:g}\u00a0%")
+    if not limits:
+        return "never: both thresholds are 0 in this study"
+    off = "" if settings.collapse_coverage > 0 else "; coverage does not count: its threshold is 0 in this study"
+    return f"at the final step, {', or '.join(limits)}{off}"
+
+
+def collapse_reason(study: Study, run: Run) -> str:
+    """Return by which values a collapsed run is one, each with its threshold."""
+    settings = study.settings
+    final = matching(study.results, run=run.path, generator=study.plan["generator"], final=True)
+    lines = [{"metric": row.metric, "value": row.value, "floor": row.floor} for row in final.itertuples()]
+    found = collapse_evidence(lines, settings)
+    if found is None:
+        return ""
+    reasons = []
+    if found.covers_too_little(settings):
+        reasons.append(
+            f"{_title('coverage', found.extractor)} is {number(found.coverage)}, below {settings.collapse_coverage:g} "
+            f"of real images’ {number(found.coverage_floor)}"
+        )
+    if found.repeats_too_much(settings):
+        reasons.append(
+            f"{_title('unique', found.extractor)} is {number(found.unique)}, below {settings.collapse_unique:g}"
+        )
+    return "; ".join(reasons)
+
+
+def _deciding_extractor(study: Study) -> str:
+    """Return the first extractor that measured both metrics; the first of all where nothing was measured yet."""
+    measured = set(study.results["metric"].dropna())
+    both = (name for name in study.settings.extractors if {f"coverage_{name}", f"unique_{name}"} <= measured)
+    return next(both, study.settings.extractors[0])
+
+
+def _title(metric: str, extractor: str) -> str:
+    return describe_metric(f"{metric}_{extractor}").title

@@ -1,0 +1,121 @@
+"""Loss curves: what each player minimised, term by term, every seed; the data and a table behind each figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bench.report.figures.captioned import TABLE_STEPS
+from bench.report.figures.chart import Line, Panel, chart
+from bench.report.figures.plots import PALETTE
+from bench.report.figures.raster import png_of_chart
+from bench.report.model import Cell, Figure, Heading, Row, Table
+from bench.report.study import Entry, read_log
+from bench.report.words import joined, number, plural
+
+WIDTH, PANEL_HEIGHT = 250.0, 98.0
+POINTS_PER_FIGURE = 1000
+LEAST_POINTS = 20
+_PLAYERS = ("discriminator", "generator")
+_DASHES = ("", "4 1.5", "1.2 1.8", "6 1.5 1.2 1.5")
+
+
+def loss_figure(entry: Entry, points: int) -> Figure | None:
+    """Draw an entry's loss terms, every seed; None where nothing was logged. A curve has at most `points` points."""
+    logged = _loss_lines(entry)
+    if logged.empty:
+        return None
+    lines = logged.groupby(["player", "term", "seed"]).ngroups
+    points = min(points, max(POINTS_PER_FIGURE // lines, LEAST_POINTS))
+    drawing = draw_losses(thinned(logged, points), entry.label)
+    terms = list(dict.fromkeys(zip(logged["player"], logged["term"], strict=True)))
+    seeds = sorted(logged["seed"].unique())
+    players = dict.fromkeys(player for player, _ in terms)
+    told = joined([f"{player}: {', '.join(term for other, term in terms if other == player)}" for player in players])
+    per_point = int(np.ceil(logged.groupby(["player", "term", "seed"]).size().max() / points))
+    averaged = f" Each point is the mean of up to {per_point} logged lines." if per_point > 1 else ""
+    return Figure(
+        name=f"losses-{entry.label}-{entry.protocol}",
+        title=f"{entry.label}: loss terms",
+        alt=f"Loss terms of {entry.label} against generator steps, {plural(len(seeds), 'seed')}. {told}.",
+        caption=f"{entry.label}: the terms that each player minimises, a line for every seed.{averaged}",
+        wide=drawing,
+        narrow=drawing,
+        png=png_of_chart(drawing),
+        data=logged.assign(label=entry.label, protocol=entry.protocol),
+        table=_loss_table(entry, logged, terms),
+    )
+
+
+def draw_losses(curves: pd.DataFrame, title: str) -> str:
+    """Draw one entry's terms as SVG, a panel for each player, a line for every seed.
+
+    `curves` has player, term, seed, generator_steps, value (NaN where the loss was not finite).
+    """
+    players = [player for player in _PLAYERS if player in set(curves["player"])]
+    panels = []
+    for player in players:
+        mine = curves[curves["player"] == player]
+        looks = {
+            term: (PALETTE[index % len(PALETTE)], _DASHES[index % len(_DASHES)])
+            for index, term in enumerate(dict.fromkeys(mine["term"]))
+        }
+        lines = tuple(
+            Line(run["generator_steps"].to_numpy(float), run["value"].to_numpy(float), *looks[term], name=str(term))
+            for (term, _), run in mine.groupby(["term", "seed"], sort=False)
+        )
+        title_of = "both networks" if players == ["generator"] else player
+        panels.append(Panel(title_of, lines, *_scale(mine["value"])))
+    return chart(panels, 1, WIDTH, PANEL_HEIGHT, "generator steps", title)
+
+
+def thinned(curves: pd.DataFrame, points: int) -> pd.DataFrame:
+    """Return loss curves of at most about `points` points, each the mean over neighbouring log lines.
+
+    A mean over lines of which one is not finite is not finite either, so that a gap stays a gap.
+    """
+    keys = ["player", "term", "seed"]
+    order = curves.groupby(keys, sort=False).cumcount()
+    length = curves.groupby(keys, sort=False)["value"].transform("size")
+    block = order // np.ceil(length / points).astype(int)
+    finite = curves.assign(gap=curves["value"].isna())
+    grouped = finite.groupby([*keys, block.rename("block")], sort=False)
+    means = grouped.agg(generator_steps=("generator_steps", "mean"), value=("value", "mean"), gap=("gap", "any"))
+    means["value"] = means["value"].mask(means["gap"])
+    return means.reset_index().drop(columns=["block", "gap"])
+
+
+def _loss_lines(entry: Entry) -> pd.DataFrame:
+    rows = [
+        (player, term, run.seed, float(line["generator_steps"]), np.nan if value is None else float(value))
+        for run in entry.runs
+        for line in read_log(run)
+        for player in ("discriminator", "generator")
+        for term, value in line.get(player, {}).items()
+    ]
+    return pd.DataFrame(rows, columns=["player", "term", "seed", "generator_steps", "value"])
+
+
+def _loss_table(entry: Entry, logged: pd.DataFrame, terms: list[tuple[str, str]]) -> Table:
+    steps = sorted(logged["generator_steps"].unique())
+    chosen = [steps[round(i)] for i in np.linspace(0, len(steps) - 1, min(TABLE_STEPS, len(steps)))]
+    means = (
+        logged[logged["generator_steps"].isin(chosen)].groupby(["generator_steps", "player", "term"])["value"].mean()
+    )
+    rows = tuple(
+        Row((Cell(f"{step:,.0f}"), *(Cell(number(means.get((step, *term))), numeric=True) for term in terms)))
+        for step in chosen
+    )
+    return Table(
+        f"losses-{entry.label}-{entry.protocol}-data",
+        f"Loss terms of {entry.label}: mean over the seeds at some of the logged steps",
+        (Heading("generator step"), *(Heading(f"{player}: {term}", numeric=True) for player, term in terms)),
+        rows,
+    )
+
+
+def _scale(values: pd.Series[float]) -> tuple[str, float]:
+    """Use a symmetric log scale where a few values would flatten all others, as in a run that diverges."""
+    found = values.abs().replace([np.inf], np.nan).dropna()
+    middle = max(float(found.median()), 1e-9) if len(found) else 1.0
+    return ("symlog", middle) if len(found) and found.max() > 60 * middle else ("linear", 1.0)

@@ -1,0 +1,271 @@
+"""The tables of how it was done: what was held equal, recipes, parameters, environments; warnings where they differ."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.report.model import Cell, Heading, Row, Table
+from bench.report.sections.collapse import collapse_rule
+from bench.report.sections.run_tables import seed_ranges
+from bench.report.study import Entry, Study
+from bench.report.words import NOTHING, count, describe_metric, plain, plural, rate, readable
+from bench.statistics.results import evaluation_codes
+
+_PARAMETERS = ("generator", "discriminator", "trunk", "norm", "head", "decoder")
+
+
+def equal_table(study: Study) -> Table:
+    """Return what the rows share, from plan.json; a line that holds for some of them says for which."""
+    rows = [(*line, "") for line in _shared_by_all(study)]
+    if "controlled" in study.protocols:
+        scope = "" if study.protocols == ["controlled"] else "controlled rows only"
+        rows.append(("recipe", _controlled_recipe(study), scope))
+    for label in dict.fromkeys(entry.label for entry in study.twins):
+        again = dict.fromkeys(run.seed for entry in study.twins for run in entry.runs if entry.label == label)
+        seeds = f"{seed_ranges(again)}: the baseline once more for an A/A comparison, in everything else as above"
+        rows.append(("seeds", seeds, f"{label} only"))
+    return Table(
+        "equal",
+        "What the rows of this study share: all of them, where a line does not say which.",
+        (Heading("what"), Heading("value")),
+        tuple(Row((Cell(what, detail=scope), Cell(value))) for what, value, scope in rows),
+    )
+
+
+def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
+    plan = study.plan
+    data, backbone, schedule, settings = plan["data"], plan["backbone"], plan["schedule"], study.settings
+    digests = next((run.status.data_sha256 for run in study.runs if run.status.data_sha256), None)
+    resolution = backbone["resolution"]
+    recipe = "" if data["recipe"] == "none" else f", recipe {data['recipe']}"
+    yield (
+        "backbone",
+        f"DCGAN at {resolution}×{resolution}, width {backbone['width']}, latent {backbone['latent']} "
+        f"({backbone['latent_law']}); the same initial generator for a seed in every row",
+    )
+    yield (
+        "data",
+        f"{data['source']} at {resolution}×{resolution}{recipe}{_counts_of(data)}"
+        + (f"; sha256 {digests['train'][:12]} (train), {digests['heldout'][:12]} (held out)" if digests else ""),
+    )
+    yield (
+        "budget",
+        f"{schedule['generator_steps']:,} generator steps, batch {schedule['batch']}; discriminator steps, images "
+        "and seconds are recorded per run",
+    )
+    yield "learning-rate schedule", f"halved every {schedule['halve_every']:,} generator steps"
+    yield "seeds", f"{seed_ranges(study.seeds)}: for each the same data order and latents in every row"
+    yield (
+        "arithmetic",
+        f"{plan['training']['precision']}, {plural(plan['training']['threads'], 'thread')}, deterministic "
+        f"algorithms; EMA decay {plan['training']['ema_decay']:g}"
+        if "training" in plan
+        else NOTHING,
+    )
+    yield (
+        "evaluation",
+        f"{settings.samples:,} samples at the final step, {settings.snapshot_samples:,} at snapshots; "
+        f"{plural(settings.sample_seeds, 'sample seed')}; extractors {', '.join(settings.extractors)}; held-out "
+        "reference; batch statistics recomputed before sampling",
+    )
+    yield (
+        "declared in the plan",
+        f"primary metric {describe_metric(study.primary).title} ({study.primary}) of the {plan['generator']} "
+        f"generator at the final step; baseline {plan['baseline']}",
+    )
+    yield "a run has collapsed when", collapse_rule(study)
+
+
+def _controlled_recipe(study: Study) -> str:
+    recipe = study.plan.get("recipe", {})
+    differs = any(entry.recipe != recipe for entry in study.entries_of("controlled"))
+    return recipe_text(recipe) + ("; rows that differ stand under Recipes" if differs else "")
+
+
+def recipe_text(recipe: Mapping[str, Any]) -> str:
+    """Write a recipe in a line, with only what its optimiser reads."""
+    if not recipe:
+        return NOTHING
+    d, g = recipe["learning_rate_discriminator"], recipe["learning_rate_generator"]
+    rates = f"learning rate {rate(g)}" if d == g else f"learning rate {rate(d)} (D), {rate(g)} (G)"
+    return (
+        f"{_optimizer(recipe)}, {rates}, {plural(recipe['discriminator_steps'], 'discriminator step')} per generator "
+        f"step, D norm {recipe['norm']}"
+    )
+
+
+def recipes_table(study: Study) -> Table:
+    """Return how each entry was trained under each protocol; what all share is said once, in the caption."""
+    headings = (
+        Heading("objective"),
+        Heading("protocol"),
+        Heading("optimiser"),
+        Heading("learning rate D / G", numeric=True),
+        Heading("D steps", numeric=True),
+        Heading("D norm"),
+        Heading("warm-up"),
+        Heading("settings"),
+        Heading("differs from controlled"),
+    )
+    rows = [_recipe_cells(entry) for entry in study.entries]
+    shared = [column for column in range(1, 7) if len({row[column].text for row in rows}) == 1]
+    told = "; ".join(f"{headings[column].text} {rows[0][column].text}" for column in shared)
+    empty = [column for column in (7, 8) if all(row[column].text in ("none", "nothing") for row in rows)]
+    kept = [column for column in range(len(headings)) if column not in (*shared, *empty)]
+    return Table(
+        "recipes",
+        "How each entry was trained." + (f" In every row: {told}." if told else ""),
+        tuple(headings[column] for column in kept),
+        tuple(Row(tuple(row[column] for column in kept)) for row in rows),
+    )
+
+
+def _recipe_cells(entry: Entry) -> tuple[Cell, ...]:
+    recipe = entry.recipe
+    settings = ", ".join(f"{name} {plain(value)}" for name, value in entry.settings.items())
+    rates = [recipe.get(f"learning_rate_{player}") for player in ("discriminator", "generator")]
+    return (
+        Cell(entry.label),
+        Cell(entry.protocol),
+        Cell(_optimizer(recipe) if recipe else NOTHING),
+        Cell(" / ".join(rate(value) if value else NOTHING for value in rates), numeric=True),
+        Cell(str(recipe.get("discriminator_steps", NOTHING)), numeric=True),
+        Cell(str(recipe.get("norm", NOTHING))),
+        Cell(plain(recipe.get("warm_up"))),
+        Cell(settings or "none"),
+        Cell(readable(entry.deviations) or "nothing"),
+    )
+
+
+def parameters_table(study: Study) -> Table:
+    """Return each entry's parameter counts and backbone hash."""
+    rows = []
+    for entry in study.entries:
+        found = next((run.architecture for run in entry.runs if run.architecture), None)
+        parameters = found["parameters"] if found else {}
+        counts = [
+            Cell(count(parameters[part]) if part in parameters else NOTHING, numeric=True) for part in _PARAMETERS
+        ]
+        digest = str(found["backbone_hash"]) if found else NOTHING
+        rows.append(Row((Cell(entry.label), Cell(entry.protocol), *counts, Cell(digest, code=found is not None))))
+    return Table(
+        "parameters",
+        "Trainable parameters. The hash covers name, shape, stride and padding of every convolution of the generator "
+        "and of the discriminator’s trunk; it must be equal in every row.",
+        (
+            Heading("objective"),
+            Heading("protocol"),
+            *(Heading(part, numeric=True) for part in _PARAMETERS),
+            Heading("backbone hash"),
+        ),
+        tuple(rows),
+    )
+
+
+def backbone_alert(study: Study) -> str | None:
+    """Return a warning when rows do not share one backbone, naming which."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for run in study.runs:
+        if run.architecture:
+            groups[str(run.architecture["backbone_hash"])].add(f"{run.label} ({run.protocol})")
+    if len(groups) <= 1:
+        return None
+    told = "; ".join(f"{digest}: {', '.join(sorted(names))}" for digest, names in sorted(groups.items()))
+    return f"The backbones are not equal: these rows do not compare objectives alone. Hashes: {told}."
+
+
+def code_alert(study: Study) -> str | None:
+    """Return a warning when the runs were trained by different versions of the code."""
+    training = {run.code["training"] for run in study.runs if "training" in run.code}
+    objectives: dict[str, set[str]] = defaultdict(set)
+    for run in study.runs:
+        if "objective" in run.code:
+            objectives[run.objective].add(run.code["objective"])
+    changed = sorted(name for name, versions in objectives.items() if len(versions) > 1)
+    if len(training) > 1:
+        versions = f"{len(training)} versions of the training code"
+        return f"The runs were trained by {versions}; `bench plan` says which are stale."
+    if changed:
+        return f"Runs of {', '.join(changed)} were trained by different versions of the objective’s file."
+    return None
+
+
+def evaluation_alert(study: Study) -> str | None:
+    """Return a warning when the scores were measured by different versions of the code."""
+    versions = evaluation_codes((run.folder for run in study.runs), study.settings.id())
+    if len(versions) <= 1:
+        return None
+    return (
+        f"The scores were measured by {len(versions)} versions of the evaluation’s code: "
+        f"`bench evaluate --again --study {study.plan['study']}` measures all of them by the present one."
+    )
+
+
+def environments_table(study: Study) -> Table:
+    """Return the environments that runs were computed in, each with its runs and the commits of their checkouts."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for run in study.runs:
+        if run.environment:
+            but_commit = {name: value for name, value in run.environment.items() if name != "commit"}
+            groups[json.dumps(but_commit, sort_keys=True)].append(run.environment["commit"] or "not a checkout")
+    rows = []
+    for text, commits in groups.items():
+        found = json.loads(text)
+        packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
+        rows.append(
+            Row(
+                (
+                    Cell(plural(len(commits), "run")),
+                    Cell(f"{found['device']} ({found['capability']}), {plural(found['threads'], 'thread')}"),
+                    Cell(f"{found['system']}, Python {found['python']}"),
+                    Cell(f"bench {found['bench']}, {packages}"),
+                    Cell(_commits(commits), code=len(set(commits)) == 1),
+                )
+            )
+        )
+    several = len({commit for commits in groups.values() for commit in commits}) > 1
+    return Table(
+        "environments",
+        f"Where the runs were computed.{_same_code(study) if several else ''}",
+        tuple(map(Heading, ("runs", "device", "system", "versions", "commit"))),
+        tuple(rows),
+    )
+
+
+def _commits(commits: list[str]) -> str:
+    """Return the commits, in the order of the runs, with how many runs each made where there are several."""
+    found = Counter(commits)
+    if len(found) == 1:
+        return commits[0]
+    return ", ".join(f"{commit} ({plural(runs, 'run')})" for commit, runs in found.items())
+
+
+def _same_code(study: Study) -> str:
+    """Return whether runs of different commits were trained by the same code, where their hashes tell."""
+    begun = [run for run in study.runs if run.environment]
+    if code_alert(study):
+        return " Commits differ, and so does code that trains: see the warning above."
+    if all({"training", "objective"} <= run.code.keys() for run in begun):
+        return (
+            " Commits differ; by their hashes the training code and every objective’s file were the same in all runs."
+        )
+    return " Commits differ; not every run says by which code it was trained."
+
+
+def _optimizer(recipe: Mapping[str, Any]) -> str:
+    if recipe["optimizer"] == "adam":
+        beta1, beta2 = recipe["betas"]
+        return f"Adam ({beta1:g}, {beta2:g})"
+    return f"RMSProp ({recipe['alpha']:g})" if "alpha" in recipe else "RMSProp"
+
+
+def _counts_of(data: Mapping[str, Any]) -> str:
+    counts = [
+        f"{data[key]:,} {word}"
+        for key, word in (("train_count", "for training"), ("heldout_count", "held out"))
+        if data.get(key)
+    ]
+    return f", {', '.join(counts)}" if counts else ""

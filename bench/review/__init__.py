@@ -1,0 +1,1 @@
+"""What a reviewer does with a study: verify, replay, compare, take it along."""

@@ -1,0 +1,75 @@
+"""Which of a study's files an archive may hold. What is not listed stays at home: checkpoints, tracebacks, locks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from bench.runs.folder import PLAN_FILE
+
+RUNS, REPORTS = "runs", "reports"
+RECORDS = (
+    "spec.json",
+    "card.json",
+    "environment.json",
+    "architecture.json",
+    "status.json",
+    "log.jsonl",
+    "metrics.jsonl",
+)
+_PICTURE = re.compile(r"samples/(step-\d+|interpolations)\.png")
+_NEAREST = "samples/nearest.png"
+_WEIGHTS = re.compile(r"snapshots/step-(\d+)\.safetensors")
+
+
+def may_leave(name: str, *, drawn: bool) -> bool:
+    """Tell whether a run's file, by its name in the run's folder, may be in an archive.
+
+    nearest.png shows training images: only where these are drawn, since others may be photographs of people.
+    """
+    return (
+        name in RECORDS
+        or _PICTURE.fullmatch(name) is not None
+        or _WEIGHTS.fullmatch(name) is not None
+        or (drawn and name == _NEAREST)
+    )
+
+
+def is_weights(name: str) -> bool:
+    """Tell whether a run's file, or an archive's member, holds a snapshot's weights."""
+    return name.endswith(".safetensors")
+
+
+def is_drawn(plan: Mapping[str, Any]) -> bool:
+    """Tell whether a study's images are drawn by bench, and show nobody."""
+    return bool(plan["data"]["source"] == "faces")
+
+
+def plan_member(study: str) -> str:
+    return f"{RUNS}/{study}/{PLAN_FILE}"
+
+
+def run_member(study: str, run: str, name: str) -> str:
+    return f"{RUNS}/{study}/{run}/{name}"
+
+
+def run_of(member: str) -> str:
+    """Return the path of the run that a member belongs to, relative to its study."""
+    return "/".join(PurePosixPath(member).parts[2:4])
+
+
+def unexpected(names: list[str], study: str, plan: Mapping[str, Any]) -> list[str]:
+    """Return the members that no archive of this study holds: not its plan, not a planned run's, not its report's."""
+    runs = {run["path"] for run in plan["runs"]}
+    drawn = is_drawn(plan)
+    found = []
+    for name in names:
+        parts = PurePosixPath(name).parts
+        mine = parts[1:2] == (study,)
+        of_run = parts[:1] == (RUNS,) and run_of(name) in runs and may_leave("/".join(parts[4:]), drawn=drawn)
+        of_report = parts[:1] == (REPORTS,) and len(parts) > 2
+        if not (mine and (name == plan_member(study) or of_run or of_report)):
+            found.append(name)
+    return found

@@ -1,0 +1,144 @@
+"""What a run is likely to cost, before it has run.
+
+Measured where a like run has finished or `bench plan --calibrate` has timed its steps here; else the convolutions'
+arithmetic, times what the objective's step costs relative to nsgan's, at a rate that is only a guess of the machine.
+Never imports torch, so that it can be asked anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import BenchError
+from bench.files import read_json
+from bench.runs.folder import RunFolder, Status
+from bench.runs.plan import RunSpec, TrainingSpec
+
+# Multiply-adds a second that training reaches on one core and on a data-centre GPU, in fp32. Rough on purpose.
+GUESSED_RATE = {"cpu": 2.0e10, "cuda": 5.0e12, "mps": 5.0e11}
+START_SECONDS = 6.0
+COST_FILE = Path(__file__).parent / "objective_cost.json"
+CALIBRATION_FILE = "calibration.json"
+
+# What changes a run's numbers and not its time.
+_TIMELESS = {
+    "recipe": {"learning_rate_discriminator", "learning_rate_generator", "betas", "alpha", "epsilon", "weight_decay"},
+    "training": {"ema_decay", "snapshots", "log_every"},
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate of a run's training in seconds on one device. `known_from` is where its step's time comes from.
+
+    `evaluation_seconds` is what measuring a like run took; None before one was measured.
+    """
+
+    seconds: float
+    known_from: Literal["finished run", "calibration", "arithmetic"]
+    evaluation_seconds: float | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Tell whether the step was timed on this machine."""
+        return self.known_from != "arithmetic"
+
+
+def estimate(run: RunSpec, runs_root: Path, device_type: str, calibration: Mapping[str, float] | None = None) -> Cost:
+    """Return what training `run` will take: by a finished run of the same kind, by calibration, or by arithmetic.
+
+    `calibration` maps `kind_of_step` to seconds a generator step, as `read_calibration` returns it.
+    """
+    steps = run.training.budget.generator_steps
+    for folder in sorted((runs_root / run.study / f"{run.label}-{run.protocol}").glob("seed-*")):
+        like = _finished(RunFolder(folder), run, device_type)
+        if like is not None:
+            seconds_per_step = like.device_seconds / max(like.generator_steps, 1)
+            return Cost(START_SECONDS + steps * seconds_per_step, "finished run", like.evaluation_seconds or None)
+    timed = (calibration or {}).get(kind_of_step(run.training))
+    if timed is not None:
+        return Cost(START_SECONDS + steps * timed, "calibration")
+    return Cost(START_SECONDS + steps * multiply_adds(run.training) / GUESSED_RATE[device_type], "arithmetic")
+
+
+def kind_of_step(training: TrainingSpec) -> str:
+    """Return what runs have in common whose steps take equally long."""
+    values = training.model_dump(mode="json", exclude=_TIMELESS)
+    values["batch"], values["resolution"] = values.pop("budget")["batch"], values.pop("data")["resolution"]
+    del values["seed"]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_calibration(runs_root: Path, machine: str) -> dict[str, float]:
+    """Return the seconds per generator step that were timed on `machine`, by kind of step; {} before any were."""
+    path = runs_root / CALIBRATION_FILE
+    found: dict[str, float] = read_json(path).get(machine, {}) if path.is_file() else {}
+    return found
+
+
+def multiply_adds(training: TrainingSpec) -> float:
+    """Return the multiply-adds of one iteration: every discriminator step and the generator step.
+
+    A backward pass counts twice a forward one, half of that where no weight gradient is needed. What an objective does
+    beyond nsgan's step is taken from its measured ratio, and counted once per discriminator step.
+    """
+    resolution, width = training.data.resolution, training.backbone.width
+    generator = _decoder_multiply_adds(resolution, width, training.backbone.latent)
+    discriminator = _trunk_multiply_adds(resolution, width)
+    discriminator_step, generator_step = 6 * discriminator, 3 * generator + 2 * discriminator
+    extra = (_ratio(training.objective.name) - 1) * (discriminator_step + generator_step)
+    steps = training.recipe.discriminator_steps
+    # The last discriminator step shares its batch of fakes with the generator step.
+    alone = steps * (discriminator_step + extra) + (steps - 1) * generator
+    return training.budget.batch * (alone + generator_step)
+
+
+def read_costs(path: Path = COST_FILE) -> dict[str, Any] | None:
+    """Return what benchmarks/objective_cost.py measured; None before it has run."""
+    return read_json(path) if path.is_file() else None
+
+
+def cost_ratios(costs: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return each objective's step time relative to nsgan's."""
+    return {} if costs is None else {name: float(row["ratio"]) for name, row in costs["rows"].items()}
+
+
+@lru_cache
+def _known_ratios() -> Mapping[str, float]:
+    return cost_ratios(read_costs())
+
+
+def _ratio(objective: str) -> float:
+    return _known_ratios().get(objective, 1.0)
+
+
+def _finished(folder: RunFolder, run: RunSpec, device_type: str) -> Status | None:
+    """Return the status of a run that is done, on such a device, with steps that take as long as `run`'s; else None."""
+    try:
+        status = folder.status()
+        if status.state != "done" or not status.device or not status.device.startswith(device_type):
+            return None
+        other = RunSpec.read(folder.spec_file)
+    except BenchError:
+        return None
+    return status if kind_of_step(other.training) == kind_of_step(run.training) else None
+
+
+def _trunk_multiply_adds(resolution: int, width: int) -> float:
+    total, channels, side, following = 0.0, 3, resolution, width
+    while side > 4:
+        side //= 2
+        total += side * side * 16 * channels * following
+        channels, following = following, following * 2
+    return total
+
+
+def _decoder_multiply_adds(resolution: int, width: int, latent: int) -> float:
+    first = width * resolution // 8
+    return _trunk_multiply_adds(resolution, width) + 16 * latent * first

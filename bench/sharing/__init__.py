@@ -1,7 +1,0 @@
-"""`bench export` and `bench import`: a study as one archive, and an archive beside one's own runs. Without torch."""
-
-from bench.sharing.checking import verify_archive
-from bench.sharing.exporting import Exported, Weights, export_study
-from bench.sharing.importing import Imported, import_study
-
-__all__ = ["Exported", "Imported", "Weights", "export_study", "import_study", "verify_archive"]

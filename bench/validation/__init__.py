@@ -1,0 +1,1 @@
+"""What proves an objective: contract, Dirac-GAN, mode counting, gallery, certificates."""

@@ -1,0 +1,153 @@
+"""One run over several processes is the run of one: the proof, objective by objective, with gloo on a CPU.
+
+In float64 nothing but the order of sums differs, so gradients and weights must agree to rounding.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
+
+from bench.config.recipe import Recipe
+from bench.networks.backbone import Norm, build_networks
+from bench.objectives import load
+from bench.training.ranks import Ranks
+from bench.training.step import Players, StepSettings
+
+LOSSES_AGREE = 1e-9
+GRADIENTS_AGREE = 1e-9
+WEIGHTS_AGREE = 1e-6
+BATCH, RESOLUTION, WIDTH, LATENT = 16, 16, 4, 8
+# What switches parts on that the defaults leave out in so few steps.
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {"ebgan": {"pulling_away": 0.1}, "lecam": {"start": 0}}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained: `norm` is D's where the objective allows it (else "layer"), packs where its head allows them."""
+
+    steps: int = 50
+    norm: Norm = "batch"
+    packing: int = 1
+    dtype: torch.dtype = torch.float64
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """By how much `ranks` processes differ from one: relative norms of differences, over both networks.
+
+    `losses` (all terms) and `gradients` are the first step's, `weights` those after `steps`; `alike`: all ranks ended
+    with the same weights.
+    """
+
+    objective: str
+    ranks: int
+    steps: int
+    gradients: float
+    weights: float
+    alike: bool
+    losses: float | None = None  # None: not written down
+
+    @property
+    def holds(self) -> bool:
+        of_a_step = (self.losses or 0.0) <= LOSSES_AGREE and self.gradients <= GRADIENTS_AGREE
+        return self.alike and of_a_step and self.weights <= WEIGHTS_AGREE
+
+
+def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Trial | None = None) -> list[Certificate]:
+    """Train objectives (names, or paths of a user's files) with one process and with each of `counts`; compare.
+
+    Processes are spawned: a script that calls this must guard its own start by `if __name__ == "__main__"`.
+    """
+    trial = trial or Trial()
+    single = _trained(objectives, Ranks(), trial)
+    certificates = []
+    for count in counts:
+        ranks = _over_ranks(count, objectives, trial)
+        for index, name in enumerate(objectives):
+            alone, others = single[index], [found[index] for found in ranks]
+            losses, gradients, weights = map(relative_difference, others[0], alone)
+            certificates.append(
+                Certificate(
+                    objective=name,
+                    ranks=count,
+                    steps=trial.steps,
+                    gradients=gradients,
+                    weights=weights,
+                    alike=all(torch.equal(other[-1], others[0][-1]) for other in others),
+                    losses=losses,
+                )
+            )
+    return certificates
+
+
+def relative_difference(found: Tensor, expected: Tensor) -> float:
+    """Return the norm of the difference relative to the norm of what was expected."""
+    return float((found - expected).norm() / expected.norm())
+
+
+def _over_ranks(count: int, objectives: Sequence[str], trial: Trial) -> list[list[tuple[Tensor, ...]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        spawn(_rank, (count, folder, tuple(objectives), trial), count)  # type: ignore[no-untyped-call]
+        return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(count)]
+
+
+def _rank(rank: int, count: int, folder: str, objectives: Sequence[str], trial: Trial) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
+    try:
+        torch.save(_trained(objectives, Ranks(rank, count, even_one=True), trial), f"{folder}/{rank}.pt")
+    finally:
+        distributed.destroy_process_group()
+
+
+def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tuple[Tensor, ...]]:
+    """Return, for each objective, the first step's terms and gradients and the last weights, each flattened."""
+    found: list[tuple[Tensor, ...]] = []
+    for name in objectives:
+        players = _players(name, ranks, trial)
+        parameters = [*players.D.parameters(), *players.G.parameters()]
+        players.iterate(0, lambda step: _batch(step, trial.dtype))
+        terms = {name: value for name, value in players.take_sums().items() if not name.startswith("times/")}
+        losses = torch.tensor(list(terms.values()), dtype=torch.float64)
+        gradients = torch.cat([value.grad.flatten() for value in parameters if value.grad is not None]).clone()
+        for step in range(1, trial.steps):
+            players.iterate(step, lambda step: _batch(step, trial.dtype))
+        found.append((losses, gradients, torch.cat([value.detach().flatten() for value in parameters])))
+    return found
+
+
+def _players(name: str, ranks: Ranks, trial: Trial) -> Players:
+    objective = load(name).model_validate(_SETTINGS.get(name, {}))
+    norm = trial.norm if trial.norm in objective.norms else "layer"
+    packing = trial.packing if objective.head in ("score", "sliced", "embedding") else 1
+    G, D = build_networks(
+        resolution=RESOLUTION, width=WIDTH, latent=LATENT, head=objective.head, norm=norm, seed=1, packing=packing
+    )
+    settings = StepSettings(
+        recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1),
+        latent=LATENT,
+        latent_law="normal",
+        generator_steps=2 * trial.steps,
+        halve_every=trial.steps,
+        ema_decay=0.99,
+        precision="fp32",
+        seed=1,
+    )
+    players = Players(settings, objective, G.to(trial.dtype), D.to(trial.dtype), torch.device("cpu"), ranks)
+    normal, uniform = players.draws.normal, players.draws.uniform
+    players.draws.normal = lambda *where: normal(*where).to(trial.dtype)  # type: ignore[method-assign]
+    players.draws.uniform = lambda *where: uniform(*where).to(trial.dtype)  # type: ignore[method-assign]
+    return players
+
+
+def _batch(step: int, dtype: torch.dtype) -> Tensor:
+    generator = torch.Generator().manual_seed(step)
+    return torch.rand(BATCH, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=dtype) * 2 - 1

@@ -1,0 +1,130 @@
+"""Ten real training steps: they stay finite, go on bit for bit where they were cut, and take packed samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.config.recipe import Recipe
+from bench.networks.backbone import build_networks
+from bench.objectives.base import Objective
+from bench.runs.plan import published_recipe
+from bench.training.step import Players, StepSettings
+from bench.validation.contract.report import NotApplicable, Problem
+from bench.validation.contract.scene import COUNT, LATENT, RESOLUTION, WIDTH, Variant, controlled_norm
+
+STEPS = 10
+CUT_AT = 5
+
+
+def training_stays_finite(variant: Variant) -> Iterator[Problem]:
+    """Train the defaults under the controlled recipe, cut and resumed, and the authors' settings under theirs."""
+    objective, published = variant.objective, variant.objective.card.published
+    defaults, authors = (type(objective).model_validate(dict(settings)) for settings in ({}, published.settings))
+    if objective not in (defaults, authors):
+        raise NotApplicable("only defaults and published settings are trained")
+    if objective == defaults:
+        yield from _trained_and_cut(objective, controlled_recipe(objective))
+    if objective == authors and published.norm in objective.norms:
+        players = _players(objective, published_recipe(published, Recipe()))
+        _train(players, 0, STEPS)
+        yield from _not_finite(players, "under its published recipe")
+
+
+def packed_samples_work(variant: Variant) -> Iterator[Problem]:
+    """Train two steps in which D judges pairs of images as one sample (PacGAN)."""
+    objective = variant.objective
+    if objective.head not in ("score", "sliced", "embedding"):
+        raise NotApplicable(f"D's {objective.head} head rebuilds or encodes single images")
+    players = _players(objective, controlled_recipe(objective).model_copy(update={"packing": 2}))
+    _train(players, 0, 2)
+    yield from _not_finite(players, "with packing 2")
+
+
+def controlled_recipe(objective: Objective) -> Recipe:
+    return Recipe(norm=controlled_norm(objective))
+
+
+def _trained_and_cut(objective: Objective, recipe: Recipe) -> Iterator[Problem]:
+    players = _players(objective, recipe)
+    _train(players, 0, CUT_AT)
+    saved = copy.deepcopy(players.saved())
+    _train(players, CUT_AT, STEPS)
+    problems = list(_not_finite(players, "under the controlled recipe"))
+    yield from problems
+    if problems:
+        return
+    resumed = _players(objective, recipe)
+    resumed.restore(saved)
+    _train(resumed, CUT_AT, STEPS)
+    if not _equal(players.saved(), resumed.saved()):
+        yield Problem(
+            f"cut after step {CUT_AT} and resumed, training ends elsewhere than without the cut",
+            "Keep nothing on the object or in the module: state belongs into initial_state(), which checkpoints save.",
+        )
+
+
+def _train(players: Players, start: int, end: int) -> None:
+    for generator_step in range(start, end):
+        players.iterate(generator_step, _batch)
+
+
+def _not_finite(players: Players, how: str) -> Iterator[Problem]:
+    bad = int(players.first_bad_step)
+    weights = [*players.G.parameters(), *players.D.parameters()]
+    states = {name: float(value) for name, value in players.draws.state.items() if not value.isfinite().all()}
+    if bad >= 0 or not all(weight.isfinite().all() for weight in weights):
+        terms = ", ".join(
+            f"{name} {float(value):.4g}"
+            for name, value in players.sums.items()
+            if name.startswith(("discriminator/", "generator/"))
+        )
+        yield Problem(
+            f"{how}, training is not finite from step {max(bad, 0) + 1} on (sums of terms: {terms})",
+            "If the extremes pass, the loss grows without bound: it needs a penalty, or a smaller learning rate.",
+        )
+    for name, value in states.items():
+        yield Problem(f"{how}, the state {name} is {value} after {STEPS} steps", "Keep it finite, as by a clamp.")
+
+
+def _players(objective: Objective, recipe: Recipe) -> Players:
+    G, D = build_networks(
+        resolution=RESOLUTION,
+        width=WIDTH,
+        latent=LATENT,
+        head=objective.head,
+        norm=recipe.norm,
+        seed=1,
+        packing=recipe.packing,
+    )
+    settings = StepSettings(
+        recipe=recipe,
+        latent=LATENT,
+        latent_law=objective.latent_law or "normal",
+        generator_steps=STEPS,
+        halve_every=STEPS,
+        ema_decay=0.999,
+        precision="fp32",
+        seed=1,
+    )
+    return Players(settings, objective, G, D, torch.device("cpu"))
+
+
+def _batch(discriminator_steps: int) -> Tensor:
+    generator = torch.Generator().manual_seed(discriminator_steps)
+    images = torch.rand(COUNT, 3, RESOLUTION, RESOLUTION, generator=generator) * 2 - 1
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(_equal(*pair) for pair in zip(one, other, strict=True))
+    return bool(one == other)

@@ -1,0 +1,70 @@
+"""How modes are counted, as PacGAN does (Lin et al. 2017, arXiv 1712.04086, section 4.1 and its code).
+
+Never imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.validation.modes.tasks import HIGH_QUALITY_DEVIATIONS, PointTask, draw_points, generator_of
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ModeCount:
+    """What is said of one set of generated samples.
+
+    `kl` is KL(generated || uniform over the modes) in nats, None where no sample was counted for any mode.
+    """
+
+    found: int
+    high_quality: float
+    kl: float | None
+
+
+LOST = ModeCount(found=0, high_quality=0.0, kl=None)
+"""What a diverged run gets."""
+
+
+def count_points(task: PointTask, points: npt.NDArray[Any]) -> ModeCount:
+    """Count the modes among points N x 2. A point that is not finite is of no mode."""
+    centres = np.asarray(task.centres)
+    distances = np.linalg.norm(np.asarray(points, np.float64)[:, None] - centres[None], axis=2)
+    nearest = np.where(np.isfinite(distances), distances, np.inf).argmin(axis=1)
+    good = distances[np.arange(len(points)), nearest] < HIGH_QUALITY_DEVIATIONS * task.deviation
+    counts = np.bincount(nearest[good], minlength=task.modes)
+    return ModeCount(int((counts > 0).sum()), float(good.mean()), reverse_kl(counts))
+
+
+def count_triples(digits: npt.NDArray[np.integer[Any]], good: npt.NDArray[np.bool_]) -> ModeCount:
+    """Count the triples among the digits read from images, N x 3; `good` (N,) are the images of high quality.
+
+    As in PacGAN every image counts for the triple that was read from it, whatever its quality.
+    """
+    triples = digits @ np.array([100, 10, 1])
+    counts = np.bincount(triples, minlength=1_000)
+    return ModeCount(int((counts > 0).sum()), float(good.mean()), reverse_kl(counts))
+
+
+def reverse_kl(counts: Counts) -> float | None:
+    """Return the sum of p log(p K) over K modes with shares p, in nats: 0 where all are alike, log K for one mode."""
+    if counts.sum() == 0:
+        return None
+    shares = counts[counts > 0] / counts.sum()
+    return float((shares * np.log(shares * len(counts))).sum())
+
+
+def ceiling_and_floor(task: PointTask) -> tuple[ModeCount, ModeCount]:
+    """Return the counts of as many points of the mixture itself, and of points spread evenly over its square.
+
+    The second is what a generator gets that has learnt no more than where the data lie.
+    """
+    edge = np.abs(np.asarray(task.centres)).max(axis=0)
+    flat = generator_of(task.name, "floor").uniform(-edge, edge, size=(task.samples, 2))
+    return count_points(task, draw_points(task, task.samples, "ceiling")), count_points(task, flat)

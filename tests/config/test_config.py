@@ -1,0 +1,168 @@
+"""bench.toml: what it resolves to, and that every mistake is named at once, with key, value and what is allowed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.config.models import Config, find_config, load_config, packaged_config, parse_seeds
+from bench.errors import BenchError
+from bench.runs.plan import make_plan
+
+ROOT = Path(__file__).parents[2]
+GOOD = """
+default_study = "one"
+
+[common]
+baseline = "nsgan"
+
+[common.recipe]
+learning_rate = 2e-4
+
+[study.one]
+title = "One"
+objectives = ["nsgan", "vae"]
+seeds = "0-2"
+data = { source = "faces", resolution = 32 }
+budget = { generator_steps = 10, batch = 8, halve_every = 5 }
+
+[study.two]
+extends = "one"
+title = "Two"
+
+[study.two.budget]
+batch = 16
+"""
+
+
+def read(tmp_path: Path, text: str, **options: object) -> Config:
+    path = tmp_path / "bench.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, **options)  # type: ignore[arg-type]
+
+
+def mistakes(tmp_path: Path, text: str) -> str:
+    with pytest.raises(BenchError) as caught:
+        read(tmp_path, text)
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_studies_share_common_settings_and_extend_each_other(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    one, two = config.study("one"), config.study("two")
+    assert config.study(None) == one
+    assert one.recipe.learning_rate == two.recipe.learning_rate == 2e-4
+    assert (one.budget.batch, two.budget.batch) == (8, 16)
+    assert two.budget.generator_steps == 10
+    assert two.title == "Two"
+    assert two.seeds == (0, 1, 2)
+
+
+def test_options_override_the_file(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD, overrides={"budget": {"generator_steps": 99}, "seeds": [7]}, study="two")
+    assert config.study("two").budget.generator_steps == 99
+    assert config.study("two").seeds == (7,)
+    assert config.study("one").budget.generator_steps == 10
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace('baseline = "nsgan"', 'baseline = "nsgam"')
+        .replace('["nsgan", "vae"]', '["nsgan", "minimaxx"]')
+        .replace("learning_rate = 2e-4", "learning_rte = 2e-4")
+        .replace("batch = 16", 'batch = "many"')
+        .replace('seeds = "0-2"', 'seeds = "0-"')
+    )
+    found = mistakes(tmp_path, text)
+    assert 'no such objective (did you mean "minimax"?)' in found
+    assert 'unknown key (did you mean "learning_rate"?); allowed: ' in found
+    assert 'line 22, study.two.budget.batch = "many": must be an integer' in found
+    assert 'study.one.seeds = "0-"' in found
+    assert found.count("learning_rte") == 1
+    assert "bench.toml has 5 mistakes" in found
+    assert "errors.pydantic.dev" not in found
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("batch = 8", "batch = 0"), "study.one.budget.batch = 0: must be greater than or equal to 2"),
+        (("halve_every = 5", "halve_ever = 5"), 'unknown key (did you mean "halve_every"?)'),
+        (('"nsgan", "vae"', '"nsgan", "nsgan"'), "is the label of two entries"),
+        (('"nsgan", "vae"', '"nsgan", 3'), "must be an objective's name"),
+        (('"nsgan", "vae"', '"nsgan", {objective = "vae", label = "a/b"}'), "a label is made of"),
+        (('"nsgan", "vae"', '"nsgan", {objective = "vae", norm = "lyer"}'), 'did you mean "layer"?'),
+        (('baseline = "nsgan"', 'baseline = "nsgam"'), 'did you mean "nsgan"?'),
+        (('title = "One"', 'title = "One"\nprimary_metric = "fd_lite"'), 'did you mean "fd_lite0"?'),
+        (('title = "One"', 'title = "One"\nprimary_metric = "fd_judge"'), "never ranks"),
+        (('extends = "one"', 'extends = "on"'), 'is no study (did you mean "one"?)'),
+        (('extends = "one"', 'extends = "two"'), "extends itself"),
+        (('default_study = "one"', 'default_study = "onne"'), 'names no study (did you mean "one"?)'),
+        (("[common]", "[comon]"), 'did you mean "common"?'),
+        (('source = "faces"', 'source = "face"'), 'did you mean "faces"?'),
+        (('source = "faces"', 'source = "faces", train_count = 4'), "is more than train_count 4"),
+    ],
+)
+def test_a_mistake_says_what_is_wrong(change: tuple[str, str], says: str, tmp_path: Path) -> None:
+    assert change[0] in GOOD
+    assert says in mistakes(tmp_path, GOOD.replace(*change, 1))
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    assert "line 2" in mistakes(tmp_path, "a = 1\nb = = 2\n")
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="bench init"):
+        find_config(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("value", "seeds"), [("0-3", (0, 1, 2, 3)), ("5", (5,)), (4, (4,)), ([2, 0], (2, 0)), ("0, 7-8", (0, 7, 8))]
+)
+def test_seeds(value: object, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(value) == seeds
+
+
+@pytest.mark.parametrize("value", ["", "a", "3-1", "-1", [1.5], True, [], "0,0", "0-99999999"])
+def test_bad_seeds(value: object) -> None:
+    with pytest.raises(ValueError, match=r"must|names"):
+        parse_seeds(value)
+
+
+def test_every_packaged_study_can_be_planned() -> None:
+    config = load_config(ROOT / "bench.toml")
+    assert config.default_study == "quick"
+    for study in config.studies.values():
+        plan = make_plan(study)
+        ids = [run.id for run in plan.runs]
+        assert len(set(ids)) == len(ids)
+    assert {"quick", "faces", "celeba64", "gan-theories", "celeba-smoke"} <= set(config.studies)
+
+
+def test_celeba64_is_what_was_promised() -> None:
+    study = load_config(ROOT / "bench.toml").study("celeba64")
+    assert (study.backbone.width, study.budget.batch, study.budget.generator_steps) == (64, 64, 100_000)
+    assert (study.recipe.learning_rate, study.budget.halve_every) == (1e-4, 20_000)
+    assert (study.data.recipe, len(study.seeds)) == ("crop128", 5)
+
+
+def test_pilot_seeds_stay_apart_from_reported_ones() -> None:
+    studies = load_config(ROOT / "bench.toml").studies
+    assert min(studies["celeba64-rates"].seeds) >= 1000
+
+
+def test_the_packaged_copy_is_the_file() -> None:
+    assert packaged_config().read_bytes() == (ROOT / "bench.toml").read_bytes()
+
+
+def test_reading_the_file_needs_no_torch() -> None:
+    code = (
+        "import sys; from bench.config.models import *; "
+        "load_config(find_config(None)); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

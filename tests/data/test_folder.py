@@ -1,0 +1,204 @@
+"""Any folder of images, and the torchvision sets from files in torchvision's own formats."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pickle
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.data_images import encoded, picture
+
+from bench.data import DataRequest, is_prepared, prepare
+from bench.data.readers.base import is_held_out
+from bench.errors import BenchError
+
+
+def ask(path: Path, **values: object) -> DataRequest:
+    return DataRequest.model_validate({"source": "folder", "path": str(path), "resolution": 32, **values})
+
+
+def write_images(folder: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """Write lossless images of 32x32; returns their pixels."""
+    pixels = {}
+    for place, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        image = picture(place, 32, 32)
+        kind = {"png": "PNG", "bmp": "BMP", "webp": "WEBP"}[name.rsplit(".", 1)[1].lower()]
+        if kind == "WEBP":
+            image.save(folder / name, kind, lossless=True)
+        else:
+            (folder / name).write_bytes(encoded(image, kind))
+        pixels[name] = np.asarray(image).transpose(2, 0, 1)
+    return pixels
+
+
+def test_a_folder_is_read_in_the_order_of_names_with_a_tenth_held_out(tmp_path: Path) -> None:
+    names = [f"{'abc'[place % 3]}/{place:02d}.{('png', 'BMP', 'webp')[place % 3]}" for place in range(60)]
+    pixels = write_images(tmp_path / "images", names)
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    (tmp_path / "images" / ".hidden.png").write_bytes(b"not an image")
+    data = prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1)
+    heldout = sorted(name for name in names if is_held_out(name, seed=0))
+    train = sorted(set(names) - set(heldout))
+    assert 1 <= len(heldout) <= 14
+    np.testing.assert_array_equal(data.train.images(), np.stack([pixels[name] for name in train]))
+    np.testing.assert_array_equal(data.heldout.images(), np.stack([pixels[name] for name in heldout]))
+    assert data.train.manifest["recipe"] == "square"
+    assert "a tenth" in data.train.manifest["source_details"]["partition"]
+
+
+def test_subfolders_train_and_test_are_the_splits(tmp_path: Path) -> None:
+    pixels = write_images(tmp_path / "images", ["train/a.png", "train/x/b.png", "test/c.png", "val/d.png", "e.png"])
+    data = prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1)
+    np.testing.assert_array_equal(data.train.images(), np.stack([pixels["train/a.png"], pixels["train/x/b.png"]]))
+    np.testing.assert_array_equal(data.heldout.images(), pixels["test/c.png"][None])
+    assert data.heldout.manifest["source_details"]["partition"] == "sub-folders train and test"
+
+
+def test_a_changed_folder_is_prepared_anew(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", ["train/a.png", "test/c.png"])
+    first = prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1)
+    assert is_prepared(ask(tmp_path / "images"), tmp_path / "data") == first
+    write_images(tmp_path / "images", ["train/b.png"])
+    assert is_prepared(ask(tmp_path / "images"), tmp_path / "data") is None
+    assert prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1).train.count == 2
+
+
+def test_counts_choose_among_the_images(tmp_path: Path) -> None:
+    pixels = write_images(tmp_path / "images", [f"train/{n}.png" for n in range(9)] + ["test/a.png"])
+    data = prepare(ask(tmp_path / "images", train_count=4), tmp_path / "data", workers=1)
+    known = {value.tobytes() for value in pixels.values()}
+    assert data.train.count == len({image.tobytes() for image in data.train.images()} & known) == 4
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "empty", "one", "no path"])
+def test_a_wrong_folder_is_told(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "images"
+    words = {"missing": "does not exist", "file": "is a file", "empty": "holds 0 image", "one": "holds 1 image"}
+    if what == "file":
+        folder.touch()
+    if what in {"empty", "one"}:
+        write_images(folder, ["a.png"] if what == "one" else [])
+        folder.mkdir(exist_ok=True)
+    request = DataRequest(source="folder") if what == "no path" else ask(folder)
+    with pytest.raises(BenchError, match=words.get(what, "needs a path")) as caught:
+        prepare(request, tmp_path / "data", workers=1)
+    assert caught.value.hint
+
+
+# The torchvision sets
+
+
+def idx(images: np.ndarray) -> bytes:
+    return struct.pack(">iiii", 2051, *images.shape) + images.tobytes()
+
+
+def write_mnist(folder: Path, name: str = "MNIST") -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    train, test = (random.integers(0, 256, (count, 28, 28), dtype=np.uint8) for count in (7, 3))
+    raw = folder / name / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(idx(train))
+    (raw / "t10k-images-idx3-ubyte").write_bytes(idx(test))
+    return train, test
+
+
+@pytest.mark.parametrize(("source", "name"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+def test_mnist_files_become_32x32_with_three_channels(tmp_path: Path, source: Any, name: str) -> None:
+    write_mnist(tmp_path / "cache" / "torchvision", name)
+    data = prepare(DataRequest(source=source), tmp_path, workers=1)
+    assert data.train.images().shape == (7, 3, 32, 32)
+    assert data.heldout.images().shape == (3, 3, 32, 32)
+    assert data.train.manifest["source_details"]["original_size"] == [28, 28]
+    assert is_prepared(DataRequest(source=source), tmp_path) == data
+
+
+def test_a_cut_off_idx_file_is_told(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    file = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(BenchError, match="t10k-images-idx3-ubyte is no idx file of images, or is cut off"):
+        prepare(DataRequest(source="mnist", path=str(tmp_path)), tmp_path / "data", workers=1)
+    assert not list((tmp_path / "data").rglob("images.npy"))
+
+
+def test_compressed_files_put_there_by_hand_are_unpacked_by_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import MNIST
+
+    write_mnist(tmp_path / "made")
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    resources = []
+    for part in ("train", "t10k"):
+        images = (tmp_path / "made" / "MNIST" / "raw" / f"{part}-images-idx3-ubyte").read_bytes()
+        count = {"train": 7, "t10k": 3}[part]
+        labels = struct.pack(">ii", 2049, count) + bytes(count)
+        for name, content in ((f"{part}-images-idx3-ubyte.gz", images), (f"{part}-labels-idx1-ubyte.gz", labels)):
+            (raw / name).write_bytes(gzip.compress(content))
+            resources.append((name, hashlib.md5((raw / name).read_bytes()).hexdigest()))
+    monkeypatch.setattr(MNIST, "resources", resources)  # only the expected checksums are other ones
+    assert prepare(DataRequest(source="mnist", path=str(tmp_path)), tmp_path / "data", workers=1).train.count == 7
+
+
+def write_cifar(folder: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Write CIFAR-10's pickles with other images, and tell torchvision their checksums; returns the training pixels."""
+    from torchvision.datasets import CIFAR10
+
+    base = folder / "cifar-10-batches-py"
+    base.mkdir(parents=True)
+    random = np.random.default_rng(1)
+    pixels, checksums = [], {}
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        batch = random.integers(0, 256, (2, 3072), dtype=np.uint8)
+        (base / name).write_bytes(pickle.dumps({"data": batch, "labels": [0, 1]}))
+        checksums[name] = hashlib.md5((base / name).read_bytes()).hexdigest()
+        pixels.append(batch.reshape(2, 3, 32, 32))
+    (base / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a", "b"]}))
+    meta = {**CIFAR10.meta, "md5": hashlib.md5((base / "batches.meta").read_bytes()).hexdigest()}
+    monkeypatch.setattr(CIFAR10, "meta", meta)
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, md5] for name, md5 in checksums.items() if name != "test_batch"])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", checksums["test_batch"]]])
+    return np.concatenate(pixels[:5])
+
+
+def test_cifar_files_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = write_cifar(tmp_path / "cache" / "torchvision", monkeypatch)
+    data = prepare(DataRequest(source="cifar10"), tmp_path, workers=1)
+    np.testing.assert_array_equal(data.train.images(), train)
+    assert data.heldout.count == 2
+    assert data.train.manifest["source_details"]["filter"] == "none"
+
+
+def test_a_changed_cifar_file_is_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cifar(tmp_path, monkeypatch)
+    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(pickle.dumps(_Trap()))
+    with pytest.raises(BenchError, match="not CIFAR-10 as it was published"):
+        prepare(DataRequest(source="cifar10", path=str(tmp_path)), tmp_path / "data", workers=1)
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return pytest.fail, ("a file with a wrong checksum was unpickled",)
+
+
+@pytest.mark.parametrize("source", ["mnist", "fashion-mnist", "cifar10"])
+def test_without_a_network_the_place_for_the_files_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Any
+) -> None:
+    def refuse(*_args: object, **_values: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)  # so that no machine really downloads here
+    assert is_prepared(DataRequest(source=source), tmp_path) is None
+    with pytest.raises(BenchError, match=r"downloading it failed.*Temporary failure") as caught:
+        prepare(DataRequest(source=source), tmp_path, workers=1)
+    assert "by hand" in str(caught.value.hint)
+    assert str(tmp_path / "cache" / "torchvision") in str(caught.value.hint)

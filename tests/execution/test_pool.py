@@ -1,0 +1,404 @@
+"""The pool of devices: what is placed where, what is tried again, and what a failure costs. Workers are real ones."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.tiny_study import write_tiny_study
+from helpers.training_fixture import study
+from rich.console import Console
+
+from bench.__main__ import run as type_bench
+from bench.errors import BenchError
+from bench.execution import devices
+from bench.execution.devices import choose_slots
+from bench.execution.display import AROUND_SECONDS, make_display, place, seconds_left
+from bench.execution.failures import advice, failure_of_process, kind_of, may_end_better
+from bench.execution.placement import Placement
+from bench.execution.pool import Job, PoolOptions, run_pool
+from bench.execution.running import jobs_for
+from bench.files import read_jsonl
+from bench.runs.folder import Failure, FailureKind, RunFolder
+from bench.runs.plan import make_plan
+
+ROOT = Path(__file__).parents[2]
+LSGAN = (ROOT / "bench" / "objectives" / "lsgan.py").read_text(encoding="utf-8")
+
+
+def jobs(root: Path, seeds: int = 1, seconds: Sequence[dict[str, float]] = ()) -> list[Job]:
+    found = [Job(run, RunFolder(root / run.folder)) for run in make_plan(study(seeds=tuple(range(seeds)))).runs]
+    for job in found:
+        job.spec.write(job.folder.spec_file)
+    for job, estimate in zip(found, seconds, strict=False):
+        job.seconds = estimate
+    return found
+
+
+class Watcher:
+    """Notes what the pool says, and does `at_start` to every job that starts."""
+
+    def __init__(self, at_start: Callable[[Job], None] = lambda job: None) -> None:
+        self.said: list[str] = []
+        self.at_start = at_start
+
+    def started(self, job: Job) -> None:
+        self.said.append(f"start {job.spec.training.seed} on {job.device}")
+        self.at_start(job)
+
+    def finished(self, job: Job) -> None:
+        self.said.append(f"{job.outcome} {job.spec.training.seed}")
+
+    def will_retry(self, job: Job) -> None:
+        self.said.append(f"again {job.spec.training.seed}")
+
+    def notice(self, text: str) -> None:
+        self.said.append(text)
+
+    def tick(self, jobs: Sequence[Job]) -> None:
+        return None
+
+
+def kill(job: Job) -> None:
+    assert job.process is not None
+    os.kill(job.process.pid, signal.SIGKILL)
+
+
+def never() -> bool:
+    return False
+
+
+def test_a_killed_run_is_tried_once_more_after_the_others_and_then_reported(tmp_path: Path) -> None:
+    first, second = jobs(tmp_path, seeds=2)
+    watcher = Watcher(kill)
+    assert run_pool([first, second], ["cpu"], PoolOptions(tmp_path), watcher, never)
+    assert [words for words in watcher.said if words.startswith("start")] == [
+        *("start 0 on cpu", "start 1 on cpu"),
+        *("start 0 on cpu", "start 1 on cpu"),
+    ]
+    assert watcher.said[-1] == "failed 1"
+    status = first.folder.status()
+    assert status.state == "failed" == first.folder.effective_state()
+    assert status.reason is not None
+    assert status.reason.startswith("2 times on cpu: its process was ended by signal 9")
+    assert [(failure.device, failure.kind) for failure in status.failures] == [("cpu", "memory")] * 2
+
+
+def test_another_attempt_goes_to_another_device_first(tmp_path: Path) -> None:
+    found = jobs(tmp_path, seeds=3)
+    watcher = Watcher(kill)
+    assert run_pool(found, ["cpu:0", "cpu:1"], PoolOptions(tmp_path), watcher, never)
+    attempts = {
+        job.spec.training.seed: [failure.device for failure in job.folder.status().failures]  # as it was written down
+        for job in found
+    }
+    assert all(sorted(places) == ["cpu:0", "cpu:1"] for places in attempts.values()), attempts
+    assert "; then on cpu:" in str(found[0].reason)
+
+
+def test_nothing_is_tried_again_after_a_stop(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path)
+    asked: list[bool] = []
+
+    def kill_and_stop(job: Job) -> None:
+        kill(job)
+        assert job.process is not None
+        job.process.wait()
+        asked.append(True)
+
+    watcher = Watcher(kill_and_stop)
+    assert not run_pool([job], ["cpu"], PoolOptions(tmp_path), watcher, lambda: bool(asked))
+    assert watcher.said == ["start 0 on cpu"]
+    assert job.outcome == "interrupted"
+
+
+def test_a_run_that_another_process_has_is_left_to_it(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path)
+    watcher = Watcher()
+    with job.folder.owned():
+        assert run_pool([job], ["cpu"], PoolOptions(tmp_path), watcher, never)
+    assert watcher.said == ["start 0 on cpu", "failed 0"]
+    assert not job.folder.status_file.exists()
+
+
+def test_a_worker_that_cannot_be_started_costs_only_its_run(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path)
+    (job.folder.path / "worker.log").mkdir()
+    assert run_pool([job], ["cpu"], PoolOptions(tmp_path), Watcher(), never)
+    assert "could not be started: Is a directory" in str(job.reason)
+    assert len(job.folder.status().failures) == 2
+
+
+def test_a_lost_device_costs_a_run_one_attempt(tmp_path: Path) -> None:
+    """cuda:99 stands for a lost device; killing the other attempt is quicker than training."""
+    (job,) = jobs(tmp_path)
+    watcher = Watcher(lambda job: kill(job) if job.device == "cpu" else None)
+    assert run_pool([job], ["cuda:99", "cpu"], PoolOptions(tmp_path), watcher, never)
+    assert watcher.said == ["start 0 on cuda:99", "again 0", "start 0 on cpu", "failed 0"]
+    failures = job.folder.status().failures
+    assert [(failure.device, failure.kind) for failure in failures] == [("cuda:99", "device"), ("cpu", "memory")]
+    assert str(job.reason).startswith("on cuda:99: ")
+    assert "; then on cpu: its process was ended by signal 9" in str(job.reason)
+
+
+def troubled(trouble: str, file: Path, calls: Path) -> None:
+    """Write an objective that does `trouble` from its eighth step on; `first` is true in the first process."""
+    code = f"""
+def _trouble() -> None:
+    import os, signal, torch
+    from pathlib import Path
+    with Path({str(calls)!r}).open("a") as log:
+        log.write(f"{{os.getpid()}}\\n")
+    lines = Path({str(calls)!r}).read_text().split()
+    first = len(set(lines)) == 1
+    if len(lines) >= 8:
+        {trouble}
+
+
+class LeastSquares("""
+    text = LSGAN.replace("class LeastSquares(", code.lstrip())
+    text = text.replace('return {"fake": 0.5', '_trouble()\n        return {"fake": 0.5')
+    file.write_text(text, encoding="utf-8")
+
+
+def test_a_user_meets_killed_and_hungry_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    write_tiny_study(tmp_path, training={"snapshots": 1, "log_every": 2}, evaluation={"generators": ["raw"]})
+    troubled("first and os.kill(os.getpid(), signal.SIGKILL)", Path("killed.py"), tmp_path / "killed-calls")
+    troubled('raise torch.OutOfMemoryError("CUDA out of memory.")', Path("hungry.py"), tmp_path / "hungry-calls")
+    before = signal.getsignal(signal.SIGTERM)
+    words = ["run", "./killed.py", "./hungry.py", "--per-device", "2", "--checkpoint-seconds", "0", "--steps", "12"]
+    code = type_bench(words)
+    signal.signal(signal.SIGTERM, before)
+    printed = capsys.readouterr()
+    output = printed.out + printed.err
+    assert code == 1, output
+    assert "1 done, 1 failed" in output
+    assert (
+        "again    killed-controlled/seed-0 will be tried once more; it failed on cpu: its process was ended" in output
+    )
+    assert "device   cpu takes 1 at a time from now on" in output
+    reason = "2 times on cpu: out of memory (OutOfMemoryError: CUDA out of memory.)"
+    assert f"\nfailed   hungry-controlled/seed-0: {reason}" in output
+    assert "fewer runs at a time (--per-device 1)" in output
+    again = "bench run --steps 12 --per-device 2 --checkpoint-seconds 0.0 ./killed.py ./hungry.py"
+    assert f"To try again: {again}" in output
+
+    folder = RunFolder(next((tmp_path / "runs" / "tiny" / "killed-controlled").glob("seed-*")))
+    status = folder.status()
+    assert (status.state, status.attempts, status.reason) == ("done", 2, None)
+    assert [(failure.kind, failure.device) for failure in status.failures] == [("memory", "cpu")]
+    assert [line["generator_steps"] for line in read_jsonl(folder.log_file)] == [2, 4, 6, 8, 10, 12]
+    # Seven whole steps and the one in which it was killed; then the twelve that there are, less those seven.
+    assert len((tmp_path / "killed-calls").read_text().split()) == 8 + (12 - 7)
+    hungry = RunFolder(next((tmp_path / "runs" / "tiny" / "hungry-controlled").glob("seed-*"))).status()
+    assert (hungry.state, hungry.reason, len(hungry.failures)) == ("failed", reason, 2)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_displays_show_attempts_and_what_becomes_of_devices(tmp_path: Path, terminal: bool) -> None:
+    (job,) = jobs(tmp_path)
+    job.device, job.reason = "cuda:1", "out of [memory]"
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    with make_display(console, 1) as display:
+        display.will_retry(job)
+        display.notice("cuda:1 is taken out")
+        failed(job, "cuda:1", "device")
+        job.device = "cuda:0"
+        display.started(job)
+        display.tick([job])
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "out of [memory]" in said
+    assert "cuda:1 is taken out" in said
+    assert place(job) == "cuda:0, attempt 2"
+    assert terminal or "start    row-controlled/seed-0 on cuda:0, attempt 2" in said
+
+
+def failed(job: Job, device: str, kind: FailureKind) -> Failure:
+    job.failures.append(Failure(device, kind, "why"))
+    return job.failures[-1]
+
+
+def test_a_device_where_runs_only_fail_is_taken_out(tmp_path: Path) -> None:
+    a, b, c, d = jobs(tmp_path, seeds=4)
+    placement = Placement([a, b, c, d], ["cuda:0", "cuda:1"])
+
+    def start(job: Job, device: str) -> None:
+        assert placement.next() == (job, device)
+        job.device = device
+
+    start(a, "cuda:0")
+    start(b, "cuda:1")
+    assert placement.next() is None
+    assert placement.ended(a, failed(a, "cuda:0", "device")) == []
+    placement.again(a)
+    start(c, "cuda:0")  # a waits for another device, though it stands first
+    (said,) = placement.ended(c, failed(c, "cuda:0", "process"))
+    assert said.startswith("cuda:0 is taken out: 2 runs in a row failed")
+    placement.again(c)
+    assert placement.next() is None
+    assert placement.ended(b, None) == []
+    start(c, "cuda:1")
+    assert placement.ended(c, None) == []
+    start(a, "cuda:1")
+
+
+def test_the_last_device_is_never_taken_out_and_a_good_run_clears_it(tmp_path: Path) -> None:
+    found = jobs(tmp_path, seeds=4)
+    placement = Placement(found, ["cpu"])
+    for job in found:
+        assert placement.next() == (job, "cpu")
+        job.device = "cpu"
+        assert placement.ended(job, failed(job, "cpu", "device")) == []
+
+    placement = Placement(found, ["cpu:0", "cpu:1"])
+    for job, failure in zip(
+        found, (Failure("cpu:0", "device", ""), None, Failure("cpu:0", "device", "")), strict=False
+    ):
+        job.device = "cpu:0"
+        assert placement.ended(job, failure) == []  # not two in a row
+    found[3].device = "cpu:0"
+    assert placement.ended(found[3], Failure("cpu:0", "code", "")) == []  # the run's own fault
+
+
+def test_a_shared_device_without_memory_takes_fewer_runs(tmp_path: Path) -> None:
+    a, b, c = jobs(tmp_path, seeds=3)
+    placement = Placement([a, b, c], ["cuda:0", "cuda:0"])
+    for job in (a, b):
+        assert placement.next() == (job, "cuda:0")
+        job.device = "cuda:0"
+    assert "takes 1 at a time" in placement.ended(a, failed(a, "cuda:0", "memory"))[0]
+    placement.again(a)
+    assert placement.next() is None  # b is still there
+    assert placement.ended(b, None) == []
+    assert placement.next() == (c, "cuda:0")
+    assert placement.next() is None
+
+
+def test_a_lone_device_gets_its_failed_run_back_and_the_cpu_beside_it_only_a_lost_one(tmp_path: Path) -> None:
+    cases: tuple[tuple[int, FailureKind, str], ...] = (
+        (2, "memory", "cuda:0"),
+        (1, "memory", "cpu"),
+        (1, "device", "cpu"),
+    )
+    for takes, kind, expected in cases:
+        (job,) = jobs(tmp_path, seconds=[{"cuda": 10.0, "cpu": 1000.0}])
+        placement = Placement([job], ["cuda:0"] * takes + ["cpu"])
+        assert placement.next() == (job, "cuda:0")
+        job.device = "cuda:0"
+        placement.ended(job, failed(job, "cuda:0", kind))
+        placement.again(job)
+        assert placement.next() == (job, expected)
+
+
+def test_the_cpu_beside_a_gpu_never_makes_the_others_wait(tmp_path: Path) -> None:
+    long, middle, short = jobs(
+        tmp_path, seeds=3, seconds=[{"cuda": cuda, "cpu": 10 * cuda} for cuda in (90.0, 40.0, 10.0)]
+    )
+    placement = Placement([long, middle, short], ["cuda:0", "cpu"])
+    assert placement.next() == (long, "cuda:0")
+    assert placement.next() is None  # 100 s on the CPU; the GPU has both others done in 50
+    placement = Placement([long, middle, short], ["cpu", "cuda:0"])
+    assert placement.next() == (short, "cpu")
+    assert placement.next() == (long, "cuda:0")
+
+
+def test_the_longest_runs_start_first_where_several_go_at_a_time(tmp_path: Path) -> None:
+    entries = tuple(
+        {"objective": name, "label": label} for name, label in (("vae", "row"), ("nsgan", "b"), ("wgan-gp", "c"))
+    )
+    runs = make_plan(study(objectives=entries, seeds=(0, 1))).runs
+
+    def order(slots: list[str]) -> list[str]:
+        return [job.spec.label for job in jobs_for(runs, tmp_path, slots)]
+
+    assert order(["cpu"]) == ["row", "b", "c"] * 2
+    assert order(["cpu", "cpu"]) == ["c"] * 2 + ["b"] * 2 + ["row"] * 2
+    assert order(["cpu,cpu", "cpu,cpu"]) == order(["cpu", "cpu"])  # runs over two ranks each
+
+
+def test_runs_share_a_device_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [devices.Device(name, "") for name in ("cuda:0", "cuda:1", "cpu")]
+    monkeypatch.setattr(devices, "available_devices", lambda: there)
+    monkeypatch.setattr(devices, "available_memory_bytes", lambda: 10**12)
+    monkeypatch.setattr(devices, "cores", lambda: 3)
+    assert choose_slots("auto", None, 1) == ["cuda:0", "cuda:1"]
+    assert choose_slots("auto", 2, 1) == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert choose_slots("all", None, 1) == ["cuda:0", "cuda:1", "cpu", "cpu", "cpu"]
+    assert choose_slots("all", 1, 1) == ["cuda:0", "cuda:1", "cpu"]
+    assert choose_slots("cuda", 2, 1, ranks=2) == ["cuda:0,cuda:1"] * 2
+    assert choose_slots("all", None, 1, ranks=2) == ["cuda:0,cuda:1", "cpu,cpu"]
+    monkeypatch.setattr(devices, "available_memory_bytes", lambda: 5 * devices.WORKER_BYTES)
+    assert choose_slots("cpu", 4, 1, ranks=2) == ["cpu,cpu"] * 2
+    monkeypatch.setattr(devices, "available_memory_bytes", lambda: devices.WORKER_BYTES)
+    with pytest.raises(BenchError, match=r"needs about 2\.4 GB"):
+        choose_slots("cpu", 1, 1, ranks=2)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "memory"),
+        (RuntimeError("CUDA error: out of memory"), "memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8"), "memory"),
+        (MemoryError(), "memory"),
+        (RuntimeError("CUDA error: device-side assert triggered"), "device"),
+        (RuntimeError("CUDA error: no kernel image is available for execution on the device"), "device"),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), "device"),
+        (RuntimeError("No CUDA GPUs are available"), "device"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "device"),
+        (RuntimeError("Expected all tensors to be on the same device, cuda:0 and cpu!"), "other"),
+        (OSError("Stale file handle"), "other"),
+        (TypeError("unsupported operand"), "code"),
+        (KeyError("x"), "code"),
+        (BenchError("The images ran out of memory"), "input"),
+    ],
+)
+def test_failures_are_told_apart(error: Exception, kind: str) -> None:
+    assert kind_of(error) == kind
+    assert may_end_better(Failure("cpu", kind_of(error), "")) == (kind not in ("code", "input"))
+
+
+def test_a_worker_that_was_told_to_stop_by_others_is_a_failure() -> None:
+    failure = failure_of_process(130, "cpu", 7, "")
+    assert failure.kind == "process"
+    assert "not by bench" in failure.reason
+    assert failure_of_process(-signal.SIGSEGV, "cpu", 0, "").kind == "process"
+    assert failure_of_process(3, "cpu", 0, "the last line").reason == "the last line"
+
+
+def test_advice_names_the_device_and_fewer_runs_only_where_there_were_several() -> None:
+    failure = Failure("cuda:3", "memory", "")
+    assert "cuda:3" in str(advice(failure, 4))
+    assert "--per-device 2" in str(advice(failure, 4))
+    assert "--per-device" not in str(advice(failure, 1))
+    assert advice(Failure("cpu", "code", ""), 2) is None
+
+
+def test_the_time_left_weighs_runs_by_what_they_are_thought_to_take(tmp_path: Path) -> None:
+    long, short, resumed = jobs(tmp_path, 3, [{"cpu": 960.0}, {"cpu": 60.0}, {"cpu": 60.0}])
+    resumed.share_before = 0.5
+    steps = long.spec.training.budget.generator_steps
+    assert seconds_left([long, short, resumed], elapsed=100) is None
+    long.outcome = "done"
+    # 1,000 of 1,200 thought seconds are through; those that are left take as long as those before them.
+    assert AROUND_SECONDS == 40
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 200 / 1000)
+    resumed.status = replace(resumed.status, generator_steps=steps // 2)
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 200 / 1000)
+    resumed.status = replace(resumed.status, generator_steps=3 * steps // 4)
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 170 / 1030)
+    resumed.status = replace(resumed.status, generator_steps=steps)  # evaluating
+    short.outcome = "failed"
+    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 40 / 1160)

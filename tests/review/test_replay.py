@@ -1,0 +1,167 @@
+"""`bench replay`: the same bits from the same seed, and where another seed falls."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from helpers.study_fixture import realistic
+from helpers.tiny_study import write_tiny_study
+from safetensors.numpy import load_file, save_file
+
+from bench.cli import bench
+from bench.errors import BenchError
+from bench.evaluation.units import missing_evaluations
+from bench.files import read_json, write_json
+from bench.review.replay import compare, predict, present_code, sameness_in_words, spec_of, verdict_in_words
+from bench.runs.folder import RunFolder
+from bench.runs.identity import code_hash
+from bench.runs.plan import RunSpec
+from bench.statistics.results import evaluation_codes
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run, and its replay."""
+    folder = tmp_path_factory.mktemp("place")
+    write_tiny_study(
+        folder,
+        objectives=["wgan-gp"],
+        baseline="wgan-gp",
+        training={"log_every": 3},
+        evaluation={"extractors": ["lite0"]},
+    )
+    assert CliRunner().invoke(bench, [*roots(folder), "run", "--all"]).exit_code == 0
+    result = CliRunner().invoke(bench, [*roots(folder), "replay", "wgan-gp/0"])
+    assert result.exit_code == 0, result.output
+    assert "bit-identical at 2 snapshots" in result.output
+    assert "the same, bit for bit" in result.output
+    return folder
+
+
+def roots(folder: Path) -> list[str]:
+    paths = {"config": "bench.toml", "runs": "runs", "data": "data"}
+    return [word for name, path in paths.items() for word in (f"--{name}", str(folder / path))]
+
+
+def runs_of(place: Path) -> tuple[RunFolder, RunFolder]:
+    (original,) = (place / "runs" / "tiny").glob("*/seed-0-*")
+    (again,) = (place / "runs" / ".replays" / "tiny").glob("*/seed-0-*")
+    return RunFolder(original), RunFolder(again)
+
+
+def test_every_metric_is_compared(place: Path) -> None:
+    same = compare(*runs_of(place))
+    assert same.identical
+    assert same.metrics_compared > 10
+
+
+def test_a_measured_line_says_by_which_code(place: Path, tmp_path: Path) -> None:
+    original, _ = runs_of(place)
+    settings = RunSpec.read(original.spec_file).evaluation
+    assert evaluation_codes([original], settings.id()) == {code_hash("evaluation")}
+    older = RunFolder(Path(shutil.copytree(original.path, tmp_path / "older")))
+    lines = [json.loads(line) for line in older.metrics_file.read_text().splitlines()]
+    for line in lines:
+        del line["evaluation_code"]
+    older.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not missing_evaluations(older.path, settings)  # nothing is measured again for that
+
+
+def test_one_changed_weight_is_a_difference_without_excuse(place: Path, tmp_path: Path) -> None:
+    original, again = runs_of(place)
+    forged = RunFolder(Path(shutil.copytree(original.path, tmp_path / "forged")))
+    tensors = load_file(forged.snapshot_file(12))
+    name = next(name for name in tensors if name.endswith("weight"))
+    tensors[name].flat[0] += 1e-7
+    save_file(tensors, forged.snapshot_file(12))
+    same = compare(forged, again)
+    assert (same.first_step, same.logged, same.excused) == (12, None, False)
+    assert not same.identical
+    assert any("differ from the snapshot at step 12 on" in line for line in sameness_in_words(same))
+
+
+def test_without_snapshots_nothing_is_called_bit_identical(place: Path, tmp_path: Path) -> None:
+    original, again = runs_of(place)
+    bare = RunFolder(Path(shutil.copytree(original.path, tmp_path / "bare")))
+    bare.snapshot_file(6).unlink()
+    some = compare(bare, again)
+    assert "weights  bit-identical at 1 snapshot; 1 more not compared: they are not here" in sameness_in_words(some)
+    shutil.rmtree(bare.snapshots)  # as after an import without weights
+    same = compare(bare, again)
+    assert (same.identical, same.snapshots, same.metrics_compared > 10) == (True, 0, True)
+    words = [*sameness_in_words(same), verdict_in_words(same)]
+    assert not [line for line in words if "bit" in line]
+    assert "weights  not compared: no snapshot of the run is here" in words
+    assert words[-1].startswith("log and metrics are the same; weights were not compared")
+    lines = [json.loads(line) for line in bare.metrics_file.read_text().splitlines()]
+    bare.metrics_file.write_text("\n".join(json.dumps(line | {"value": line["value"] + 1}) for line in lines) + "\n")
+    assert verdict_in_words(compare(bare, again)).startswith("DIFFERS")
+
+
+def test_the_command_never_calls_a_run_without_weights_the_same(place: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(place, tmp_path / "copy"))
+    shutil.rmtree(runs_of(copy)[0].snapshots)
+    result = CliRunner().invoke(bench, [*roots(copy), "replay", "wgan-gp/0"])
+    assert result.exit_code == 0, result.output
+    assert "weights were not compared" in result.output
+    assert "bit" not in result.output
+
+
+def test_the_command_names_a_new_seed_outside_of_the_prediction(place: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(place, tmp_path / "copy"))
+    original, again = runs_of(copy)
+    plan_file = copy / "runs" / "tiny" / "plan.json"
+    plan = read_json(plan_file)
+    (planned,) = plan["runs"]
+    for seed in (1, 2, 3):
+        other = Path(shutil.copytree(original.path, original.path.parent / f"seed-{seed}"))
+        scale_metrics(RunFolder(other), 1 + seed / 100)
+        plan["runs"].append(planned | {"seed": seed, "path": f"{other.parent.name}/{other.name}"})
+    write_json(plan_file, plan)
+    asked = spec_of(original, 99, present_code(RunSpec.read(original.spec_file)))
+    replayed = RunFolder(again.path.parent / asked.folder.name)  # trained already, so nothing is trained here
+    shutil.copytree(again.path, replayed.path)
+    for factor, where, exit_code in ((1.02, "inside", 0), (0.5, "OUTSIDE", 1)):
+        shutil.copy(again.metrics_file, replayed.metrics_file)
+        scale_metrics(replayed, factor)
+        result = CliRunner().invoke(bench, [*roots(copy), "replay", "wgan-gp/0", "--seed", "99"], standalone_mode=False)
+        assert f"{where} the 95 % prediction interval" in " ".join(result.output.split())
+        assert result.return_value == exit_code
+
+
+def scale_metrics(run: RunFolder, factor: float) -> None:
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    run.metrics_file.write_text("\n".join(json.dumps(x | {"value": factor * x["value"]}) for x in lines) + "\n")
+
+
+def test_a_changed_log_and_another_machine_are_named(place: Path, tmp_path: Path) -> None:
+    original, again = runs_of(place)
+    other = RunFolder(Path(shutil.copytree(original.path, tmp_path / "other")))
+    write_json(other.environment_file, read_json(other.environment_file) | {"device": "Another processor"})
+    lines = other.log_file.read_text().splitlines()
+    changed = json.loads(lines[1])
+    changed["generator"]["fake"] += 1.0
+    other.log_file.write_text("\n".join([lines[0], json.dumps(changed), *lines[2:]]) + "\n")
+    same = compare(other, again)
+    assert same.logged == 6
+    assert same.excused
+    assert same.machine[0].startswith("device was Another processor")
+
+
+def test_a_new_seed_is_held_against_the_prediction_interval(tmp_path: Path) -> None:
+    study = realistic(seeds=(0, 1, 2, 3)).write(tmp_path)
+    (path,) = study.glob("nsgan-controlled/seed-0-*")
+    row = {"label": "nsgan", "protocol": "controlled", "seed": 99}
+    found = predict(tmp_path, "quick", RunFolder(path), **row)  # type: ignore[arg-type]
+    assert found.seeds == 4
+    assert found.low < found.mean < found.high
+    # Four normal scores: mean +- t(.975, 3) s sqrt(1 + 1/4).
+    assert found.high - found.mean == pytest.approx(found.mean - found.low)
+    assert found.inside
+    few = realistic("few", seeds=(0, 1)).write(tmp_path)
+    with pytest.raises(BenchError, match="a prediction needs 3"):
+        predict(tmp_path, "few", RunFolder(next(few.glob("nsgan-controlled/seed-0-*"))), **row)  # type: ignore[arg-type]

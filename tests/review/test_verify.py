@@ -1,0 +1,251 @@
+"""`bench verify`: a changed file, a hand-edited number and a missing run are named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from helpers.study_fixture import realistic, troubled
+
+from bench.cli import bench
+from bench.errors import BenchError
+from bench.files import read_json, sha256_file, write_json
+from bench.report import render
+from bench.review.verify import Finding, verify, verify_metrics
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs and the report of one study."""
+    folder = tmp_path_factory.mktemp("written")
+    realistic(seeds=(0, 1, 2), objectives=("nsgan", "wgan-gp", "vae")).write(folder / "runs")
+    render(folder / "runs", "quick", folder / "report")
+    return folder
+
+
+@pytest.fixture
+def place(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "place"))
+
+
+def failures(place: Path) -> list[Finding]:
+    return [finding for finding in verify(place / "report", place / "runs") if finding.outcome == "FAILS"]
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def sign(place: Path, name: str) -> None:
+    """Put a changed file's checksum into the manifest, as a careful forger would."""
+    manifest = read_json(place / "report" / "manifest.json")
+    manifest["files"][name] = sha256_file(place / "report" / name)
+    write_json(place / "report" / "manifest.json", manifest)
+
+
+def make_elsewhere(place: Path, **makers: str) -> None:
+    """Let the manifest say that other packages or other code made the report."""
+    manifest = read_json(place / "report" / "manifest.json")
+    write_json(place / "report" / "manifest.json", manifest | {"made_by": manifest["made_by"] | makers})
+
+
+def test_an_honest_report_holds_at_every_level(place: Path) -> None:
+    findings = verify(place / "report", place / "runs")
+    assert [finding for finding in findings if finding.outcome != "holds"] == []
+    assert {finding.level for finding in findings} == {"files", "statistics", "runs"}
+
+
+def test_an_unfinished_study_holds_too(tmp_path: Path) -> None:
+    troubled(seeds=2).write(tmp_path / "runs")
+    render(tmp_path / "runs", "troubled", tmp_path / "report")
+    findings = verify(tmp_path / "report", tmp_path / "runs")
+    assert [finding for finding in findings if finding.outcome == "FAILS"] == []
+    assert "2 LaTeX tables made again, all the same" in [finding.what for finding in findings]
+
+
+def test_without_its_runs_a_report_says_what_was_not_checked(place: Path) -> None:
+    shutil.rmtree(place / "runs")
+    findings = verify(place / "report", place / "runs")
+    missing, alone = [finding.what for finding in findings if finding.outcome == "not checked"]
+    assert missing.startswith("its 9 runs do not lie in ")
+    named, _, why = alone.partition(": ")
+    assert named.startswith("plan.json, report.html, report.md, results.csv, ")
+    assert "summary.csv" not in named
+    assert why == "they rest on manifest.json alone, which whoever changes a file can change too; they need the runs"
+    assert not failures(place)
+    result = CliRunner().invoke(bench, ["--runs", str(place / "runs"), "verify", str(place / "report")])
+    assert result.output.endswith(": what was checked holds; 2 not checked, see above.\n")
+
+
+def test_a_hand_edited_latex_table_is_named_without_its_runs(place: Path) -> None:
+    shutil.rmtree(place / "runs")
+    table = place / "report" / "latex" / "results-controlled.tex"
+    edit(table, " & nsgan & ", " & nsgan & 1")
+    sign(place, "latex/results-controlled.tex")
+    assert [finding.what for finding in failures(place)] == [
+        "latex/results-controlled.tex is not what results.csv and plan.json give"
+    ]
+    make_elsewhere(place, code="0123456789abcdef")
+    assert not failures(place)  # other code may have written it in other words
+    assert (
+        "latex/results-controlled.tex: made again here, they come out otherwise, and so they may, for they were made "
+        "with other code of bench"
+    ) in [finding.what for finding in verify(place / "report", place / "runs")]
+
+
+def test_what_another_matplotlib_drew_is_not_called_forged(place: Path) -> None:
+    edit(place / "report" / "figures" / "scores-controlled.svg", "<svg ", "<svg  ")
+    sign(place, "figures/scores-controlled.svg")
+    assert [finding.what for finding in failures(place)] == [
+        "figures/scores-controlled.svg is not what these runs give"
+    ]
+    make_elsewhere(place, matplotlib="2.0.0")
+    (open_question,) = (f for f in verify(place / "report", place / "runs") if f.outcome != "holds")
+    assert (open_question.level, open_question.outcome) == ("runs", "not checked")
+    assert open_question.what.startswith("figures/scores-controlled.svg: ")
+    assert f"matplotlib 2.0.0 (here {version('matplotlib')})" in open_question.what
+
+
+def test_a_rounding_holds_and_a_number_does_not_wherever_the_report_was_made(place: Path) -> None:
+    summary = place / "report" / "summary.csv"
+    table = pd.read_csv(summary, dtype="string", keep_default_na=False)
+    mean = float(table.loc[0, "mean"])
+    for factor, found in ((1 + 1e-12, 0), (1 + 1e-4, 1)):
+        table.loc[0, "mean"] = repr(mean * factor)
+        table.to_csv(summary, index=False, lineterminator="\n")
+        sign(place, "summary.csv")
+        for packages in ({}, {"scipy": "1.0.0"}):
+            make_elsewhere(place, **packages)
+            assert sum(f.level == "statistics" for f in failures(place)) == found
+
+
+def test_columns_of_other_code_are_left_open(place: Path) -> None:
+    pairs = place / "report" / "pairs.csv"
+    pd.read_csv(pairs).drop(columns="p_holm").to_csv(pairs, index=False, lineterminator="\n")
+    sign(place, "pairs.csv")
+    assert any("its columns are" in finding.what for finding in failures(place))
+    make_elsewhere(place, code="0123456789abcdef")
+    assert not failures(place)
+    assert "pairs.csv has other columns here; it was made with other code of bench" in [
+        finding.what for finding in verify(place / "report", place / "runs")
+    ]
+
+
+def test_a_hand_edited_mean_is_named_even_when_its_checksum_was_forged(place: Path) -> None:
+    summary = place / "report" / "summary.csv"
+    heading, first, *_ = summary.read_text().splitlines()
+    edit(summary, first.split(",")[heading.split(",").index("mean")], "1.25")
+    assert any("summary.csv was changed" in finding.what for finding in failures(place))
+    sign(place, "summary.csv")
+    shutil.rmtree(place / "runs")
+    found = failures(place)
+    assert {finding.level for finding in found} == {"statistics"}
+    assert any("1.25, recomputed" in finding.what for finding in found)
+
+
+def test_a_hand_edited_result_fits_neither_its_statistics_nor_its_run(place: Path) -> None:
+    results = place / "report" / "results.csv"
+    heading, *lines = results.read_text().splitlines()
+    columns = heading.split(",")
+    line = next(line for line in lines if ",fd_lite0," in line and ",True,raw," in line)
+    edit(results, line, line.replace(line.split(",")[columns.index("value")], "0.5"))
+    sign(place, "results.csv")
+    found = failures(place)
+    assert any(finding.level == "statistics" and "summary.csv" in finding.what for finding in found)
+    assert any(finding.level == "runs" and "value: 0.5, recomputed" in finding.what for finding in found)
+
+
+def test_an_edited_page_with_a_forged_checksum_is_not_what_the_runs_give(place: Path) -> None:
+    edit(place / "report" / "report.html", "nsgan", "msgan")
+    sign(place, "report.html")
+    assert [finding.what for finding in failures(place)] == ["report.html is not what these runs give"]
+
+
+def test_what_the_manifest_says_of_machines_is_checked_too(place: Path) -> None:
+    edit(place / "report" / "manifest.json", "Example CPU", "Faster CPU")
+    assert [finding.what for finding in failures(place)] == [
+        "manifest.json: its environments are not what these runs say"
+    ]
+
+
+def test_missing_and_changed_runs_are_named(place: Path) -> None:
+    first, second, *_ = sorted((place / "runs" / "quick").glob("*/seed-*"))
+    shutil.rmtree(first)
+    with (second / "metrics.jsonl").open("a") as file:
+        file.write("\n")
+    words = [finding.what for finding in failures(place)]
+    assert any(first.name in text and "is missing" in text for text in words)
+    assert any(second.name in text and "metrics.jsonl is not the one reported" in text for text in words)
+
+
+def test_measured_again(place: Path) -> None:
+    def honest(run: Path) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+    def other(run: Path) -> list[dict[str, Any]]:
+        return [line | {"value": line["value"] * 1.01 + 1} for line in honest(run)]
+
+    assert {f.outcome for f in verify_metrics(place / "report", place / "runs", honest)} == {"holds"}
+    assert {f.outcome for f in verify_metrics(place / "report", place / "runs", other)} == {"FAILS"}
+
+
+def test_what_measuring_does_not_give_is_named(place: Path) -> None:
+    (run, *_) = sorted((place / "runs" / "quick").glob("nsgan-*/seed-*"))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    final = [line for line in lines if line["generator_steps"] == 900]
+
+    def findings(again: list[dict[str, Any]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for finding in verify_metrics(place / "report", place / "runs", lambda _: again):
+            if run.name in finding.what and run.parent.name in finding.what:
+                found.setdefault(finding.outcome, []).append(finding.what.split(": ", 1)[1])
+        return found
+
+    assert findings(lines) == {"holds": [f"{len(lines)} of {len(lines)} values measured again"]}
+    # Weights of the final step alone: what the others gave stays open.
+    assert findings(final) == {
+        "not checked": [
+            f"{len(lines) - len(final)} values of step 225, 450 were not measured again: no snapshot of it is here"
+        ],
+        "holds": [f"{len(final)} of {len(lines)} values measured again"],
+    }
+    # A line that measuring this step does not give was written by hand.
+    invented = next(line for line in final if line["generator"] == "raw")
+    found = findings([line for line in lines if line is not invented])
+    assert set(found) == {"FAILS"}
+    assert found["FAILS"][0].startswith(invented["metric"])
+    assert found["FAILS"][0].endswith("is in metrics.jsonl, and measuring does not give it")
+    # One that measuring gives and the file lacks was taken out; a whole sample may not have been measured yet.
+    extra = invented | {"metric": "another"}
+    assert findings([*lines, extra])["FAILS"] == ["another (raw, step 900, sample seed 0) is left out of metrics.jsonl"]
+    later = [line | {"sample_seed": 7} for line in final]
+    assert findings([*lines, *later])["not checked"] == [
+        f"{len(later)} values of step 900 can be measured, and metrics.jsonl has none of their sample"
+    ]
+    # Lines of other settings are no part of the report.
+    others = [line | {"evaluation_id": "other"} for line in lines]
+    (run / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in [*lines, *others]) + "\n")
+    assert findings(lines) == {"holds": [f"{len(lines)} of {len(lines)} values measured again"]}
+
+
+def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"holds no manifest\.json"):
+        verify(tmp_path, tmp_path)
+
+
+def test_the_command(place: Path) -> None:
+    roots = ["--runs", str(place / "runs"), "--reports", str(place)]
+    result = CliRunner().invoke(bench, [*roots, "verify", str(place / "report")])
+    assert result.exit_code == 0, result.output
+    assert "what was checked holds" in result.output
+    (place / "report" / "summary.csv").unlink()
+    result = CliRunner().invoke(bench, [*roots, "verify", str(place / "report"), "--json"])
+    assert any(finding["outcome"] == "FAILS" for finding in json.loads(result.output))

@@ -1,0 +1,320 @@
+"""The ways to carry an iteration out: eagerly, recorded for replay, compiled. All take the same steps."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.training_fixture import CPU, study, trained
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench.data import prepare
+from bench.files import read_jsonl
+from bench.objectives import load, names
+from bench.runs.folder import RunFolder
+from bench.runs.plan import TrainingSpec, make_plan
+from bench.training.draws import Draws, FixedDraws
+from bench.training.engine import CompiledIterations, EagerIterations, make_engine
+from bench.training.graph import NOT_CAPTURED, GraphedIterations, first_error
+from bench.training.loop import Interrupted, Pace, build_players, train
+from bench.training.ranks import Ranks
+from bench.training.step import Players
+from bench.validation.contract.ranks import relative_difference
+
+STEPS = 2
+# Rows whose iterations differ from each other in what they are made of, or that draw more than latents.
+UNEVEN = {
+    "warm-up": ("wgan", {"warm_up": {"generator_steps": 1, "discriminator_steps": 3, "repeat_every": 4}}),
+    "lazy penalty": ("wgan-gp", {"discriminator_steps": 2, "lazy_penalty": 3}),
+    "fading noise": ("nsgan", {"instance_noise": 0.3, "instance_noise_steps": 2}),
+    "packs": ("hinge", {"packing": 2, "norm": "spectral"}),
+}
+
+
+def spec_of(objective: str, **recipe: Any) -> TrainingSpec:
+    entry = {"objective": objective, "label": "row", **({"recipe": recipe} if recipe else {})}
+    return make_plan(study(objectives=(entry,))).runs[0].training
+
+
+def batches(step: int) -> torch.Tensor:
+    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step)) * 2 - 1
+    return images.to(memory_format=torch.channels_last)
+
+
+def assert_same_players(first: Players, second: Players) -> None:
+    assert (first.discriminator_steps, first.images_seen) == (second.discriminator_steps, second.images_seen)
+    assert first.sums.keys() == second.sums.keys()
+    assert len(first.changing()) == len(second.changing())
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(first.changing(), second.changing(), strict=True))
+
+
+@pytest.mark.parametrize("objective", names())
+def test_recorded_iterations_are_the_eager_ones(objective: str) -> None:
+    eager, recorded = build_players(spec_of(objective), CPU), build_players(spec_of(objective), CPU)
+    graphs = GraphedIterations(recorded)
+    for step in range(STEPS):
+        eager.iterate(step, batches)
+        graphs.iterate(step, batches)
+    assert_same_players(eager, recorded)
+
+
+@pytest.mark.parametrize("case", UNEVEN)
+def test_recorded_iterations_of_several_shapes(case: str) -> None:
+    objective, recipe = UNEVEN[case]
+    eager, recorded = (build_players(spec_of(objective, **recipe), CPU) for _ in range(2))
+    graphs = GraphedIterations(recorded)
+    shapes = set()
+    for step in range(6):
+        shapes.add(recorded.shape(step))
+        eager.iterate(step, batches)
+        graphs.iterate(step, batches)
+    assert len(shapes) == {"packs": 1, "lazy penalty": 3}.get(case, 2)
+    assert_same_players(eager, recorded)
+
+
+class HostReads(TorchDispatchMode):
+    """Collects the operations that make the host wait for a device, or send a value made on the host."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "equal", "_unique2", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.listening = True
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.__name__.split(".")[0]
+        if self.listening and name in self.WAITING:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+    def leave_out(self, optimizer: torch.optim.Optimizer) -> None:
+        """Do not listen during its steps: on a CPU it reads its learning rate, on a GPU it does not."""
+        optimizer.register_step_pre_hook(lambda *_: setattr(self, "listening", False))
+        optimizer.register_step_post_hook(lambda *_: setattr(self, "listening", True))
+
+
+@pytest.mark.parametrize("objective", names())
+def test_no_iteration_waits_for_the_device(objective: str) -> None:
+    players = build_players(spec_of(objective), CPU)
+    graphs = GraphedIterations(players)
+    graphs.iterate(0, batches)  # records: makes its places
+    reads = HostReads()
+    reads.leave_out(players.optimizer_G)
+    reads.leave_out(players.optimizer_D)
+    moment = graphs._moment
+    with reads:
+        players.move(players.shape(1), moment, graphs._reals.__getitem__)
+    assert not reads.found
+    with reads:
+        bool(torch.zeros(()) > 0)
+    assert reads.found == ["_local_scalar_dense"]
+
+
+def test_fixed_draws_stay_in_place_and_hold_what_is_drawn() -> None:
+    draws = Draws(3, CPU, {"k": 0.5})
+    fixed = FixedDraws(draws)
+    for one in (draws, fixed):
+        one.at(0)
+        one.begin("discriminator", 1)
+    place = fixed.normal("latent", (4, 2))
+    assert torch.equal(place, draws.normal("latent", (4, 2)))
+    for one in (draws, fixed):
+        one.at(1)
+    fixed.fill(fixed.asked)
+    assert fixed.normal("latent", (4, 2)) is place
+    assert torch.equal(place, draws.normal("latent", (4, 2)))
+    assert fixed.state["k"] is draws.state["k"]
+
+
+def test_a_resumed_recorded_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    data = prepare(study().data, tmp_path / "data")
+    training = {"snapshots": 2, "log_every": 2, "engine": "graph"}
+    changes: dict[str, Any] = {
+        "objectives": ({"objective": "wgan-gp", "label": "row", "recipe": {"lazy_penalty": 2}},),
+        "training": training,
+    }
+    whole, _, status = trained(tmp_path / "whole", data, **changes)
+    assert status.engine == "eager, not graph: CUDA graphs need a CUDA device"
+    run = make_plan(study(**changes)).runs[0]
+    parts = RunFolder(tmp_path / "parts")
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            train(parts, run, data, CPU, _stop_after(2))
+    assert train(parts, run, data, CPU).state == "done"
+    assert whole.snapshot_file(8).read_bytes() == parts.snapshot_file(8).read_bytes()
+    assert _losses(whole) == _losses(parts)
+
+    eager, _, _ = trained(tmp_path / "eager", data, **(changes | {"training": training | {"engine": "eager"}}))
+    assert whole.snapshot_file(8).read_bytes() == eager.snapshot_file(8).read_bytes()
+
+
+def _stop_after(steps: int) -> Pace:
+    taken = iter(range(steps))
+    return Pace(stop=lambda: next(taken, None) is None)
+
+
+def _losses(folder: RunFolder) -> list[Any]:
+    return [{**line, "device_seconds": 0} for line in read_jsonl(folder.log_file)]
+
+
+def test_the_engine_is_part_of_what_a_run_is() -> None:
+    ids = {make_plan(study(training={"engine": name})).runs[0].id for name in ("auto", "eager", "graph", "compiled")}
+    assert len(ids) == 4
+
+
+def test_auto_is_eager_on_a_cpu_and_several_ranks_are_always() -> None:
+    players = build_players(spec_of("nsgan"), CPU)
+    assert isinstance(make_engine("auto", players), EagerIterations)
+    players.ranks = Ranks(0, 2)
+    engine = make_engine("graph", players)
+    assert isinstance(engine, EagerIterations)
+    assert engine.reason == "several ranks exchange values within an iteration"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_run_begun_as_a_cuda_graph_goes_on_on_a_cpu(optimizer: str) -> None:
+    players, other = (build_players(spec_of("wgan", optimizer=optimizer), CPU) for _ in range(2))
+    players.iterate(0, batches)
+    saved = copy.deepcopy(players.saved())
+    for name in ("optimizer_G", "optimizer_D"):
+        saved[name]["param_groups"][0] |= {"capturable": True, "lr": torch.tensor(0.0)}  # as the graph engine leaves it
+    other.restore(saved)
+    for one in (players, other):
+        one.iterate(1, batches)
+    assert_same_players(players, other)
+
+
+SPECTRAL = [name for name in names() if load(name).card.published.norm == "spectral"]
+
+
+@pytest.mark.parametrize("objective", SPECTRAL)
+def test_a_step_in_bf16_under_the_published_spectral_norm(objective: str) -> None:
+    assert len(SPECTRAL) >= 7
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        entry = {"objective": objective, "label": "row", "recipe": {"norm": "spectral"}}
+        spec = make_plan(study(objectives=(entry,), training={"precision": precision})).runs[0].training
+        players = build_players(spec, CPU)
+        players.iterate(0, batches)
+        losses[precision] = players.take_sums()
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05, abs=0.01)
+
+
+def test_only_the_warning_of_the_trial_before_a_capture_is_left_out() -> None:
+    assert NOT_CAPTURED in Path(inspect.getfile(torch.optim.Optimizer)).read_text()
+
+    def warn_once(message: str) -> Players:
+        players = build_players(spec_of("nsgan"), CPU)
+        pending = [message]
+        step = players.optimizer_D.register_step_pre_hook
+        step(lambda *_: warnings.warn(pending.pop(), stacklevel=1) if pending else None)
+        return players
+
+    GraphedIterations(warn_once(f"{NOT_CAPTURED} or some ...")).iterate(0, batches)
+    with pytest.raises(UserWarning, match="another"):
+        GraphedIterations(warn_once("another")).iterate(0, batches)
+
+
+class BrokenCapture:
+    """In place of torch.cuda.graph: ending a capture that broke raises over what broke it, as torch's does."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+
+def test_a_failed_capture_says_what_broke_it_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "graph", BrokenCapture)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
+    eager, players = (build_players(spec_of("nsgan"), CPU) for _ in range(2))
+    graphs = GraphedIterations(players)
+    graphs.iterate(0, batches)
+    eager.iterate(0, batches)
+
+    def breaks() -> None:
+        players.D.requires_grad_(False)
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    assert graphs._captured(breaks) is breaks
+    assert graphs.reason == "an iteration cannot be captured: operation not permitted when stream is capturing"
+    for one in (graphs, eager):
+        one.iterate(1, batches)
+    assert_same_players(eager, players)
+
+
+def test_the_first_error_is_sought_among_errors_of_its_kind() -> None:
+    first, last = RuntimeError("first"), RuntimeError("last")
+    first.__context__, last.__context__ = KeyError("handled before"), first
+    assert first_error(last) is first
+
+
+def first_moments(players: Players) -> torch.Tensor:
+    """Return G's and D's gradients of the first step, as the optimisers have kept them."""
+    optimizers = (players.optimizer_G, players.optimizer_D)
+    states = [state for optimizer in optimizers for state in optimizer.state.values()]
+    return torch.cat([state.get("exp_avg", state.get("square_avg")).flatten() for state in states])
+
+
+def compiled_and_eager(objective: str) -> tuple[CompiledIterations, float]:
+    """Take one step both ways; return the compiled engine and by how much the gradients differ, relatively."""
+    eager, compiled = build_players(spec_of(objective), CPU), build_players(spec_of(objective), CPU)
+    engine = CompiledIterations(compiled)
+    eager.iterate(0, batches)
+    engine.iterate(0, batches)
+    return engine, relative_difference(first_moments(compiled), first_moments(eager))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_compiled_is_eager_and_says_why() -> None:
+    engine, difference = compiled_and_eager("wgan-gp")
+    assert engine.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
+    assert difference == 0
+
+
+@pytest.mark.slow
+def test_a_lazy_penalty_keeps_a_run_from_being_compiled_wherever_it_is_taken_up() -> None:
+    players, resumed = (build_players(spec_of("wgan-gp", lazy_penalty=3), CPU) for _ in range(2))
+    engine = CompiledIterations(players)
+    engine.iterate(0, batches)
+    resumed.restore(copy.deepcopy(players.saved()))
+    later = CompiledIterations(resumed)
+    assert not any(resumed.shape(1).penalties)
+    for step in range(1, 4):  # the penalty is due in the last
+        engine.iterate(step, batches)
+        later.iterate(step, batches)
+    assert engine.reason == later.reason
+    assert later.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
+    assert_same_players(players, resumed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", names())
+def test_compiled_iterations_agree_to_rounding(objective: str) -> None:
+    engine, difference = compiled_and_eager(objective)
+    # BEGAN's L1 error has a sign at each pixel, which a rounding may turn: the gradient then differs by about 1 %.
+    assert difference < (0.05 if objective == "began" else 1e-4)
+    assert engine.reason is None or "input gradients" in engine.reason
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("objective", names())
+def test_captured_iterations_agree_with_eager_ones(objective: str) -> None:
+    cuda = torch.device("cuda")
+    eager, captured = build_players(spec_of(objective), cuda), build_players(spec_of(objective), cuda)
+    graphs = GraphedIterations(captured)
+    eager.iterate(0, lambda step: batches(step).to(cuda))
+    graphs.iterate(0, lambda step: batches(step).to(cuda))
+    assert graphs.reason is None
+    assert relative_difference(first_moments(captured), first_moments(eager)) < 1e-4

@@ -1,0 +1,277 @@
+"""The contract catches planted mistakes, and says in plain words which and where."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli.proving import check
+from bench.errors import BenchError
+from bench.validation.contract import CHECKS, check_objective
+
+GOOD = """
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from bench.objectives.base import ALL_NORMS, PER_SAMPLE_NORMS, Card, Golden, Objective, Published, input_gradient
+
+
+def own_gradient(D, points, create_graph=True):
+    with torch.autocast("cpu", enabled=False):
+        return torch.autograd.grad(D(points).sum(), points, create_graph=create_graph)[0]
+
+
+class Planted(Objective):
+    weight: float = Field(1.0, ge=0, description="the weight of the penalty")
+
+    norms: ClassVar = PER_SAMPLE_NORMS
+    card: ClassVar[Card] = Card(
+        title="Planted", paper="None", authors="Nobody", year=2026, arxiv="", family="logistic",
+        discriminator_loss="a", generator_loss="b", published=Published(source="here", norm="none"),
+        golden=(Golden(discriminator=1.378363, generator=0.806941, penalty=16.0),),
+    )
+
+    def initial_state(self):
+        return {"count": 0.0}
+
+    def discriminator_loss(self, D, real, fake, step):
+        return {"real": softplus(-D(real)).mean(), "fake": softplus(D(fake)).mean()}
+
+    def discriminator_penalty(self, D, real, fake, step):
+        norm = torch.linalg.vector_norm(input_gradient(D, real), dim=1)
+        return {"penalty": self.weight * (norm - 1).square().mean()}
+
+    def generator_loss(self, D, fake, real, step):
+        return {"fake": softplus(-D(fake)).mean()}
+
+    @torch.no_grad()
+    def after_discriminator_step(self, D, step):
+        step.state["count"].add_(1)
+"""
+REAL, FAKE, PENALTY = "softplus(-D(real)).mean()", "softplus(-D(fake)).mean()", "input_gradient(D, real)"
+MOVE = 'step.state["count"].add_(1)'
+# What is planted: the text replaced, what stands there instead, the checks that fail, and words of the first.
+MISTAKES = {
+    "a sign": (REAL, "softplus(D(real)).mean()", {"golden numbers"}, "discriminator is 1.878363 where the card says"),
+    "a number on the card": ("0.806941", "0.806951", {"golden numbers"}, "generator is 0.806941 where the card says"),
+    "a target": ("(norm - 1)", "(norm - 2)", {"golden numbers"}, "penalty is 9.000000 where the card says 16.0"),
+    "a sum": (
+        REAL,
+        "softplus(-D(real)).sum()",
+        {"repetition", "golden numbers"},
+        'discriminator_loss\'s term "real" goes from',
+    ),
+    "one sample alone": (
+        REAL,
+        "softplus(-D(real))[0]",
+        {"order", "golden numbers"},
+        "when the samples of the batch change places",
+    ),
+    "a detached score": (REAL, "softplus(-D(real).detach()).mean()", {"gradients"}, "the loss holds a value constant"),
+    "no_grad": (
+        REAL,
+        "(softplus(-D(real)) * torch.no_grad()(D)(real)).mean()",
+        {"gradients", "golden numbers"},
+        "(detach, .data or no_grad)",
+    ),
+    "G cut off": (
+        FAKE,
+        "softplus(-D(fake.detach())).mean()",
+        {"players", "gradients"},
+        "generator_loss carries no gradient",
+    ),
+    "create_graph forgotten": (
+        PENALTY,
+        "own_gradient(D, real.detach().requires_grad_(), create_graph=False).flatten(1)",
+        {"gradients"},
+        "create_graph=True",
+    ),
+    "gradients of the batch itself": (
+        PENALTY,
+        "own_gradient(D, real.requires_grad_()).flatten(1)",
+        {"players"},
+        "asks for gradients of `real` itself",
+    ),
+    "the channels' norm": (
+        PENALTY,
+        "own_gradient(D, real.detach().requires_grad_())",
+        {"pixels"},
+        "discriminator_penalty is",
+    ),
+    "the whole batch's norm": (
+        PENALTY + ", dim=1",
+        PENALTY,
+        {"repetition", "golden numbers"},
+        "when every sample of the batch is given twice",
+    ),
+    "batch norm under a penalty": (
+        "norms: ClassVar = PER",
+        "norms: ClassVar = ALL_NORMS or PER",
+        {"norms"},
+        'under norm "batch" D\'s output for an image moves by',
+    ),
+    "a penalty in bf16": (
+        PENALTY,
+        "torch.autograd.grad(D(p := real.detach().requires_grad_()).sum(), p, create_graph=True)[0].flatten(1)",
+        {"precision"},
+        "under mixed precision and",
+    ),
+    "a value read": ("(norm - 1)", "(norm - float(norm.sum() > -1))", {"device"}, "float reads a tensor's value, line"),
+    "a branch on a value": (REAL, f"({REAL} if D(real).sum() > -1e9 else 0)", {"device"}, "bool reads a tensor's"),
+    "an index by values": (REAL, "softplus(-D(real)[D(real) > -1e9]).mean()", {"device"}, "an index of true and false"),
+    "a tensor made on the CPU": (REAL, "softplus(-D(real) + torch.zeros(len(real))).mean()", {"device"}, "torch.zeros"),
+    "torch's own stream": (REAL, "softplus(-D(real + 0 * torch.rand(1))).mean()", {"draws"}, "torch's global random"),
+    "one draw for the batch": (
+        REAL,
+        'softplus(-D(real) + 0 * step.uniform("share", (1,))).mean()',
+        {"draws"},
+        'draws "share" with shape (1,) for a batch of 6',
+    ),
+    "one draw twice": (
+        REAL,
+        'softplus(-D(real) + 0 * (step.normal("a", (len(real),)) - step.normal("a", (len(real),)))).mean()',
+        {"draws"},
+        'asks for the draw "a" twice',
+    ),
+    "images changed": (
+        FAKE,
+        "softplus(-D(real.mul_(0.5)) + D(real) - D(fake)).mean()",
+        {"purity", "precision"},
+        "a loss changes `real` in place",
+    ),
+    "state moved in a loss": (
+        REAL,
+        'softplus(-D(real) + 0 * step.state["count"].add_(1)).mean()',
+        {"purity"},
+        'discriminator_loss changes step.state["count"]',
+    ),
+    "state replaced": (MOVE, 'step.state["count"] = step.state["count"] + 1', {"state"}, "is another tensor"),
+    "state that overflows": (MOVE, 'step.state["count"].div_(0)', {"state"}, 'step.state["count"] is inf'),
+    "state not declared": (
+        REAL,
+        'softplus(-D(real) * step.state["k"]).mean()',
+        {"terms"},
+        "initial_state() declares count",
+    ),
+    "log(sigmoid)": (FAKE, "-torch.log(torch.sigmoid(D(fake))).mean()", {"extremes"}, "generator_loss is inf where"),
+    "a root at zero": (
+        f"torch.linalg.vector_norm({PENALTY}, dim=1)",
+        f"{PENALTY}.square().sum(1).sqrt()",
+        {"extremes"},
+        "its gradient is not finite where D's outputs are about 0",
+    ),
+    "a vector for a term": (
+        FAKE,
+        "softplus(-D(fake))",
+        {"terms"},
+        "a tensor of shape (6,) and type float64, not a scalar",
+    ),
+    "one name twice": (
+        '"penalty": self',
+        '"real": self',
+        {"terms"},
+        "discriminator_penalty and discriminator_loss both",
+    ),
+    "a misspelt name": (
+        REAL,
+        "softplos(-D(real)).mean()",
+        {"terms"},
+        "NameError: name 'softplos' is not defined, line 33",
+    ),
+    "a loss left out": ("def generator_loss", "def generators_loss", {"terms"}, "a loss is missing"),
+    "a setting without words": (
+        ', description="the weight of the penalty"',
+        "",
+        {"settings"},
+        "weight has no description",
+    ),
+    "an unknown setting": ("(source=", '(settings={"wieght": 2.0}, source=', {"settings"}, "Known settings: weight"),
+    "a norm that is not allowed": ('norm="none"', 'norm="batch"', {"settings"}, 'the published norm "batch" is not'),
+    "a card with holes": ('authors="Nobody"', 'authors=" "', {"card"}, "the card's authors is empty"),
+}
+QUICK = tuple(check for check in CHECKS if check.name not in ("training", "packing"))
+
+
+def planted(folder: Path, old: str, new: str) -> Path:
+    assert GOOD.count(old) == 1, old
+    path = folder / "planted.py"
+    path.write_text(GOOD.replace(old, new), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_right_check_fails_in_words_that_name_the_mistake(mistake: str, tmp_path: Path) -> None:
+    old, new, expected, words = MISTAKES[mistake]
+    report = check_objective(planted(tmp_path, old, new), QUICK)
+    assert {result.check for result in report.failures} == expected, report.text(verbose=True)
+    assert words in report.text()
+
+
+def test_what_the_mistakes_are_planted_in_is_good(tmp_path: Path) -> None:
+    report = check_objective(planted(tmp_path, "\n\n\ndef", "\n\n\ndef"))
+    assert report.passed, report.text()
+    assert report.counts() == "18 passed"
+
+
+def test_training_notices_what_a_checkpoint_does_not_hold(tmp_path: Path) -> None:
+    path = planted(tmp_path, REAL, "softplus(-D(real) + CALLS.append(1) or 0.01 * len(CALLS)).mean()")
+    path.write_text(path.read_text().replace("class Planted", "CALLS = []\n\n\nclass Planted"), encoding="utf-8")
+    report = check_objective(path, [check for check in CHECKS if check.name in ("purity", "training")])
+    assert {result.check for result in report.failures} == {"purity", "training"}
+
+
+def test_training_notices_a_loss_that_explodes(tmp_path: Path) -> None:
+    path = planted(tmp_path, REAL, "(D(real) * 1e30).square().mean()")
+    (result,) = check_objective(path, [check for check in CHECKS if check.name == "training"]).results
+    assert "training is not finite from step 1 on" in result.problems[0].what
+
+
+def test_a_declared_stop_gradient_is_taken_at_its_word(tmp_path: Path) -> None:
+    """Values held constant on purpose pass once declared, and a gradient that is wrong beside them still fails."""
+    declared = 'stop_gradients: ClassVar[str] = "the score of real images"\n    norms: ClassVar'
+    gradients = [check for check in CHECKS if check.name == "gradients"]
+    path = planted(tmp_path, REAL, "(softplus(-D(real)) * D(real).detach()).mean()")
+    path.write_text(path.read_text().replace("norms: ClassVar", declared), encoding="utf-8")
+    assert check_objective(path, gradients).passed
+    wrong = "own_gradient(D, real.detach().requires_grad_(), create_graph=False).flatten(1)"
+    other = tmp_path / "other.py"
+    other.write_text(path.read_text().replace(PENALTY, wrong), encoding="utf-8")
+    assert not check_objective(other, gradients).passed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("import torch\n", "import torch as\n", "SyntaxError"),
+        ("import torch\n", "import torch\n1 / 0\n", "ZeroDivisionError: division by zero, line 7 of planted.py"),
+        ("(Objective)", "", "must define exactly one subclass"),
+        ("Field(1.0, ", "Field(", "its settings are not valid: weight: Field required"),
+        ("penalty=16.0),)", "penalty=16.0))", "'Golden' object is not iterable"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_not_thrown(old: str, new: str, words: str, tmp_path: Path) -> None:
+    report = check_objective(planted(tmp_path, old, new))
+    assert [result.check for result in report.results] == ["loading"]
+    assert words in report.text()
+
+
+def test_check_prints_and_returns_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = planted(tmp_path, REAL, "softplus(-D(real)).sum() / 3")
+    assert check.main([str(wrong), "nsgan"], standalone_mode=False) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED repetition (a batch given twice has the same losses)" in printed
+    assert "1 of 2 objectives do not meet the contract: planted" in printed
+    assert check.main(["vae", "--json"], standalone_mode=False) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["passed"]
+    assert {result["outcome"] for result in report["results"]} == {"passed", "not applicable"}
+    with pytest.raises(BenchError, match="did you mean"):
+        check.main(["nsgna"], standalone_mode=False)
