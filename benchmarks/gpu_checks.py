@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bench.training.step import Players
 from common import OurStep, Row, Setting, need_cuda, random_images, time_steps, tried
 from gpu import SPOILT
 from torch import Tensor, distributed
@@ -29,7 +30,6 @@ from bench.training.environment import describe_environment
 from bench.training.graph import NOT_CAPTURABLE
 from bench.training.loop import Interrupted, Pace, build_players, train
 from bench.training.ranks import Ranks
-from bench.training.step import Players
 from bench.validation.contract.ranks import relative_difference
 
 STEPS = 20
@@ -154,15 +154,15 @@ def one_rank(device: str, quick: bool) -> Iterator[Row]:
     here = torch.device(device)
     # As torchrun sets them; port 0 is any that is free.
     os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    ranks = Ranks.of_environment(here, even_one=True)
+    ranks = Ranks.of_environment(here, force_group=True)
     try:
-        ranks.wait()
+        ranks.barrier()
         for objective, norm in (("nsgan", "batch"), ("wgan-gp", "layer"), ("began", "layer"), ("rasgan", "batch")):
             setting = _setting(quick, objective=objective, engine="eager", norm=norm)
             row = {"objective": objective, "norm": norm, "backend": distributed.get_backend()}
             yield tried(row, partial(_through_collectives, setting, ranks, here))
     finally:
-        ranks.part_company()
+        ranks.close()
 
 
 class Collectives(TorchDispatchMode):

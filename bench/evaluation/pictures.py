@@ -29,7 +29,7 @@ from bench.files import write_atomic
 from bench.networks.sampling import LatentLaw, draw_latents, recalibrated, to_uint8
 from bench.runs.folder import INTERPOLATIONS, NEAREST, RunFolder
 from bench.runs.plan import RunSpec
-from bench.training.loop import GRID
+from bench.training.recording import GRID
 
 ROWS, COLUMNS = 6, 8
 _CANDIDATES = 4_096  # training images held as float64 at once

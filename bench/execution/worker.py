@@ -97,8 +97,8 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
         if folder.status().state not in ("done", "diverged"):
             pace = Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop)
             train(folder, spec, data, device, pace, ranks)
-        ranks.part_company()
-        if ranks.first and not options.train_only:
+        ranks.close()
+        if ranks.is_main and not options.train_only:
             evaluate_folder(folder, spec, data, options.data, device, stop)
             _forget_reason(folder)
     except Interrupted:

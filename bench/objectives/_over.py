@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from bench.networks.backbone import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Objective, Players, Side, Step, Terms
+from bench.objectives.base import PER_SAMPLE_NORMS, Network, Objective, Side, Step, Terms
 
 
 class OverBase(Objective):
@@ -49,10 +49,10 @@ class OverBase(Objective):
     def initial_state(self) -> dict[str, float]:
         return self.inner.initial_state()
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return self.inner.discriminator_penalty(D, real, fake, step)
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return self.inner.generator_loss(D, fake, real, step)
 
     def after_discriminator_step(self, D: nn.Module, step: Step) -> None:

@@ -24,7 +24,7 @@ from bench.networks.backbone import Head, Norm
 Terms = dict[str, Tensor]
 """Named scalar terms; a player minimises their sum, and each becomes a curve."""
 
-Players = Callable[..., Any]
+Network = Callable[..., Any]
 Side = Literal["real", "fake"]
 ALL_NORMS: tuple[Norm, ...] = ("batch", "layer", "spectral", "none")
 PER_SAMPLE_NORMS: tuple[Norm, ...] = ("layer", "spectral", "none")
@@ -130,19 +130,19 @@ class Objective(BaseModel, ABC):
         assert file is not None
         return Path(file).stem.replace("_", "-")
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         """Return the discriminator's terms. `real` and `fake` are N x 3 x R x R in [-1, 1]; `fake` carries no graph."""
         raise NotImplementedError
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         """Return terms that are added to the discriminator's, apart so that a study can take them lazily."""
         return {}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         """Return the generator's terms. `fake` carries G's graph; `real` is the last discriminator step's batch."""
         raise NotImplementedError
 
-    def joint_loss(self, D: Players, G: Players, real: Tensor, step: Step) -> Terms:
+    def joint_loss(self, D: Network, G: Network, real: Tensor, step: Step) -> Terms:
         """Return the terms that both networks minimise together, for objectives whose `updates` is "joint"."""
         raise NotImplementedError
 
@@ -188,11 +188,11 @@ class Objective(BaseModel, ABC):
         }
 
 
-def input_gradient(D: Players, images: Tensor) -> Tensor:
+def input_gradient(D: Network, images: Tensor) -> Tensor:
     """Return the gradient of D's scores with respect to each image, flattened: N x (3 R R), in fp32 or wider.
 
     Its graph is kept, so that a penalty on it can be minimised. D must treat samples independently. Images that are
-    leaves and require a gradient are taken as they are, so that what a `Heard` said of them serves.
+    leaves and require a gradient are taken as they are, so that what a `CachedOutputs` said of them serves.
     """
     with torch.autocast(images.device.type, enabled=False):
         ready = images.is_leaf and images.requires_grad
@@ -208,10 +208,10 @@ def interpolated(real: Tensor, fake: Tensor, step: Step) -> Tensor:
     return weight * real + (1 - weight) * fake
 
 
-class Heard:
+class CachedOutputs:
     """A discriminator that remembers what it said of which images, so that one pass serves several terms."""
 
-    def __init__(self, D: Players) -> None:
+    def __init__(self, D: Network) -> None:
         self._D = D
         self._said: list[tuple[Tensor, Any]] = []
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.networks.backbone import Autoencoded, Head
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms, widened
 
 
 class BoundaryEquilibrium(Objective):
@@ -59,7 +59,7 @@ class BoundaryEquilibrium(Objective):
     def initial_state(self) -> dict[str, float]:
         return {"k": 0.0}
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         real_error, fake_error = reconstruction_error(D(real), real), reconstruction_error(D(fake), fake)
         step.observe("real_error", real_error)
         step.observe("fake_error", fake_error)
@@ -67,7 +67,7 @@ class BoundaryEquilibrium(Objective):
         step.observe("k", step.state["k"].clone())
         return {"real": real_error, "fake": -step.state["k"] * fake_error}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": reconstruction_error(D(fake), fake)}
 
     @torch.no_grad()

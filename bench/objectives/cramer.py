@@ -13,8 +13,8 @@ from bench.objectives.base import (
     PER_SAMPLE_NORMS,
     Card,
     Golden,
+    Network,
     Objective,
-    Players,
     Published,
     Step,
     Terms,
@@ -73,7 +73,7 @@ class Cramer(Objective):
         controlled_notes=("Not its authors' algorithm: one discriminator step per generator step.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         first, second = fake.chunk(2)
         anchor = widened(D(second))
         gradient = input_gradient(lambda images: surrogate(D(images), anchor), interpolated(real, first, step))
@@ -84,7 +84,7 @@ class Cramer(Objective):
             "penalty": self.penalty_weight * (norm - 1).square().mean(),
         }
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         h, (first, second) = D(real), D(fake).chunk(2)
         return {
             "attraction": (distance(h, first) + distance(h, second)).mean(),

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.networks.backbone import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Step, Terms, input_gradient
+from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Network, Published, Step, Terms, input_gradient
 from bench.objectives.nsgan import NonSaturating
 
 
@@ -57,7 +57,7 @@ class Dragan(NonSaturating):
         ),
     )
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         norm = torch.linalg.vector_norm(input_gradient(D, self._perturbed(real, step)), dim=1)
         step.observe("perturbed_gradient_norm", norm.mean())
         return {"penalty": self.penalty_weight * (norm - self.target).square().mean()}

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, relu
 
 from bench.networks.backbone import Autoencoded, Head
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms, widened
 
 
 class EnergyBased(Objective):
@@ -52,13 +52,13 @@ class EnergyBased(Objective):
         code_differences=("Public codes differ in energy (norm, square, sum over the batch) and so in what m means.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         real_energy, fake_energy = energy(D(real), real), energy(D(fake), fake)
         step.observe("active_hinge_share", (fake_energy < self.margin).double().mean())
         step.observe("real_energy_to_margin", real_energy.mean() / self.margin)
         return {"real": real_energy.mean(), "fake": relu(self.margin - fake_energy).mean()}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         out = D(fake)
         terms = {"fake": energy(out, fake).mean()}
         if self.pulling_away > 0:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class Fisher(Objective):
@@ -61,12 +61,12 @@ class Fisher(Objective):
     def initial_state(self) -> dict[str, float]:
         return {"multiplier": 0.0}
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         real_scores, fake_scores = D(real), D(fake)
         omega = 0.5 * real_scores.square().mean() + 0.5 * fake_scores.square().mean()
         return {"real": -real_scores.mean(), "fake": fake_scores.mean(), **constraint_terms(omega, self.rho, step)}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": -D(fake).mean()}
 
     @torch.no_grad()

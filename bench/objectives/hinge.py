@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import relu
 
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class Hinge(Objective):
@@ -42,8 +42,8 @@ class Hinge(Objective):
         controlled_notes=("Without spectral norm: the loss alone, not SN-GAN.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {"real": relu(1 - D(real)).mean(), "fake": relu(1 + D(fake)).mean()}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": -D(fake).mean()}

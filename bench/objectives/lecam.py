@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from bench.objectives._over import OverBase
-from bench.objectives.base import Card, Golden, Heard, Players, Published, Step, Terms
+from bench.objectives.base import CachedOutputs, Card, Golden, Network, Published, Step, Terms
 
 _SETTLED = {
     "anchored_steps": 1e6,
@@ -73,12 +73,12 @@ class LeCam(OverBase):
     def initial_state(self) -> dict[str, float]:
         return self.inner.initial_state() | {"real_anchor": 0.0, "fake_anchor": 0.0, "anchored_steps": 0.0}
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
-        heard = Heard(D)
-        terms = self.inner.discriminator_loss(heard, real, fake, step)
-        real_anchor = self._moved("real_anchor", heard(real), step)
-        fake_anchor = self._moved("fake_anchor", heard(fake), step)
-        above, below = heard(real) - fake_anchor, real_anchor - heard(fake)
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        cached = CachedOutputs(D)
+        terms = self.inner.discriminator_loss(cached, real, fake, step)
+        real_anchor = self._moved("real_anchor", cached(real), step)
+        fake_anchor = self._moved("fake_anchor", cached(fake), step)
+        above, below = cached(real) - fake_anchor, real_anchor - cached(fake)
         if self.sides == "one":
             above, below = relu(above), relu(below)
         begun = step.state["anchored_steps"] >= self.start

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class LeastSquares(Objective):
@@ -50,11 +50,11 @@ class LeastSquares(Objective):
         ),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {
             "real": 0.5 * (D(real) - self.real_label).square().mean(),
             "fake": 0.5 * (D(fake) - self.fake_label).square().mean(),
         }
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": 0.5 * (D(fake) - self.generator_label).square().mean()}

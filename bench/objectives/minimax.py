@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class Minimax(Objective):
@@ -43,10 +43,10 @@ class Minimax(Objective):
         ),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         scores = D(real)
         missing = 1 - self.real_label  # a target below 1 is a mixture of both labels
         return {"real": (softplus(-scores) + missing * scores).mean(), "fake": softplus(D(fake)).mean()}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": -softplus(D(fake)).mean()}

@@ -14,8 +14,8 @@ from bench.objectives.base import (
     PER_SAMPLE_NORMS,
     Card,
     Golden,
+    Network,
     Objective,
-    Players,
     Published,
     Step,
     Terms,
@@ -98,7 +98,7 @@ class MaximumMeanDiscrepancy(Objective):
         controlled_notes=("Not its authors' algorithm: one discriminator step per generator step.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         h_real, h_fake = widened(D(real)), widened(D(fake))
         if self.variant == "li":
             return {"mmd": -rooted(biased_mmd(h_real, h_fake, gaussian_mixture))}
@@ -116,7 +116,7 @@ class MaximumMeanDiscrepancy(Objective):
             "activation": self.activation_weight * activation,
         }
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         h_real, h_fake = widened(D(real)), widened(D(fake))
         if self.variant == "li":
             return {"mmd": rooted(biased_mmd(h_real, h_fake, gaussian_mixture))}

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.objectives.base import Card, Golden, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Published, Step, Terms
 from bench.objectives.minimax import Minimax
 
 
@@ -37,5 +37,5 @@ class NonSaturating(Minimax):
         ),
     )
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": softplus(-D(fake)).mean()}

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.networks.backbone import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Side, Step, Terms, input_gradient
+from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Network, Published, Side, Step, Terms, input_gradient
 from bench.objectives.nsgan import NonSaturating
 
 
@@ -54,10 +54,10 @@ class ZeroCentredReal(NonSaturating):
     def penalised_at(self) -> tuple[Side, ...]:
         return ("real",)
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {"r1": 0.5 * self.gamma * squared_gradient(D, real)}
 
 
-def squared_gradient(D: Players, images: Tensor) -> Tensor:
+def squared_gradient(D: Network, images: Tensor) -> Tensor:
     """Return the mean over the batch of D's squared gradient norm at `images`."""
     return input_gradient(D, images).square().sum(1).mean()

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.objectives.base import Card, Golden, Players, Published, Side, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Published, Side, Step, Terms
 from bench.objectives.r1 import ZeroCentredReal, squared_gradient
 
 
@@ -41,7 +41,7 @@ class ZeroCentredBoth(ZeroCentredReal):
     def penalised_at(self) -> tuple[Side, ...]:
         return ("real", "fake")
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {
             "r1": 0.5 * self.gamma * squared_gradient(D, real),
             "r2": 0.5 * self.gamma * squared_gradient(D, fake),

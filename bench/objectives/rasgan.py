@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class RelativisticAverage(Objective):
@@ -51,10 +51,10 @@ class RelativisticAverage(Objective):
         ),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return self._terms("real", D(real), "fake", D(fake))
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return self._terms("fake", D(fake), "real", D(real))
 
     def _terms(self, high: str, preferred: Tensor, low: str, rejected: Tensor) -> Terms:

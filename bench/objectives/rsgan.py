@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bench.networks.backbone import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class RelativisticStandard(Objective):
@@ -45,9 +45,9 @@ class RelativisticStandard(Objective):
         code_differences=("Codes that count real-fake and fake-real pairs state twice this loss; Adam hides it.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {"pairs": softplus(D(fake) - D(real)).mean()}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         behind = D(real) - D(fake)
         return {"pairs": -softplus(-behind).mean() if self.minimax else softplus(behind).mean()}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.networks.backbone import Head
 from bench.objectives._over import OverBase
-from bench.objectives.base import Card, Golden, Heard, Players, Published, Step, Terms
+from bench.objectives.base import CachedOutputs, Card, Golden, Network, Published, Step, Terms
 
 
 class SlicingAdversarial(OverBase):
@@ -52,13 +52,13 @@ class SlicingAdversarial(OverBase):
         controlled_notes=("Over the base's losses alone, with one discriminator step.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
-        heard = Heard(D)
-        terms = self.inner.discriminator_loss(lambda images: heard(images).function, real, fake, step)
-        return terms | {"direction": heard(fake).direction.mean() - heard(real).direction.mean()}
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
+        cached = CachedOutputs(D)
+        terms = self.inner.discriminator_loss(lambda images: cached(images).function, real, fake, step)
+        return terms | {"direction": cached(fake).direction.mean() - cached(real).direction.mean()}
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return self.inner.discriminator_penalty(lambda images: D(images).function, real, fake, step)
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return self.inner.generator_loss(lambda images: D(images).function, fake, real, step)

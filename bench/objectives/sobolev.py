@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.networks.backbone import Norm
-from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Players, Published, Step, Terms, input_gradient
+from bench.objectives.base import PER_SAMPLE_NORMS, Card, Golden, Network, Published, Step, Terms, input_gradient
 from bench.objectives.fisher import Fisher, constraint_terms
 
 
@@ -52,7 +52,7 @@ class Sobolev(Fisher):
         controlled_notes=Fisher.card.controlled_notes,
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         energies = [input_gradient(D, images).square().sum(1).mean() for images in (real, fake)]
         omega = 0.5 * energies[0] + 0.5 * energies[1]
         return {"real": -D(real).mean(), "fake": D(fake).mean(), **constraint_terms(omega, self.rho, step)}

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.networks.backbone import Head
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms, widened
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms, widened
 
 
 class VariationalAutoencoder(Objective):
@@ -46,7 +46,7 @@ class VariationalAutoencoder(Objective):
         ),
     )
 
-    def joint_loss(self, D: Players, G: Players, real: Tensor, step: Step) -> Terms:
+    def joint_loss(self, D: Network, G: Network, real: Tensor, step: Step) -> Terms:
         mean, log_variance = (widened(value) for value in D(real))
         noise = step.normal("reparametrisation", tuple(mean.shape)).to(mean.dtype)
         residual = widened(G(mean + (0.5 * log_variance).exp() * noise) - real)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.objectives.base import Card, Golden, Objective, Players, Published, Step, Terms
+from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms
 
 
 class Wasserstein(Objective):
@@ -51,10 +51,10 @@ class Wasserstein(Objective):
         ),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {"real": -D(real).mean(), "fake": D(fake).mean()}
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": -D(fake).mean()}
 
     @torch.no_grad()

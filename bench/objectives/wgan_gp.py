@@ -13,8 +13,8 @@ from bench.objectives.base import (
     PER_SAMPLE_NORMS,
     Card,
     Golden,
+    Network,
     Objective,
-    Players,
     Published,
     Step,
     Terms,
@@ -65,10 +65,10 @@ class WassersteinGradientPenalty(Objective):
         controlled_notes=("Not its authors' algorithm: one discriminator step per generator step, and beta1 0.5.",),
     )
 
-    def discriminator_loss(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         return {"real": -D(real).mean(), "fake": D(fake).mean()}
 
-    def discriminator_penalty(self, D: Players, real: Tensor, fake: Tensor, step: Step) -> Terms:
+    def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         norm = torch.linalg.vector_norm(input_gradient(D, interpolated(real, fake, step)), dim=1)
         step.observe("interpolate_gradient_norm", norm.mean())
         return {"penalty": self.penalty_weight * self.excess(norm).square().mean()}
@@ -77,5 +77,5 @@ class WassersteinGradientPenalty(Objective):
         """Return by how much each gradient norm misses its target."""
         return norm - 1
 
-    def generator_loss(self, D: Players, fake: Tensor, real: Tensor, step: Step) -> Terms:
+    def generator_loss(self, D: Network, fake: Tensor, real: Tensor, step: Step) -> Terms:
         return {"fake": -D(fake).mean()}

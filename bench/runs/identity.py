@@ -17,11 +17,13 @@ PACKAGE = Path(__file__).parent.parent
 
 Code = Literal["training", "drawing", "features", "evaluation", "report", "points", "stacked", "digit-reader"]
 
+_ITERATION = tuple(
+    f"training/{name}.py" for name in ("iteration", "schedule", "state", "optimizers", "rng", "engine", "meter")
+)
 _POINTS = (
     "objectives/base.py",
     "networks/backbone.py",
-    "training/step.py",
-    "training/draws.py",
+    *_ITERATION,
     "data/sampler.py",
     "validation/modes/networks.py",
     "validation/modes/counting.py",
@@ -36,7 +38,8 @@ SOURCES: dict[Code, tuple[str, ...]] = {
         "networks/convolution.py",
         "objectives/base.py",
         "data/sampler.py",
-        "training",
+        *_ITERATION,
+        *(f"training/{name}.py" for name in ("graph", "ranks", "loop", "checkpoint", "environment")),
     ),
     # the pixels of drawn faces
     "drawing": tuple(

@@ -16,7 +16,7 @@ import torch
 from bench.errors import BenchError
 from bench.files import write_atomic
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def save_checkpoint(folder: Path, generator_steps: int, state: dict[str, Any]) -> None:

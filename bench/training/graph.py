@@ -18,8 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.training.draws import FixedDraws, Place
-from bench.training.step import Batches, Moment, Players, Shape, try_out
+from bench.training.iteration import Batches, dry_run, run_iteration
+from bench.training.rng import DrawAddress, StaticStepRNG
+from bench.training.schedule import Scalars, Shape
+from bench.training.state import TrainingState
 
 # How an optimiser begins to say that it was made for a capture that is not under way.
 NOT_CAPTURED = "This instance was constructed with capturable=True"
@@ -29,68 +31,69 @@ NOT_CAPTURABLE = "an iteration cannot be captured"
 @dataclass(frozen=True)
 class _Recorded:
     replay: Callable[[], None]
-    draws: set[Place]
+    draws: set[DrawAddress]
 
 
-class GraphedIterations:
-    """Takes `players`' iterations by replaying them. `reason` tells why nothing is captured; None while it is."""
+class GraphEngine:
+    """Runs iterations by replaying them. `reason` tells why nothing is captured; None while it is."""
 
     name = "graph"
 
-    def __init__(self, players: Players) -> None:
-        self._players = players
-        self._device = players.device
+    def __init__(self, state: TrainingState) -> None:
+        self._state = state
+        self._device = state.device
         self.reason = None if self._device.type == "cuda" else "CUDA graphs need a CUDA device"
-        self._draws = FixedDraws(players.draws)
-        players.draws = self._draws
+        self._rng = StaticStepRNG(state.rng)
+        state.rng = self._rng
         self._reals: list[Tensor] = []
         self._recorded: dict[Shape, _Recorded] = {}
         self._pool: Any = None
         self._stream = None if self.reason else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        self._moment = Moment(
+        self._scalars = Scalars(
             generator_step=torch.zeros((), dtype=torch.int64, device=self._device),
             noise_level=torch.zeros((), device=self._device),
-            average_weight=torch.zeros((), device=self._device),
+            ema_weight=torch.zeros((), device=self._device),
         )
         self._rates = self._rates_on_the_device()
 
-    def iterate(self, generator_step: int, batches: Batches) -> None:
+    def run_iteration(self, generator_step: int, batches: Batches) -> None:
         """Take generator step number `generator_step` (the first is 0) and the discriminator steps before it."""
-        players = self._players
-        shape, first = players.shape(generator_step), players.first_batch(generator_step)
-        self._draws.at(generator_step)
-        self._set_numbers(generator_step)
+        state, schedule = self._state, self._state.schedule
+        shape = schedule.shape(generator_step, state.discriminator_steps)
+        first = schedule.first_batch(generator_step, state.discriminator_steps)
+        self._rng.seek(generator_step)
+        self._set_scalars(generator_step)
         for index in range(shape.batches):
             self._put_batch(index, batches(first + index))
         if shape not in self._recorded:
             self._recorded[shape] = self._record(shape)
         recorded = self._recorded[shape]
-        self._draws.fill(recorded.draws)
+        self._rng.refill(recorded.draws)
         recorded.replay()
-        players.count(shape)
+        state.count(shape, batch=len(self._reals[0]))
 
     def _record(self, shape: Shape) -> _Recorded:
         """Carry the iteration out a few times, undo that, and capture it."""
 
         def work() -> None:
-            self._players.move(shape, self._moment, self._reals.__getitem__)
+            run_iteration(self._state, shape, self._scalars, self._reals.__getitem__)
 
-        self._draws.asked = set()
+        self._rng.requested = set()
         if self._stream is None:
-            self._try_out(work)
-            return _Recorded(work, self._draws.asked)
+            self._dry_run(work)
+            return _Recorded(work, self._rng.requested)
         here = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(here)
         with torch.cuda.stream(self._stream):
-            self._try_out(work)
+            self._dry_run(work)
         here.wait_stream(self._stream)
         replay = self._captured(work) if self.reason is None else work
-        return _Recorded(replay, self._draws.asked)
+        return _Recorded(replay, self._rng.requested)
 
-    def _try_out(self, work: Callable[[], None]) -> None:
+    def _dry_run(self, work: Callable[[], None]) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", NOT_CAPTURED)  # it will be captured next
-            try_out(self._players, work)
+            dry_run(self._state, work)
 
     def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
@@ -99,7 +102,7 @@ class GraphedIterations:
                 work()
         except RuntimeError as error:
             torch.cuda.synchronize(self._device)
-            self._players.abandon()
+            self._state.rng.observed.clear()
             self.reason = f"{NOT_CAPTURABLE}: {str(first_error(error)).splitlines()[0]}"
             return work
         # Graphs share their scratch memory: they never run at once, and nothing is kept in it between two of them.
@@ -112,13 +115,14 @@ class GraphedIterations:
         else:
             self._reals[index].copy_(images, non_blocking=True)
 
-    def _set_numbers(self, generator_step: int) -> None:
-        now = self._players.moment(generator_step)
+    def _set_scalars(self, generator_step: int) -> None:
+        now, rates = self._state.schedule.scalars(generator_step), self._state.schedule.learning_rates(generator_step)
         for place, value in (
-            (self._moment.generator_step, now.generator_step),
-            (self._moment.noise_level, now.noise_level),
-            (self._moment.average_weight, now.average_weight),
-            *((self._rates[optimizer], rate) for optimizer, rate in self._players.learning_rates(generator_step)),
+            (self._scalars.generator_step, now.generator_step),
+            (self._scalars.noise_level, now.noise_level),
+            (self._scalars.ema_weight, now.ema_weight),
+            (self._rates[self._state.optimizer_G], rates.generator),
+            (self._rates[self._state.optimizer_D], rates.discriminator),
         ):
             assert isinstance(place, Tensor)
             assert not isinstance(value, Tensor)
@@ -128,7 +132,7 @@ class GraphedIterations:
         """Let both optimisers read their learning rate from the device, where their step counts lie as well."""
         on_cuda = self._device.type == "cuda"
         rates = {}
-        for optimizer in (self._players.optimizer_G, self._players.optimizer_D):
+        for optimizer in (self._state.optimizer_G, self._state.optimizer_D):
             # On a CPU optimisers read the number itself; a GPU's kernels take it in fp32.
             rates[optimizer] = torch.zeros((), dtype=torch.float32 if on_cuda else torch.float64, device=self._device)
             for group in optimizer.param_groups:

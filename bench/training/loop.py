@@ -1,38 +1,36 @@
-"""Training one run: from its newest checkpoint (or the start) to its last generator step."""
+"""Training one run: from its newest checkpoint (or the start) to its last generator step.
+
+The whole way of a batch: `_Trainer.run` below, `training/iteration.py` for what happens on the device, and
+`training/schedule.py` for rates, penalties and noise. `training/recording.py` writes log lines and snapshots.
+"""
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-import numpy as np
 import torch
-from PIL import Image
-from safetensors.torch import save
 from torch import Tensor
 
 from bench.data import PreparedData
 from bench.data.sampler import Sampler, gather, load_to_device
 from bench.errors import BenchError
-from bench.files import append_jsonl, read_json, read_jsonl, write_atomic, write_json
-from bench.networks.backbone import Discriminator, Generator, build_networks, describe_architecture, pack
-from bench.networks.sampling import draw_latents, recalibrated, to_uint8
+from bench.files import read_json, read_jsonl, write_atomic, write_json
+from bench.networks.backbone import Discriminator, Generator, build_networks, describe_architecture
 from bench.objectives import load
-from bench.objectives.base import input_gradient
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, TrainingSpec
 from bench.training.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
 from bench.training.engine import make_engine
 from bench.training.environment import describe_environment, kind_of_machine
-from bench.training.ranks import Ranks, without_ranks
-from bench.training.step import Players, StepSettings, halvings
+from bench.training.ranks import Ranks
+from bench.training.recording import Recorder
+from bench.training.schedule import IterationSettings
+from bench.training.state import TrainingState
 
-GRID = 8  # a sample grid has 8 x 8 images
 STATUS_SECONDS = 2.0
 
 
@@ -54,7 +52,7 @@ def snapshot_steps(spec: TrainingSpec) -> list[int]:
     return sorted({max(1, last >> index) for index in range(spec.training.snapshots)})
 
 
-def build_players(spec: TrainingSpec, device: torch.device, ranks: Ranks | None = None) -> Players:
+def build_state(spec: TrainingSpec, device: torch.device, ranks: Ranks | None = None) -> TrainingState:
     """Build the networks, optimisers and objective of a spec, at step 0."""
     objective_class = load(spec.objective.file or spec.objective.name)
     objective = objective_class.model_validate(spec.objective.settings)
@@ -67,7 +65,7 @@ def build_players(spec: TrainingSpec, device: torch.device, ranks: Ranks | None 
         seed=spec.seed,
         packing=spec.recipe.packing,
     )
-    return Players(StepSettings.of(spec), objective, G, D, device, ranks)
+    return TrainingState(IterationSettings.of(spec), objective, G, D, device, ranks)
 
 
 def train(
@@ -97,15 +95,13 @@ class _Trainer:
         self.pace = pace
         self.ranks = ranks
         _refuse_uneven_parts(self.spec, ranks)
-        self.players = build_players(self.spec, device, ranks)
+        self.state = build_state(self.spec, device, ranks)
         self.status = self._begin(data)
         self.images = load_to_device(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
         self.generator_steps = self._resume()
-        self.engine = make_engine(self.spec.training.engine, self.players)
-        self.grid_latents = draw_latents(
-            self.spec.backbone.latent_law, GRID * GRID, self.spec.backbone.latent, "sample grid"
-        ).to(device)
+        self.engine = make_engine(self.spec.training.engine, self.state)
+        self.recorder = Recorder(folder, self.spec, self.state)
 
     def run(self) -> Status:
         last = self.spec.budget.generator_steps
@@ -115,29 +111,29 @@ class _Trainer:
         began, steps_before = time.perf_counter(), self.generator_steps
         while self.generator_steps < last:
             started = time.perf_counter()
-            self.engine.iterate(self.generator_steps, self._batch)
+            self.engine.run_iteration(self.generator_steps, self._batch)
             self.generator_steps += 1
             step = self.generator_steps
             log_due = step % log_every == 0 or step in snapshots
-            stop = self.ranks.agree(self.pace.stop, step)
+            stop = self.ranks.stop_agreed(self.pace.stop, step)
             save_due = stop or time.monotonic() - checkpoint_at >= self.pace.checkpoint_seconds
             if (log_due or save_due) and self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)  # what follows waits for the device: its time is training's
             self.status = replace(
                 self.status,
                 generator_steps=step,
-                discriminator_steps=self.players.discriminator_steps,
-                images_seen=self.players.images_seen,
+                discriminator_steps=self.state.discriminator_steps,
+                images_seen=self.state.images_seen,
                 device_seconds=self.status.device_seconds + self.ranks.count * (time.perf_counter() - started),
             )
             if log_due:
                 reason = self._divergence()
-                self._log()
+                self.recorder.log(self.status, next_batch=self._batch(self.state.discriminator_steps))
                 self.status = replace(self.status, engine=self._engine())
                 if reason is not None:
                     return self._finish("diverged", reason)
             if step in snapshots:
-                self._snapshot()
+                self.recorder.snapshot(step)
             now = time.monotonic()
             if now - status_at >= STATUS_SECONDS:
                 rate = (step - steps_before) / (time.perf_counter() - began)
@@ -154,9 +150,9 @@ class _Trainer:
 
     def _begin(self, data: PreparedData) -> Status:
         """Record who trains, on what and with which data; refuse data that changed since the run began."""
-        found = {"train": data.train.sha256, "heldout": data.heldout.sha256}
+        present = {"train": data.train.sha256, "heldout": data.heldout.sha256}
         status = self.folder.status()
-        if status.data_sha256 not in (None, found):
+        if status.data_sha256 not in (None, present):
             raise BenchError(
                 f"{self.folder.path} was begun with other images than are prepared now",
                 hint="Bring the old images back, or `bench clean` the run and train it again.",
@@ -164,11 +160,11 @@ class _Trainer:
         environment = describe_environment(self.device) | {"ranks": self.ranks.count}
         here = kind_of_machine(environment)
         continued = list(status.continued_on)
-        if self.ranks.first:
-            networks = cast(Generator, self.players.G), cast(Discriminator, self.players.D)
+        if self.ranks.is_main:
+            networks = cast(Generator, self.state.G), cast(Discriminator, self.state.D)
             write_json(self.folder.architecture_file, describe_architecture(*networks))
         if not self.folder.environment_file.exists() or status.generator_steps == 0:
-            if self.ranks.first:
+            if self.ranks.is_main:
                 write_json(self.folder.environment_file, environment)
         else:
             began_on = kind_of_machine(read_json(self.folder.environment_file))
@@ -182,43 +178,41 @@ class _Trainer:
             attempts=status.attempts + 1,
             device=str(self.device),
             total_generator_steps=self.spec.budget.generator_steps,
-            data_sha256=found,
+            data_sha256=present,
             continued_on=continued,
         )
-        self.ranks.wait()  # all have read what the first one now writes anew
-        if self.ranks.first:
+        self.ranks.barrier()  # all have read what the first one now writes anew
+        if self.ranks.is_main:
             self.folder.write_status(status)
         return status
 
     def _write_status(self) -> None:
-        if self.ranks.first:
+        if self.ranks.is_main:
             self.folder.write_status(self.status)
 
     def _resume(self) -> int:
         """Load the newest checkpoint and cut the log back to it. Returns the generator steps already taken."""
-        state = load_checkpoint(self.folder.path, self.device)
-        steps = 0 if state is None else cast(int, state["generator_steps"])
-        players = self.players
-        if state is not None:
-            players.restore(state)
+        saved = load_checkpoint(self.folder.path, self.device)
+        steps = 0 if saved is None else cast(int, saved["generator_steps"])
+        if saved is not None:
+            self.state.load_state_dict(saved)
         self.status = replace(
             self.status,
             generator_steps=steps,
-            discriminator_steps=players.discriminator_steps,
-            images_seen=players.images_seen,
-            device_seconds=0.0 if state is None else state["device_seconds"],
+            discriminator_steps=self.state.discriminator_steps,
+            images_seen=self.state.images_seen,
+            device_seconds=0.0 if saved is None else saved["device_seconds"],
         )
         lines = [line for line in read_jsonl(self.folder.log_file) if line["generator_steps"] <= steps]
-        self.ranks.wait()
-        if self.ranks.first:
+        self.ranks.barrier()
+        if self.ranks.is_main:
             write_atomic(self.folder.log_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-        self.logged_discriminator_steps: int = lines[-1]["discriminator_steps"] if lines else 0
         return steps
 
     def _checkpoint(self) -> None:
-        if not self.ranks.first:
+        if not self.ranks.is_main:
             return
-        state = self.players.saved() | {"device_seconds": self.status.device_seconds}
+        state = self.state.state_dict() | {"device_seconds": self.status.device_seconds}
         save_checkpoint(self.folder.path, self.generator_steps, state)
 
     def _batch(self, discriminator_steps: int) -> Tensor:
@@ -231,74 +225,13 @@ class _Trainer:
 
     def _divergence(self) -> str | None:
         """Return why the run has diverged, or None. Reads the device: called at log time alone."""
-        bad = int(self.players.first_bad_step)
+        bad = int(self.state.first_bad_step)
         if bad >= 0:
             return f"non-finite loss in generator step {bad + 1}"
-        for name, network in (("generator", self.players.G), ("discriminator", self.players.D)):
+        for name, network in (("generator", self.state.G), ("discriminator", self.state.D)):
             if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
                 return f"non-finite weight in the {name} by generator step {self.generator_steps}"
         return None
-
-    def _log(self) -> None:
-        """Write the means, since the last line, of every term and observation."""
-        players, status = self.players, self.status
-        groups: dict[str, dict[str, float | None]] = {"discriminator": {}, "generator": {}, "observed": {}}
-        counts = {
-            "generator": max(players.summed_steps, 1),
-            "discriminator": max(players.discriminator_steps - self.logged_discriminator_steps, 1),
-        }
-        sums = players.take_sums()
-        for name, total in sums.items():
-            group, _, term = name.partition("/")
-            if group in counts:
-                groups[group][term] = _finite(total / counts[group])
-            elif group == "observed" and sums[f"times/{term}"]:
-                groups["observed"][term] = _finite(total / sums[f"times/{term}"])
-        if players.objective.head == "score":
-            groups["observed"]["gradient_norm"] = self._gradient_norm()
-        recipe = self.spec.recipe
-        factor = halvings(self.generator_steps - 1, self.spec.budget.halve_every)
-        line = {
-            "generator_steps": self.generator_steps,
-            "discriminator_steps": players.discriminator_steps,
-            "images_seen": players.images_seen,
-            "device_seconds": round(status.device_seconds, 3),
-            "learning_rate": {
-                "discriminator": recipe.learning_rate_discriminator * factor,
-                "generator": recipe.learning_rate_generator * factor,
-            },
-            **groups,
-        }
-        if self.ranks.first:
-            append_jsonl(self.folder.log_file, [line])
-        self.logged_discriminator_steps = players.discriminator_steps
-
-    def _gradient_norm(self) -> float | None:
-        """Return the mean norm of D's gradient on the next batch: what a Lipschitz bound would bound."""
-        real = pack(self._batch(self.players.discriminator_steps), self.spec.recipe.packing)
-        self.players.D.requires_grad_(False)
-        norm = torch.linalg.vector_norm(input_gradient(self.players.D, real).detach(), dim=1).mean()
-        self.players.D.requires_grad_(True)
-        return _finite(float(norm))
-
-    def _snapshot(self) -> None:
-        """Save both generators, and a grid of the raw one's samples of the fixed latents."""
-        if not self.ranks.first:
-            return
-        raw = self.players.G.state_dict()
-        averaged = dict(raw)
-        averaged.update(
-            {name: value for (name, _), value in zip(self.players.G.named_parameters(), self.players.ema, strict=True)}
-        )
-        tensors = {f"raw/{name}": _plain(value) for name, value in raw.items()}
-        tensors |= {f"ema/{name}": _plain(value) for name, value in averaged.items()}
-        write_atomic(self.folder.snapshot_file(self.generator_steps), save(tensors))
-
-        backbone = self.spec.backbone
-        G = recalibrated(without_ranks(self.players.G), backbone.latent_law, backbone.latent, self.device)
-        with torch.no_grad():
-            images = to_uint8(G(self.grid_latents)).permute(0, 2, 3, 1).cpu().numpy()
-        write_atomic(self.folder.sample_file(self.generator_steps), _grid_png(images))
 
     def _finish(self, state: Any, reason: str | None) -> Status:
         steps_per_second = self.status.generator_steps / max(self.status.device_seconds, 1e-9)
@@ -306,7 +239,7 @@ class _Trainer:
             self.status, state=state, phase=None, reason=reason, steps_per_second=round(steps_per_second, 3)
         )
         self._write_status()
-        if self.ranks.first:
+        if self.ranks.is_main:
             drop_checkpoints(self.folder.path)
         return self.status
 
@@ -324,18 +257,3 @@ def _refuse_uneven_parts(spec: TrainingSpec, ranks: Ranks) -> None:
 def _room_for_images(device: torch.device) -> int:
     """Return how many bytes the images may take on the device: half of what is free."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 4 * 2**30
-
-
-def _grid_png(images: np.ndarray[Any, Any]) -> bytes:
-    rows = [np.concatenate(list(images[row * GRID : (row + 1) * GRID]), axis=1) for row in range(GRID)]
-    buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(rows, axis=0)).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _plain(value: Tensor) -> Tensor:
-    return value.detach().cpu().contiguous().clone()
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

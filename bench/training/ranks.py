@@ -27,24 +27,25 @@ AGREE_EVERY = 10  # steps: a stop waits for at most so many
 class Ranks:
     """The processes of one run: which of them this is, and what they do together. A single one does nothing.
 
-    With `even_one` a single process, too, sends all through its process group: what several would do can then be tried.
+    With `force_group` a single process, too, sends all through its process group: what several would do can then be
+    tried.
     """
 
     def __init__(
-        self, rank: int = 0, count: int = 1, device: torch.device | None = None, *, even_one: bool = False
+        self, rank: int = 0, count: int = 1, device: torch.device | None = None, *, force_group: bool = False
     ) -> None:
         self.rank = rank
         self.count = count
-        self.grouped = count > 1 or even_one
+        self.grouped = count > 1 or force_group
         self.device = device or torch.device("cpu")
 
     @classmethod
-    def of_environment(cls, device: torch.device, *, even_one: bool = False) -> Ranks:
+    def of_environment(cls, device: torch.device, *, force_group: bool = False) -> Ranks:
         """Join the processes that torchrun started: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are set.
 
         A CUDA device must be the current one of this process.
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not even_one:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not force_group:
             return cls()
         on_cuda = device.type == "cuda"
         distributed.init_process_group(
@@ -53,24 +54,24 @@ class Ranks:
             # Untold, NCCL takes the rank's number for the device's in what has no tensor, such as the first barrier.
             device_id=torch.device("cuda", torch.cuda.current_device()) if on_cuda else None,
         )
-        return cls(distributed.get_rank(), distributed.get_world_size(), device, even_one=even_one)
+        return cls(distributed.get_rank(), distributed.get_world_size(), device, force_group=force_group)
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Tell whether this rank is the one that writes."""
         return self.rank == 0
 
-    def part_company(self) -> None:
+    def close(self) -> None:
         """End what the ranks have in common; each goes on, or ends, alone."""
         if self.grouped:
             distributed.destroy_process_group()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait for all ranks to come here."""
         if self.grouped:
             distributed.barrier()
 
-    def agree(self, asked: Callable[[], bool], step: int) -> bool:
+    def stop_agreed(self, asked: Callable[[], bool], step: int) -> bool:
         """Return whether any rank is asked to stop; several ranks come together for it every few steps only."""
         if not self.grouped:
             return asked()
@@ -84,11 +85,11 @@ class Ranks:
         """Return this rank's samples of a whole tensor; differentiable to any order."""
         return _Part.apply(whole, self) if self.grouped else whole
 
-    def gathered(self, part: Tensor) -> Tensor:
+    def gather(self, part: Tensor) -> Tensor:
         """Return the whole tensor whose part this is, in the order of ranks; differentiable to any order."""
         return _Whole.apply(part, self) if self.grouped else part
 
-    def summed(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """Return the sum over ranks of a statistic of parts, to compute with parts; differentiable to any order."""
         return _Summed.apply(values) if self.grouped else values
 
@@ -104,7 +105,7 @@ class Ranks:
             gradient.copy_(flat[start : start + gradient.numel()].view(gradient.shape))
             start += gradient.numel()
 
-    def shared(self, network: nn.Module) -> Any:
+    def data_parallel(self, network: nn.Module) -> Any:
         """Return the network as a function of whole tensors."""
         if not self.grouped:
             return network
@@ -112,8 +113,8 @@ class Ranks:
         def compute(whole: Tensor) -> Any:
             out = network(self.part(whole))
             if isinstance(out, tuple):
-                return type(out)(*(self.gathered(part) for part in out))
-            return self.gathered(out)
+                return type(out)(*(self.gather(part) for part in out))
+            return self.gather(out)
 
         return compute
 
@@ -129,9 +130,9 @@ class BatchNorm2d(nn.BatchNorm2d):
         dimensions = (0, 2, 3)
         wide = widened(input)  # statistics over a batch want fp32 under mixed precision
         count = wide.numel() // wide.shape[1] * self.ranks.count
-        mean = self.ranks.summed(wide.sum(dimensions)) / count
+        mean = self.ranks.all_reduce_sum(wide.sum(dimensions)) / count
         centred = wide - mean[:, None, None]
-        variance = self.ranks.summed(centred.square().sum(dimensions)) / count
+        variance = self.ranks.all_reduce_sum(centred.square().sum(dimensions)) / count
         self._remember(mean, variance * count / (count - 1))
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
         return (scaled * self.weight[:, None, None] + self.bias[:, None, None]).to(input.dtype)

@@ -9,8 +9,9 @@ import torch
 
 from bench.runs.plan import TrainingSpec
 from bench.training.engine import Engine, make_engine
-from bench.training.loop import build_players
-from bench.training.step import Players, Shape
+from bench.training.loop import build_state
+from bench.training.schedule import Shape
+from bench.training.state import TrainingState
 
 LOOK_AHEAD = 2000  # iterations whose shapes are counted; warm-ups and lazy penalties make some differ
 MOST_SHAPES = 6
@@ -21,45 +22,45 @@ def seconds_per_step(spec: TrainingSpec, device: torch.device, seconds: float = 
 
     Each kind of iteration is taken once unmeasured, then for about `seconds`, and at least `least` times.
     """
-    players = build_players(spec, device)
-    engine = make_engine(spec.training.engine, players)
+    state = build_state(spec, device)
+    engine = make_engine(spec.training.engine, state)
     side = spec.data.resolution
     images = torch.rand(spec.budget.batch, 3, side, side, device=device).to(memory_format=torch.channels_last) * 2 - 1
     total = weight = 0.0
-    for (step, first), often in _occurring(players, spec.budget.generator_steps):
-        total += often * _timed(engine, players, images, step, first, seconds, least)
+    for (step, first), often in _occurring(state, spec.budget.generator_steps):
+        total += often * _timed(engine, state, images, step, first, seconds, least)
         weight += often
     return total / weight
 
 
-def _occurring(players: Players, generator_steps: int) -> list[tuple[tuple[int, int], int]]:
+def _occurring(state: TrainingState, generator_steps: int) -> list[tuple[tuple[int, int], int]]:
     """Return an iteration of each of the commonest shapes, its first discriminator step, and how often they occur."""
     counts: Counter[Shape] = Counter()
     where: dict[Shape, tuple[int, int]] = {}
     for step in range(min(generator_steps, LOOK_AHEAD)):
-        shape = players.shape(step)
+        shape = state.schedule.shape(step, state.discriminator_steps)
         counts[shape] += 1
-        where.setdefault(shape, (step, players.discriminator_steps))
-        players.discriminator_steps += len(shape.penalties)
+        where.setdefault(shape, (step, state.discriminator_steps))
+        state.discriminator_steps += len(shape.penalties)
     return [(where[shape], often) for shape, often in counts.most_common(MOST_SHAPES)]
 
 
 def _timed(
-    engine: Engine, players: Players, images: torch.Tensor, step: int, first: int, seconds: float, least: int
+    engine: Engine, state: TrainingState, images: torch.Tensor, step: int, first: int, seconds: float, least: int
 ) -> float:
     def iterate() -> None:
-        players.discriminator_steps = first
-        engine.iterate(step, lambda number: images)
+        state.discriminator_steps = first
+        engine.run_iteration(step, lambda number: images)
 
     iterate()
-    _wait(players.device)
+    _wait(state.device)
     began, taken = time.perf_counter(), 0
     while taken < least or time.perf_counter() - began < seconds:
         iterate()
         taken += 1
         if taken % 16 == 0:
-            _wait(players.device)
-    _wait(players.device)
+            _wait(state.device)
+    _wait(state.device)
     return (time.perf_counter() - began) / taken
 
 

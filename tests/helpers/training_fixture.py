@@ -11,7 +11,9 @@ from bench.config.models import Study
 from bench.data import PreparedData
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, make_plan
+from bench.training.iteration import generate
 from bench.training.loop import train
+from bench.training.state import TrainingState
 
 CPU = torch.device("cpu")
 
@@ -56,3 +58,9 @@ def small_study(entry: dict[str, Any], steps: int = 240) -> Study:
             "evaluation": {"extractors": ("judge",), "samples": 60, "snapshot_samples": 60, "kid_subset_size": 50},
         }
     )
+
+
+def first_fakes(state: TrainingState, count: int) -> torch.Tensor:
+    """Return the fakes of the first discriminator step of generator step 0."""
+    state.rng.begin("discriminator", 0)
+    return generate(state, count, with_graph=False)

@@ -13,7 +13,7 @@ from bench.networks.backbone import Autoencoded, Encoded
 from bench.objectives import load
 from bench.objectives.base import Objective
 from bench.objectives.ebgan import pulling_away_term
-from bench.training.draws import Draws
+from bench.training.rng import StepRNG
 from bench.validation.contract.scene import FixedStep, Scene, Variant, total
 
 
@@ -159,11 +159,11 @@ def test_the_minimum_over_d_is_the_closed_form() -> None:
 
 
 def test_draws_are_pure_functions_of_their_address() -> None:
-    first, second = (Draws(5, torch.device("cpu"), {}) for _ in range(2))
+    first, second = (StepRNG(5, torch.device("cpu"), {}) for _ in range(2))
     first.begin("discriminator")
     first.normal("latent", (4, 3))  # what was drawn before leaves no trace
     for draws in (first, second):
-        draws.at(7)
+        draws.seek(7)
         draws.begin("discriminator", 2)
     assert torch.equal(first.normal("latent", (4, 3)), second.normal("latent", (4, 3)))
     assert not torch.equal(first.normal("latent", (4, 3)), second.normal("other", (4, 3)))

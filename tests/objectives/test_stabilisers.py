@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.training_fixture import CPU, study, trained
+from helpers.training_fixture import CPU, first_fakes, study, trained
 from safetensors.torch import load_file
 
 from bench.config.models import load_config
@@ -17,8 +17,10 @@ from bench.files import read_jsonl
 from bench.networks.backbone import build_networks, describe_architecture, pack
 from bench.runs.folder import RunFolder
 from bench.runs.plan import make_plan
-from bench.training.loop import Interrupted, Pace, build_players, train
-from bench.training.step import Players, StepSettings, noise_level
+from bench.training.engine import EagerEngine
+from bench.training.loop import Interrupted, Pace, build_state, train
+from bench.training.schedule import IterationSettings, noise_level
+from bench.training.state import TrainingState
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +28,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     return prepare(study().data, tmp_path_factory.mktemp("data"))
 
 
-def players_of(objective: str = "nsgan", **recipe: Any) -> Players:
+def state_of(objective: str = "nsgan", **recipe: Any) -> TrainingState:
     entry = {"objective": objective, "label": "row", **({"recipe": recipe} if recipe else {})}
-    return build_players(make_plan(study(objectives=(entry,))).runs[0].training, CPU)
+    return build_state(make_plan(study(objectives=(entry,))).runs[0].training, CPU)
 
 
 def batches(steps: int) -> torch.Tensor:
@@ -68,65 +70,83 @@ def test_a_packed_run_sees_as_many_images(tmp_path: Path, data: PreparedData) ->
 
 
 def test_noise_falls_linearly_to_nothing() -> None:
-    settings = players_of(instance_noise=0.4).settings
+    settings = state_of(instance_noise=0.4).settings
     assert [round(noise_level(settings, step), 3) for step in (0, 2, 4, 8, 9)] == [0.4, 0.3, 0.2, 0, 0]
-    short = players_of(instance_noise=0.4, instance_noise_steps=2).settings
+    short = state_of(instance_noise=0.4, instance_noise_steps=2).settings
     assert [round(noise_level(short, step), 3) for step in (0, 1, 2)] == [0.4, 0.2, 0]
 
 
 def test_noise_reaches_real_and_generated_images_of_both_players() -> None:
-    players = players_of(instance_noise=0.5)
+    state = state_of(instance_noise=0.5)
     seen: list[torch.Tensor] = []
-    D = players.D
+    D = state.D
     heard = D.forward
     D.forward = lambda images: (seen.append(images.detach()), heard(images))[1]  # type: ignore[method-assign]
-    players.iterate(0, batches)
+    EagerEngine(state).run_iteration(0, batches)
     real, fake, again = seen
     noise = real - batches(0)
     assert noise.std().item() == pytest.approx(0.5, rel=0.02)
-    clean = players_of()._generate(0, 8, with_graph=False)
+    clean = first_fakes(state_of(), 8)
     assert (fake - clean).std().item() == pytest.approx(0.5, rel=0.02)
     assert torch.equal(fake, again)  # the generator step judges the same noisy images
     assert not torch.equal(noise, fake - clean)
 
 
 def test_a_lazy_penalty_is_as_strong_on_average_and_rescales_the_optimiser() -> None:
-    eager, lazy = players_of("r1"), players_of("r1", lazy_penalty=4)
+    eager, lazy = state_of("r1"), state_of("r1", lazy_penalty=4)
     for step in range(8):
-        lazy.iterate(step, batches)
-        eager.iterate(step, batches)
+        EagerEngine(lazy).run_iteration(step, batches)
+        EagerEngine(eager).run_iteration(step, batches)
     (group,) = lazy.optimizer_D.param_groups
     assert group["lr"] == pytest.approx(1e-3 * 0.25 * 4 / 5)  # steps 6 and 7 were halved twice
     assert group["betas"] == pytest.approx((0.5**0.8, 0.999**0.8))
     assert lazy.optimizer_G.param_groups[0]["betas"] == pytest.approx((0.5, 0.999))
     state = next(iter(lazy.optimizer_D.state.values()))
     assert state["step"].item() == 8 + 2  # two of the eight steps took the penalty as a step of its own
-    assert lazy.sums["discriminator/r1"].item() > 0
+    assert lazy.meter.sums["discriminator/r1"].item() > 0
+
+
+def test_the_log_has_the_rate_that_adam_uses(tmp_path: Path, data: PreparedData) -> None:
+    """Under a lazy penalty D's steps count as k/(k+1) of one: the log says what the optimiser has."""
+    entry = {"objective": "r1", "label": "row", "recipe": {"lazy_penalty": 4}}
+    used: list[float] = []
+
+    class Watched(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            used.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "Adam", Watched)
+        folder, _, _ = trained(tmp_path, data, objectives=(entry,), training={"log_every": 1, "snapshots": 1})
+    logged = [line["learning_rate"] for line in read_jsonl(folder.log_file)]
+    assert {rate["discriminator"] for rate in logged} | {rate["generator"] for rate in logged} == set(used)
+    assert logged[0]["discriminator"] == pytest.approx(logged[0]["generator"] * 4 / 5)
 
 
 def test_without_a_penalty_lazy_changes_nothing() -> None:
-    plain = players_of()
-    settings = StepSettings(
+    plain = state_of()
+    settings = IterationSettings(
         **{**vars(plain.settings), "recipe": plain.settings.recipe.model_copy(update={"lazy_penalty": 4})}
     )
-    lazy = Players(
+    lazy = TrainingState(
         settings,
         plain.objective,
         *build_networks(resolution=32, width=4, latent=8, head="score", norm="layer", seed=0),
         CPU,
     )
-    for players in (plain, lazy):
+    for state in (plain, lazy):
         for step in range(3):
-            players.iterate(step, batches)
+            EagerEngine(state).run_iteration(step, batches)
     for mine, other in zip(plain.D.parameters(), lazy.D.parameters(), strict=True):
         assert torch.equal(mine, other)
 
 
 def test_two_time_scales() -> None:
-    players = players_of(learning_rate_discriminator=2e-3, learning_rate_generator=5e-4)
-    players.iterate(0, batches)
-    assert players.optimizer_D.param_groups[0]["lr"] == 2e-3
-    assert players.optimizer_G.param_groups[0]["lr"] == 5e-4
+    state = state_of(learning_rate_discriminator=2e-3, learning_rate_generator=5e-4)
+    EagerEngine(state).run_iteration(0, batches)
+    assert state.optimizer_D.param_groups[0]["lr"] == 2e-3
+    assert state.optimizer_G.param_groups[0]["lr"] == 5e-4
 
 
 def test_settings_of_a_study_go_to_every_row_that_has_them() -> None:

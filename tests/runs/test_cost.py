@@ -14,7 +14,7 @@ from bench.execution.calibrating import calibrate, machine_of
 from bench.runs.cost import START_SECONDS, estimate, kind_of_step, multiply_adds, read_calibration
 from bench.runs.plan import RunSpec, make_plan
 from bench.training import timing
-from bench.training.loop import build_players
+from bench.training.loop import build_state
 
 
 def run_of(objective: str = "nsgan", recipe: dict[str, Any] | None = None, **changes: Any) -> RunSpec:
@@ -67,7 +67,7 @@ def test_a_step_s_time_is_the_average_over_what_a_run_is_made_of() -> None:
     """With 4 discriminator steps in the first of 8 iterations and 1 in the rest, the average is between them."""
     warm = {"warm_up": {"generator_steps": 1, "discriminator_steps": 4}}
     training = run_of("wgan", warm | {"discriminator_steps": 1}).training
-    occurring = timing._occurring(build_players(training, CPU), 8)
+    occurring = timing._occurring(build_state(training, CPU), 8)
     assert occurring == [((1, 4), 7), ((0, 0), 1)]
     assert 0 < timing.seconds_per_step(training, torch.device("cpu"), seconds=0.0) < 5
 

@@ -18,12 +18,13 @@ from bench.files import read_jsonl
 from bench.objectives import load, names
 from bench.runs.folder import RunFolder
 from bench.runs.plan import TrainingSpec, make_plan
-from bench.training.draws import Draws, FixedDraws
-from bench.training.engine import CompiledIterations, EagerIterations, make_engine
-from bench.training.graph import NOT_CAPTURED, GraphedIterations, first_error
-from bench.training.loop import Interrupted, Pace, build_players, train
+from bench.training.engine import CompiledEngine, EagerEngine, make_engine
+from bench.training.graph import NOT_CAPTURED, GraphEngine, first_error
+from bench.training.iteration import frozen, run_iteration
+from bench.training.loop import Interrupted, Pace, build_state, train
 from bench.training.ranks import Ranks
-from bench.training.step import Players
+from bench.training.rng import StaticStepRNG, StepRNG
+from bench.training.state import TrainingState
 from bench.validation.contract.ranks import relative_difference
 
 STEPS = 2
@@ -46,35 +47,35 @@ def batches(step: int) -> torch.Tensor:
     return images.to(memory_format=torch.channels_last)
 
 
-def assert_same_players(first: Players, second: Players) -> None:
+def assert_same_state(first: TrainingState, second: TrainingState) -> None:
     assert (first.discriminator_steps, first.images_seen) == (second.discriminator_steps, second.images_seen)
-    assert first.sums.keys() == second.sums.keys()
-    assert len(first.changing()) == len(second.changing())
-    assert all(torch.equal(mine, theirs) for mine, theirs in zip(first.changing(), second.changing(), strict=True))
+    assert first.meter.sums.keys() == second.meter.sums.keys()
+    assert len(first.tensors()) == len(second.tensors())
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(first.tensors(), second.tensors(), strict=True))
 
 
 @pytest.mark.parametrize("objective", names())
 def test_recorded_iterations_are_the_eager_ones(objective: str) -> None:
-    eager, recorded = build_players(spec_of(objective), CPU), build_players(spec_of(objective), CPU)
-    graphs = GraphedIterations(recorded)
+    eager, recorded = build_state(spec_of(objective), CPU), build_state(spec_of(objective), CPU)
+    graphs = GraphEngine(recorded)
     for step in range(STEPS):
-        eager.iterate(step, batches)
-        graphs.iterate(step, batches)
-    assert_same_players(eager, recorded)
+        EagerEngine(eager).run_iteration(step, batches)
+        graphs.run_iteration(step, batches)
+    assert_same_state(eager, recorded)
 
 
 @pytest.mark.parametrize("case", UNEVEN)
 def test_recorded_iterations_of_several_shapes(case: str) -> None:
     objective, recipe = UNEVEN[case]
-    eager, recorded = (build_players(spec_of(objective, **recipe), CPU) for _ in range(2))
-    graphs = GraphedIterations(recorded)
+    eager, recorded = (build_state(spec_of(objective, **recipe), CPU) for _ in range(2))
+    graphs = GraphEngine(recorded)
     shapes = set()
     for step in range(6):
-        shapes.add(recorded.shape(step))
-        eager.iterate(step, batches)
-        graphs.iterate(step, batches)
+        shapes.add(recorded.schedule.shape(step, recorded.discriminator_steps))
+        EagerEngine(eager).run_iteration(step, batches)
+        graphs.run_iteration(step, batches)
     assert len(shapes) == {"packs": 1, "lazy penalty": 3}.get(case, 2)
-    assert_same_players(eager, recorded)
+    assert_same_state(eager, recorded)
 
 
 class HostReads(TorchDispatchMode):
@@ -101,15 +102,15 @@ class HostReads(TorchDispatchMode):
 
 @pytest.mark.parametrize("objective", names())
 def test_no_iteration_waits_for_the_device(objective: str) -> None:
-    players = build_players(spec_of(objective), CPU)
-    graphs = GraphedIterations(players)
-    graphs.iterate(0, batches)  # records: makes its places
+    state = build_state(spec_of(objective), CPU)
+    graphs = GraphEngine(state)
+    graphs.run_iteration(0, batches)  # records: makes its places
     reads = HostReads()
-    reads.leave_out(players.optimizer_G)
-    reads.leave_out(players.optimizer_D)
-    moment = graphs._moment
+    reads.leave_out(state.optimizer_G)
+    reads.leave_out(state.optimizer_D)
+    shape = state.schedule.shape(1, state.discriminator_steps)
     with reads:
-        players.move(players.shape(1), moment, graphs._reals.__getitem__)
+        run_iteration(state, shape, graphs._scalars, graphs._reals.__getitem__)
     assert not reads.found
     with reads:
         bool(torch.zeros(()) > 0)
@@ -117,16 +118,16 @@ def test_no_iteration_waits_for_the_device(objective: str) -> None:
 
 
 def test_fixed_draws_stay_in_place_and_hold_what_is_drawn() -> None:
-    draws = Draws(3, CPU, {"k": 0.5})
-    fixed = FixedDraws(draws)
+    draws = StepRNG(3, CPU, {"k": 0.5})
+    fixed = StaticStepRNG(draws)
     for one in (draws, fixed):
-        one.at(0)
+        one.seek(0)
         one.begin("discriminator", 1)
     place = fixed.normal("latent", (4, 2))
     assert torch.equal(place, draws.normal("latent", (4, 2)))
     for one in (draws, fixed):
-        one.at(1)
-    fixed.fill(fixed.asked)
+        one.seek(1)
+    fixed.refill(fixed.requested)
     assert fixed.normal("latent", (4, 2)) is place
     assert torch.equal(place, draws.normal("latent", (4, 2)))
     assert fixed.state["k"] is draws.state["k"]
@@ -169,25 +170,25 @@ def test_the_engine_is_part_of_what_a_run_is() -> None:
 
 
 def test_auto_is_eager_on_a_cpu_and_several_ranks_are_always() -> None:
-    players = build_players(spec_of("nsgan"), CPU)
-    assert isinstance(make_engine("auto", players), EagerIterations)
-    players.ranks = Ranks(0, 2)
-    engine = make_engine("graph", players)
-    assert isinstance(engine, EagerIterations)
+    state = build_state(spec_of("nsgan"), CPU)
+    assert isinstance(make_engine("auto", state), EagerEngine)
+    state.ranks = Ranks(0, 2)
+    engine = make_engine("graph", state)
+    assert isinstance(engine, EagerEngine)
     assert engine.reason == "several ranks exchange values within an iteration"
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_a_run_begun_as_a_cuda_graph_goes_on_on_a_cpu(optimizer: str) -> None:
-    players, other = (build_players(spec_of("wgan", optimizer=optimizer), CPU) for _ in range(2))
-    players.iterate(0, batches)
-    saved = copy.deepcopy(players.saved())
+    state, other = (build_state(spec_of("wgan", optimizer=optimizer), CPU) for _ in range(2))
+    EagerEngine(state).run_iteration(0, batches)
+    saved = copy.deepcopy(state.state_dict())
     for name in ("optimizer_G", "optimizer_D"):
         saved[name]["param_groups"][0] |= {"capturable": True, "lr": torch.tensor(0.0)}  # as the graph engine leaves it
-    other.restore(saved)
-    for one in (players, other):
-        one.iterate(1, batches)
-    assert_same_players(players, other)
+    other.load_state_dict(saved)
+    for one in (state, other):
+        EagerEngine(one).run_iteration(1, batches)
+    assert_same_state(state, other)
 
 
 SPECTRAL = [name for name in names() if load(name).card.published.norm == "spectral"]
@@ -200,25 +201,26 @@ def test_a_step_in_bf16_under_the_published_spectral_norm(objective: str) -> Non
     for precision in ("fp32", "bf16"):
         entry = {"objective": objective, "label": "row", "recipe": {"norm": "spectral"}}
         spec = make_plan(study(objectives=(entry,), training={"precision": precision})).runs[0].training
-        players = build_players(spec, CPU)
-        players.iterate(0, batches)
-        losses[precision] = players.take_sums()
-    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05, abs=0.01)
+        state = build_state(spec, CPU)
+        EagerEngine(state).run_iteration(0, batches)
+        losses[precision] = state.meter.take_means()
+    for group, terms in losses["fp32"].items():
+        assert losses["bf16"][group] == pytest.approx(terms, rel=0.05, abs=0.01)
 
 
 def test_only_the_warning_of_the_trial_before_a_capture_is_left_out() -> None:
     assert NOT_CAPTURED in Path(inspect.getfile(torch.optim.Optimizer)).read_text()
 
-    def warn_once(message: str) -> Players:
-        players = build_players(spec_of("nsgan"), CPU)
+    def warn_once(message: str) -> TrainingState:
+        state = build_state(spec_of("nsgan"), CPU)
         pending = [message]
-        step = players.optimizer_D.register_step_pre_hook
+        step = state.optimizer_D.register_step_pre_hook
         step(lambda *_: warnings.warn(pending.pop(), stacklevel=1) if pending else None)
-        return players
+        return state
 
-    GraphedIterations(warn_once(f"{NOT_CAPTURED} or some ...")).iterate(0, batches)
+    GraphEngine(warn_once(f"{NOT_CAPTURED} or some ...")).run_iteration(0, batches)
     with pytest.raises(UserWarning, match="another"):
-        GraphedIterations(warn_once("another")).iterate(0, batches)
+        GraphEngine(warn_once("another")).run_iteration(0, batches)
 
 
 class BrokenCapture:
@@ -237,20 +239,20 @@ def test_a_failed_capture_says_what_broke_it_and_the_run_goes_on(monkeypatch: py
     monkeypatch.setattr(torch.cuda, "graph", BrokenCapture)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
-    eager, players = (build_players(spec_of("nsgan"), CPU) for _ in range(2))
-    graphs = GraphedIterations(players)
-    graphs.iterate(0, batches)
-    eager.iterate(0, batches)
+    eager, state = (build_state(spec_of("nsgan"), CPU) for _ in range(2))
+    graphs = GraphEngine(state)
+    graphs.run_iteration(0, batches)
+    EagerEngine(eager).run_iteration(0, batches)
 
     def breaks() -> None:
-        players.D.requires_grad_(False)
-        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+        with frozen(state.D):
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     assert graphs._captured(breaks) is breaks
     assert graphs.reason == "an iteration cannot be captured: operation not permitted when stream is capturing"
-    for one in (graphs, eager):
-        one.iterate(1, batches)
-    assert_same_players(eager, players)
+    for one in (graphs, EagerEngine(eager)):
+        one.run_iteration(1, batches)
+    assert_same_state(eager, state)
 
 
 def test_the_first_error_is_sought_among_errors_of_its_kind() -> None:
@@ -259,19 +261,19 @@ def test_the_first_error_is_sought_among_errors_of_its_kind() -> None:
     assert first_error(last) is first
 
 
-def first_moments(players: Players) -> torch.Tensor:
+def first_moments(state: TrainingState) -> torch.Tensor:
     """Return G's and D's gradients of the first step, as the optimisers have kept them."""
-    optimizers = (players.optimizer_G, players.optimizer_D)
+    optimizers = (state.optimizer_G, state.optimizer_D)
     states = [state for optimizer in optimizers for state in optimizer.state.values()]
     return torch.cat([state.get("exp_avg", state.get("square_avg")).flatten() for state in states])
 
 
-def compiled_and_eager(objective: str) -> tuple[CompiledIterations, float]:
+def compiled_and_eager(objective: str) -> tuple[CompiledEngine, float]:
     """Take one step both ways; return the compiled engine and by how much the gradients differ, relatively."""
-    eager, compiled = build_players(spec_of(objective), CPU), build_players(spec_of(objective), CPU)
-    engine = CompiledIterations(compiled)
-    eager.iterate(0, batches)
-    engine.iterate(0, batches)
+    eager, compiled = build_state(spec_of(objective), CPU), build_state(spec_of(objective), CPU)
+    engine = CompiledEngine(compiled)
+    EagerEngine(eager).run_iteration(0, batches)
+    engine.run_iteration(0, batches)
     return engine, relative_difference(first_moments(compiled), first_moments(eager))
 
 
@@ -284,18 +286,18 @@ def test_what_cannot_be_compiled_is_eager_and_says_why() -> None:
 
 @pytest.mark.slow
 def test_a_lazy_penalty_keeps_a_run_from_being_compiled_wherever_it_is_taken_up() -> None:
-    players, resumed = (build_players(spec_of("wgan-gp", lazy_penalty=3), CPU) for _ in range(2))
-    engine = CompiledIterations(players)
-    engine.iterate(0, batches)
-    resumed.restore(copy.deepcopy(players.saved()))
-    later = CompiledIterations(resumed)
-    assert not any(resumed.shape(1).penalties)
+    state, resumed = (build_state(spec_of("wgan-gp", lazy_penalty=3), CPU) for _ in range(2))
+    engine = CompiledEngine(state)
+    engine.run_iteration(0, batches)
+    resumed.load_state_dict(copy.deepcopy(state.state_dict()))
+    later = CompiledEngine(resumed)
+    assert not any(resumed.schedule.shape(1, resumed.discriminator_steps).penalties)
     for step in range(1, 4):  # the penalty is due in the last
-        engine.iterate(step, batches)
-        later.iterate(step, batches)
+        engine.run_iteration(step, batches)
+        later.run_iteration(step, batches)
     assert engine.reason == later.reason
     assert later.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
-    assert_same_players(players, resumed)
+    assert_same_state(state, resumed)
 
 
 @pytest.mark.slow
@@ -312,9 +314,9 @@ def test_compiled_iterations_agree_to_rounding(objective: str) -> None:
 @pytest.mark.parametrize("objective", names())
 def test_captured_iterations_agree_with_eager_ones(objective: str) -> None:
     cuda = torch.device("cuda")
-    eager, captured = build_players(spec_of(objective), cuda), build_players(spec_of(objective), cuda)
-    graphs = GraphedIterations(captured)
-    eager.iterate(0, lambda step: batches(step).to(cuda))
-    graphs.iterate(0, lambda step: batches(step).to(cuda))
+    eager, captured = build_state(spec_of(objective), cuda), build_state(spec_of(objective), cuda)
+    graphs = GraphEngine(captured)
+    EagerEngine(eager).run_iteration(0, lambda step: batches(step).to(cuda))
+    graphs.run_iteration(0, lambda step: batches(step).to(cuda))
     assert graphs.reason is None
     assert relative_difference(first_moments(captured), first_moments(eager)) < 1e-4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.training_fixture import CPU, study, trained
+from helpers.training_fixture import CPU, first_fakes, study, trained
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -18,8 +18,8 @@ from bench.files import read_json, read_jsonl
 from bench.networks.sampling import draw_latents, latent_blocks, recalibrated, to_uint8
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import make_plan
-from bench.training.loop import Interrupted, Pace, build_players, snapshot_steps, train
-from bench.training.step import discriminator_steps_at, halvings
+from bench.training.loop import Interrupted, Pace, build_state, snapshot_steps, train
+from bench.training.schedule import discriminator_steps_at, lr_factor
 
 NAN_OBJECTIVE = """
 from bench.objectives.nsgan import NonSaturating
@@ -118,8 +118,8 @@ def test_the_same_seed_meets_the_same_images_and_latents_under_every_objective(d
     seen = {}
     for name in ("nsgan", "wgan-gp", "ebgan"):
         run = make_plan(study(objectives=({"objective": name, "label": "row"},))).runs[0]
-        players = build_players(run.training, CPU)
-        seen[name] = players._generate(0, 8, with_graph=False)
+        state = build_state(run.training, CPU)
+        seen[name] = first_fakes(state, 8)
     assert torch.equal(seen["nsgan"], seen["wgan-gp"])
     assert torch.equal(seen["nsgan"], seen["ebgan"])
 
@@ -147,7 +147,7 @@ def test_bf16_trains_and_is_another_run(tmp_path: Path, data: PreparedData) -> N
 
 
 def test_halving_counts_generator_steps() -> None:
-    assert [halvings(step, 3) for step in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+    assert [lr_factor(step, 3) for step in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def test_warm_up_and_its_repetition() -> None:
@@ -165,13 +165,13 @@ def test_latents_come_in_blocks_that_do_not_depend_on_how_many_are_asked_for() -
 
 
 def test_recalibration_makes_a_sample_a_function_of_its_latent(data: PreparedData) -> None:
-    players = build_players(make_plan(study()).runs[0].training, CPU)
-    before = {name: value.clone() for name, value in players.G.state_dict().items()}
-    G = recalibrated(players.G, "normal", 8, CPU)
+    state = build_state(make_plan(study()).runs[0].training, CPU)
+    before = {name: value.clone() for name, value in state.G.state_dict().items()}
+    G = recalibrated(state.G, "normal", 8, CPU)
     z = draw_latents("normal", 50, 8, "z")
     with torch.no_grad():
         torch.testing.assert_close(G(z)[:3], G(z[:3]), rtol=1e-4, atol=1e-5)
-    assert all(torch.equal(before[name], value) for name, value in players.G.state_dict().items())
+    assert all(torch.equal(before[name], value) for name, value in state.G.state_dict().items())
     assert to_uint8(torch.tensor([-1.0, 1.0, 0.0, 2.0])).tolist() == [0, 255, 128, 255]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.networks.backbone import Autoencoded, Encoded, Sliced
 from bench.objectives.base import Golden, Objective, Step
-from bench.validation.contract.linear import FLAT, SHAPED, LinearPlayers
+from bench.validation.contract.linear import FLAT, SHAPED, LinearNetworks
 from bench.validation.contract.report import Problem
 from bench.validation.contract.scene import FixedStep, Variant, losses_on, total
 
@@ -108,7 +108,7 @@ def pixels_count_alike(variant: Variant) -> Iterator[Problem]:
 
 def _on_shape(variant: Variant, shape: tuple[int, ...]) -> Iterator[tuple[str, float]]:
     objective = variant.objective
-    players = LinearPlayers(objective.head, torch.float64, gain=3.0)
+    players = LinearNetworks(objective.head, torch.float64, gain=3.0)
     generator = torch.Generator().manual_seed(9)
     real, fake = (
         (torch.rand(count, *FLAT, generator=generator, dtype=torch.float64) * 2 - 1).reshape(count, *shape)

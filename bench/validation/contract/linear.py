@@ -14,7 +14,7 @@ FLAT = (12,)  # an image of 12 numbers, and the same as channels and pixels
 SHAPED = (3, 2, 2)
 
 
-class LinearPlayers:
+class LinearNetworks:
     """Linear networks on images of any shape with 12 numbers, whose outputs `gain` scales.
 
     Where an output is bounded (a decoder's by tanh) or an exponent (log-variances), `gain` counts by its sign alone.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bench.validation.contract.linear import FLAT, LinearPlayers
+from bench.validation.contract.linear import FLAT, LinearNetworks
 from bench.validation.contract.report import Problem
 from bench.validation.contract.scene import Scene, Variant, losses_on, total
 
@@ -62,7 +62,7 @@ def penalties_are_in_fp32(variant: Variant) -> Iterator[Problem]:
 def _not_finite(variant: Variant, batch: str, gain: float) -> Iterator[tuple[str, str]]:
     """Yield each loss that is not finite, or whose gradient is not, and what it is instead."""
     objective = variant.objective
-    players = LinearPlayers(objective.head, torch.float32, gain)
+    players = LinearNetworks(objective.head, torch.float32, gain)
     real, fake = _images(batch, objective.fakes_per_real)
     made = fake.clone().requires_grad_()
     for loss in losses_on(objective, players.judge, players.generator_of(FLAT), real, fake, lambda: made):

@@ -18,8 +18,10 @@ from torch.multiprocessing.spawn import spawn
 from bench.config.recipe import Recipe
 from bench.networks.backbone import Norm, build_networks
 from bench.objectives import load
+from bench.training.engine import EagerEngine
 from bench.training.ranks import Ranks
-from bench.training.step import Players, StepSettings
+from bench.training.schedule import IterationSettings
+from bench.training.state import TrainingState
 
 LOSSES_AGREE = 1e-9
 GRADIENTS_AGREE = 1e-9
@@ -103,35 +105,36 @@ def _rank(rank: int, count: int, folder: str, objectives: Sequence[str], trial: 
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
     try:
-        torch.save(_trained(objectives, Ranks(rank, count, even_one=True), trial), f"{folder}/{rank}.pt")
+        torch.save(_trained(objectives, Ranks(rank, count, force_group=True), trial), f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
 
 
 def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tuple[Tensor, ...]]:
     """Return, for each objective, the first step's terms and gradients and the last weights, each flattened."""
-    found: list[tuple[Tensor, ...]] = []
+    results: list[tuple[Tensor, ...]] = []
     for name in objectives:
-        players = _players(name, ranks, trial)
-        parameters = [*players.D.parameters(), *players.G.parameters()]
-        players.iterate(0, lambda step: _batch(step, trial.dtype))
-        terms = {name: value for name, value in players.take_sums().items() if not name.startswith("times/")}
-        losses = torch.tensor(list(terms.values()), dtype=torch.float64)
+        state = _state(name, ranks, trial)
+        engine = EagerEngine(state)
+        parameters = [*state.D.parameters(), *state.G.parameters()]
+        engine.run_iteration(0, lambda step: _batch(step, trial.dtype))
+        means = state.meter.take_means()
+        losses = torch.tensor([value for group in means.values() for value in group.values()], dtype=torch.float64)
         gradients = torch.cat([value.grad.flatten() for value in parameters if value.grad is not None]).clone()
         for step in range(1, trial.steps):
-            players.iterate(step, lambda step: _batch(step, trial.dtype))
-        found.append((losses, gradients, torch.cat([value.detach().flatten() for value in parameters])))
-    return found
+            engine.run_iteration(step, lambda step: _batch(step, trial.dtype))
+        results.append((losses, gradients, torch.cat([value.detach().flatten() for value in parameters])))
+    return results
 
 
-def _players(name: str, ranks: Ranks, trial: Trial) -> Players:
+def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
     objective = load(name).model_validate(_SETTINGS.get(name, {}))
     norm = trial.norm if trial.norm in objective.norms else "layer"
     packing = trial.packing if objective.head in ("score", "sliced", "embedding") else 1
     G, D = build_networks(
         resolution=RESOLUTION, width=WIDTH, latent=LATENT, head=objective.head, norm=norm, seed=1, packing=packing
     )
-    settings = StepSettings(
+    settings = IterationSettings(
         recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1),
         latent=LATENT,
         latent_law="normal",
@@ -141,11 +144,11 @@ def _players(name: str, ranks: Ranks, trial: Trial) -> Players:
         precision="fp32",
         seed=1,
     )
-    players = Players(settings, objective, G.to(trial.dtype), D.to(trial.dtype), torch.device("cpu"), ranks)
-    normal, uniform = players.draws.normal, players.draws.uniform
-    players.draws.normal = lambda *where: normal(*where).to(trial.dtype)  # type: ignore[method-assign]
-    players.draws.uniform = lambda *where: uniform(*where).to(trial.dtype)  # type: ignore[method-assign]
-    return players
+    state = TrainingState(settings, objective, G.to(trial.dtype), D.to(trial.dtype), torch.device("cpu"), ranks)
+    normal, uniform = state.rng.normal, state.rng.uniform
+    state.rng.normal = lambda *where: normal(*where).to(trial.dtype)  # type: ignore[method-assign]
+    state.rng.uniform = lambda *where: uniform(*where).to(trial.dtype)  # type: ignore[method-assign]
+    return state
 
 
 def _batch(step: int, dtype: torch.dtype) -> Tensor:

@@ -13,7 +13,9 @@ from bench.config.recipe import Recipe
 from bench.networks.backbone import build_networks
 from bench.objectives.base import Objective
 from bench.runs.plan import published_recipe
-from bench.training.step import Players, StepSettings
+from bench.training.engine import EagerEngine
+from bench.training.schedule import IterationSettings
+from bench.training.state import TrainingState
 from bench.validation.contract.report import NotApplicable, Problem
 from bench.validation.contract.scene import COUNT, LATENT, RESOLUTION, WIDTH, Variant, controlled_norm
 
@@ -30,9 +32,9 @@ def training_stays_finite(variant: Variant) -> Iterator[Problem]:
     if objective == defaults:
         yield from _trained_and_cut(objective, controlled_recipe(objective))
     if objective == authors and published.norm in objective.norms:
-        players = _players(objective, published_recipe(published, Recipe()))
-        _train(players, 0, STEPS)
-        yield from _not_finite(players, "under its published recipe")
+        state = _state(objective, published_recipe(published, Recipe()))
+        _train(state, 0, STEPS)
+        yield from _not_finite(state, "under its published recipe")
 
 
 def packed_samples_work(variant: Variant) -> Iterator[Problem]:
@@ -40,9 +42,9 @@ def packed_samples_work(variant: Variant) -> Iterator[Problem]:
     objective = variant.objective
     if objective.head not in ("score", "sliced", "embedding"):
         raise NotApplicable(f"D's {objective.head} head rebuilds or encodes single images")
-    players = _players(objective, controlled_recipe(objective).model_copy(update={"packing": 2}))
-    _train(players, 0, 2)
-    yield from _not_finite(players, "with packing 2")
+    state = _state(objective, controlled_recipe(objective).model_copy(update={"packing": 2}))
+    _train(state, 0, 2)
+    yield from _not_finite(state, "with packing 2")
 
 
 def controlled_recipe(objective: Objective) -> Recipe:
@@ -50,37 +52,38 @@ def controlled_recipe(objective: Objective) -> Recipe:
 
 
 def _trained_and_cut(objective: Objective, recipe: Recipe) -> Iterator[Problem]:
-    players = _players(objective, recipe)
-    _train(players, 0, CUT_AT)
-    saved = copy.deepcopy(players.saved())
-    _train(players, CUT_AT, STEPS)
-    problems = list(_not_finite(players, "under the controlled recipe"))
+    state = _state(objective, recipe)
+    _train(state, 0, CUT_AT)
+    saved = copy.deepcopy(state.state_dict())
+    _train(state, CUT_AT, STEPS)
+    problems = list(_not_finite(state, "under the controlled recipe"))
     yield from problems
     if problems:
         return
-    resumed = _players(objective, recipe)
-    resumed.restore(saved)
+    resumed = _state(objective, recipe)
+    resumed.load_state_dict(saved)
     _train(resumed, CUT_AT, STEPS)
-    if not _equal(players.saved(), resumed.saved()):
+    if not _equal(state.state_dict(), resumed.state_dict()):
         yield Problem(
             f"cut after step {CUT_AT} and resumed, training ends elsewhere than without the cut",
             "Keep nothing on the object or in the module: state belongs into initial_state(), which checkpoints save.",
         )
 
 
-def _train(players: Players, start: int, end: int) -> None:
+def _train(state: TrainingState, start: int, end: int) -> None:
+    engine = EagerEngine(state)
     for generator_step in range(start, end):
-        players.iterate(generator_step, _batch)
+        engine.run_iteration(generator_step, _batch)
 
 
-def _not_finite(players: Players, how: str) -> Iterator[Problem]:
-    bad = int(players.first_bad_step)
-    weights = [*players.G.parameters(), *players.D.parameters()]
-    states = {name: float(value) for name, value in players.draws.state.items() if not value.isfinite().all()}
+def _not_finite(state: TrainingState, how: str) -> Iterator[Problem]:
+    bad = int(state.first_bad_step)
+    weights = [*state.G.parameters(), *state.D.parameters()]
+    states = {name: float(value) for name, value in state.rng.state.items() if not value.isfinite().all()}
     if bad >= 0 or not all(weight.isfinite().all() for weight in weights):
         terms = ", ".join(
             f"{name} {float(value):.4g}"
-            for name, value in players.sums.items()
+            for name, value in state.meter.sums.items()
             if name.startswith(("discriminator/", "generator/"))
         )
         yield Problem(
@@ -91,7 +94,7 @@ def _not_finite(players: Players, how: str) -> Iterator[Problem]:
         yield Problem(f"{how}, the state {name} is {value} after {STEPS} steps", "Keep it finite, as by a clamp.")
 
 
-def _players(objective: Objective, recipe: Recipe) -> Players:
+def _state(objective: Objective, recipe: Recipe) -> TrainingState:
     G, D = build_networks(
         resolution=RESOLUTION,
         width=WIDTH,
@@ -101,7 +104,7 @@ def _players(objective: Objective, recipe: Recipe) -> Players:
         seed=1,
         packing=recipe.packing,
     )
-    settings = StepSettings(
+    settings = IterationSettings(
         recipe=recipe,
         latent=LATENT,
         latent_law=objective.latent_law or "normal",
@@ -111,7 +114,7 @@ def _players(objective: Objective, recipe: Recipe) -> Players:
         precision="fp32",
         seed=1,
     )
-    return Players(settings, objective, G, D, torch.device("cpu"))
+    return TrainingState(settings, objective, G, D, torch.device("cpu"))
 
 
 def _batch(discriminator_steps: int) -> Tensor:

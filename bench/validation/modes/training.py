@@ -18,7 +18,10 @@ from bench.data.sampler import Sampler
 from bench.errors import BenchError
 from bench.networks.sampling import LatentLaw, draw_latents
 from bench.objectives.base import Objective
-from bench.training.step import Batches, Players, StepSettings
+from bench.training.engine import EagerEngine
+from bench.training.iteration import Batches
+from bench.training.schedule import IterationSettings
+from bench.training.state import TrainingState
 from bench.validation.modes.counting import LOST, ModeCount, count_points
 from bench.validation.modes.jobs import Job
 from bench.validation.modes.networks import build_point_networks
@@ -61,7 +64,7 @@ def train_points(job: Job) -> Trained:
 
 def play(job: Job, objective: Objective, G: nn.Module, D: nn.Module, latent: int, batches: Batches) -> Trained:
     """Take a job's generator steps, up to where a loss or a weight stops being finite. The count is still LOST."""
-    settings = StepSettings(
+    settings = IterationSettings(
         recipe=job.recipe,
         latent=latent,
         latent_law=latent_law(job, objective),
@@ -71,15 +74,16 @@ def play(job: Job, objective: Objective, G: nn.Module, D: nn.Module, latent: int
         precision="fp32",
         seed=job.seed,
     )
-    players = Players(settings, objective, G, D, torch.device("cpu"))
+    state = TrainingState(settings, objective, G, D, torch.device("cpu"))
+    engine = EagerEngine(state)
     began = time.process_time()
     taken, diverged = 0, False
     while taken < job.generator_steps and not diverged:
-        players.iterate(taken, batches)
+        engine.run_iteration(taken, batches)
         taken += 1
         if taken % CHECK_EVERY == 0 or taken == job.generator_steps:
-            diverged = int(players.first_bad_step) >= 0 or not _all_finite(G)
-    return Trained(LOST, diverged, taken, players.discriminator_steps, time.process_time() - began)
+            diverged = int(state.first_bad_step) >= 0 or not _all_finite(G)
+    return Trained(LOST, diverged, taken, state.discriminator_steps, time.process_time() - began)
 
 
 def with_count(trained: Trained, count: ModeCount, points: npt.NDArray[np.float32] | None = None) -> Trained:

@@ -1,4 +1,4 @@
-"""Random draws as pure functions of (seed, purpose, player, generator step, substep).
+"""Random numbers as pure functions of (seed, purpose, player, generator step, substep).
 
 No stream runs along with training: a run that starts again at step 500 draws what one that never stopped draws there.
 Values are drawn on the CPU, so that every device sees the same ones.
@@ -15,7 +15,7 @@ from bench.networks.backbone import address
 from bench.objectives.base import Step
 
 
-class Place(NamedTuple):
+class DrawAddress(NamedTuple):
     """Which values: all of a draw's address but the seed and the generator step, with its law and shape."""
 
     player: str
@@ -25,8 +25,8 @@ class Place(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Draws(Step):
-    """What a loss may ask for: `at` says in which iteration, `begin` in which player's step of it."""
+class StepRNG(Step):
+    """What a loss may ask for: `seek` says in which iteration, `begin` in which player's step of it."""
 
     def __init__(self, seed: int, device: torch.device, initial_state: dict[str, float]) -> None:
         self.seed = seed
@@ -39,7 +39,7 @@ class Draws(Step):
         }
         self.observed: dict[str, Tensor] = {}
 
-    def at(self, generator_step: int) -> None:
+    def seek(self, generator_step: int) -> None:
         """Go to an iteration: all following draws are addressed by its generator step."""
         self._generator_step = generator_step
 
@@ -48,10 +48,10 @@ class Draws(Step):
         self._player, self._substep = player, substep
 
     def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
-        return self._drawn(Place(self._player, self._substep, purpose, "normal", shape))
+        return self._draw(DrawAddress(self._player, self._substep, purpose, "normal", shape))
 
     def uniform(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
-        return self._drawn(Place(self._player, self._substep, purpose, "uniform", shape))
+        return self._draw(DrawAddress(self._player, self._substep, purpose, "uniform", shape))
 
     def latents(self, law: str, count: int, size: int) -> Tensor:
         """Draw the player's latents, count x size, from N(0, I) or U(-1, 1)."""
@@ -59,36 +59,37 @@ class Draws(Step):
             return self.normal("latent", (count, size))
         return self.uniform("latent", (count, size)) * 2 - 1
 
-    def _drawn(self, place: Place) -> Tensor:
-        return self._fresh(place).to(self.device, non_blocking=True)
+    def _draw(self, address: DrawAddress) -> Tensor:
+        return self._fresh(address).to(self.device, non_blocking=True)
 
-    def _fresh(self, place: Place) -> Tensor:
+    def _fresh(self, draw: DrawAddress) -> Tensor:
         """Draw the values of this iteration on the CPU; in page-locked memory where a GPU will fetch them."""
-        where = (place.player, self._generator_step, place.substep)
-        generator = self._generator.manual_seed(address(self.seed, place.purpose, *where))
-        make = torch.randn if place.law == "normal" else torch.rand
-        return make(place.shape, generator=generator, pin_memory=self.device.type == "cuda")
+        where = (draw.player, self._generator_step, draw.substep)
+        generator = self._generator.manual_seed(address(self.seed, draw.purpose, *where))
+        make = torch.randn if draw.law == "normal" else torch.rand
+        return make(draw.shape, generator=generator, pin_memory=self.device.type == "cuda")
 
 
-class FixedDraws(Draws):
-    """Draws that lie where they lay the last time, for an iteration that is captured once and replayed.
+class StaticStepRNG(StepRNG):
+    """Draws in static buffers, for an iteration that is captured once and replayed.
 
-    What an iteration asks for is noted in `asked`; `fill` then puts another iteration's values in the same places.
+    What an iteration asks for is noted in `requested`; `refill` then puts another iteration's values in the
+    same places.
     """
 
-    def __init__(self, draws: Draws) -> None:
-        super().__init__(draws.seed, draws.device, {})
-        self.state = draws.state
-        self._values: dict[Place, Tensor] = {}
-        self.asked: set[Place] = set()
+    def __init__(self, rng: StepRNG) -> None:
+        super().__init__(rng.seed, rng.device, {})
+        self.state = rng.state
+        self._values: dict[DrawAddress, Tensor] = {}
+        self.requested: set[DrawAddress] = set()
 
-    def fill(self, places: set[Place]) -> None:
-        """Put the present iteration's values in their places."""
-        for place in sorted(places):
-            self._values[place].copy_(self._fresh(place), non_blocking=True)
+    def refill(self, draws: set[DrawAddress]) -> None:
+        """Put the present iteration's values in their buffers."""
+        for draw in sorted(draws):
+            self._values[draw].copy_(self._fresh(draw), non_blocking=True)
 
-    def _drawn(self, place: Place) -> Tensor:
-        if place not in self._values:
-            self._values[place] = self._fresh(place).to(self.device)
-        self.asked.add(place)
-        return self._values[place]
+    def _draw(self, address: DrawAddress) -> Tensor:
+        if address not in self._values:
+            self._values[address] = self._fresh(address).to(self.device)
+        self.requested.add(address)
+        return self._values[address]

@@ -1,0 +1,188 @@
+"""One iteration, top to bottom: every discriminator step, the generator step, the moving average.
+
+All of it runs on the device and reads no value back, so that it can be captured as a CUDA graph. What differs from
+iteration to iteration is in its arguments: `shape` says which operations, `scalars` with which numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.networks.backbone import pack
+from bench.objectives.base import CachedOutputs, Terms, widened
+from bench.training.optimizers import parameters_of
+from bench.training.schedule import Scalars, Shape
+from bench.training.state import TrainingState
+
+Batches = Callable[[int], Tensor]
+"""Maps a number to a batch of real images, N x 3 x R x R in [-1, 1]."""
+
+
+def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_batches: Batches) -> None:
+    """Train D as often as `shape` says, then G once. `real_batches` counts from 0 in each iteration.
+
+    Everything is minimised: D descends its loss and penalty, G its own loss (Goodfellow et al. 2014, algorithm 1). A
+    joint objective moves both networks at once.
+    """
+    objective, rng = state.objective, state.rng
+    if objective.updates == "joint":
+        run_joint_iteration(state, scalars, real_batches(0))
+        return
+
+    last = len(shape.penalties) - 1
+    for substep, lazy_penalty in enumerate(shape.penalties):
+        rng.begin("discriminator", substep)
+        # x ~ data, G(z) with z ~ p(z). G does not move between D's last step and its own, so the last batch of fakes
+        # serves both: it carries G's graph, and D's step sees it detached.
+        real = real_batches(substep)
+        fake = generate(state, len(real), with_graph=substep == last)
+        if shape.noisy:
+            real, fake = (
+                images + scalars.noise_level * rng.normal(f"instance noise {kind}", tuple(images.shape))
+                for images, kind in ((real, "real"), (fake, "fake"))
+            )
+        real, fake = pack(real, state.settings.recipe.packing), pack(fake, state.settings.recipe.packing)
+
+        # One descent step on D's loss, spectral norm's singular vectors first.
+        state.D.power_iteration()  # type: ignore[operator]
+        with autocast(state):
+            terms = discriminator_terms(state, real, fake.detach())
+        descend(state, "discriminator", terms, scalars, state.optimizer_D)
+        if lazy_penalty:
+            # Every k-th step, k times as strong, on its own: Karras et al. 2019, arXiv 1912.04958, section 3.1.
+            with autocast(state):
+                penalty = objective.discriminator_penalty(in_fp32(state.call_D), real, fake.detach(), rng)
+                terms = {name: state.schedule.penalty_every * value for name, value in penalty.items()}
+            descend(state, "discriminator", terms, scalars, state.optimizer_D)
+        objective.after_discriminator_step(state.D, rng)  # weight clipping, BEGAN's k
+        take_observed(state)
+
+    # One descent step on G's loss, against the D that was just trained.
+    rng.begin("generator")
+    with frozen(state.D):
+        with autocast(state):
+            terms = objective.generator_loss(in_fp32(state.call_D), fake, real, rng)
+        descend(state, "generator", terms, scalars, state.optimizer_G)
+    take_observed(state)
+    update_average(state, scalars)
+
+
+def run_joint_iteration(state: TrainingState, scalars: Scalars, real: Tensor) -> None:
+    """Move both networks by one descent step on one loss, as a variational autoencoder does."""
+    state.rng.begin("joint")
+    state.D.power_iteration()  # type: ignore[operator]
+    with autocast(state):
+        terms = state.objective.joint_loss(in_fp32(state.call_D), state.call_G, real, state.rng)
+    descend(state, "generator", terms, scalars, state.optimizer_G, state.optimizer_D)
+    take_observed(state)
+    update_average(state, scalars)
+
+
+def generate(state: TrainingState, count: int, *, with_graph: bool) -> Tensor:
+    """Return as many fakes as D compares with `count` real images, with G's graph if G will be trained on them."""
+    settings = state.settings
+    latents = state.rng.latents(settings.latent_law, count * state.objective.fakes_per_real, settings.latent)
+    with torch.set_grad_enabled(with_graph), autocast(state):
+        fake: Tensor = state.call_G(latents)
+    return widened(fake)
+
+
+def discriminator_terms(state: TrainingState, real: Tensor, fake: Tensor) -> Terms:
+    """Return the terms of D's loss, and of its penalty unless that is lazy.
+
+    A penalty at a batch itself (R1, R2) needs D's output there, which the loss has computed: one pass serves both. Not
+    under mixed precision, where the penalty has a pass of its own in fp32.
+    """
+    objective, D = state.objective, in_fp32(state.call_D)
+    if state.schedule.penalty_every > 1:
+        return objective.discriminator_loss(D, real, fake, state.rng)
+    if state.settings.precision == "fp32" and (sides := objective.penalised_at()):
+        D = CachedOutputs(D)
+        real = real.detach().requires_grad_("real" in sides)
+        fake = fake.detach().requires_grad_("fake" in sides)
+    terms = objective.discriminator_loss(D, real, fake, state.rng)
+    return terms | objective.discriminator_penalty(D, real, fake, state.rng)
+
+
+def descend(
+    state: TrainingState, player: str, terms: Terms, scalars: Scalars, *optimizers: torch.optim.Optimizer
+) -> None:
+    """Take an optimiser step on the sum of the terms, note a non-finite one, and add the terms up for the log."""
+    total = torch.stack(list(terms.values())).sum()
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    # Gradients of these parameters alone: G's loss needs none of D's.
+    torch.autograd.backward(total, inputs=[p for optimizer in optimizers for p in parameters_of(optimizer)])
+    for optimizer in optimizers:
+        state.ranks.sum_gradients(parameters_of(optimizer))
+        optimizer.step()
+    with torch.no_grad():
+        bad_now = ~torch.isfinite(total) & (state.first_bad_step < 0)
+        state.first_bad_step.copy_(torch.where(bad_now, scalars.generator_step, state.first_bad_step))
+    state.meter.add_terms(player, terms)
+
+
+def take_observed(state: TrainingState) -> None:
+    """Hand what the step observed to the meter."""
+    state.meter.add_observed(state.rng.observed)
+    state.rng.observed.clear()
+
+
+@torch.no_grad()
+def update_average(state: TrainingState, scalars: Scalars) -> None:
+    """Move the averaged generator towards the present one: ema += weight * (G - ema)."""
+    parameters: list[Tensor] = list(state.G.parameters())
+    weight = scalars.ema_weight
+    if isinstance(weight, Tensor):
+        torch._foreach_lerp_(state.ema, parameters, [weight] * len(parameters))
+    else:
+        torch._foreach_lerp_(state.ema, parameters, weight)
+
+
+def autocast(state: TrainingState) -> torch.autocast:
+    """Return the context in which networks compute: bf16 where the study asks for it."""
+    return torch.autocast(state.device.type, dtype=torch.bfloat16, enabled=state.settings.precision == "bf16")
+
+
+def in_fp32(network: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """Return the network with its outputs widened, so that losses are computed in fp32 under mixed precision."""
+
+    def call(images: Tensor) -> Any:
+        out = network(images)
+        if isinstance(out, tuple):
+            return type(out)(*(widened(part) for part in out))
+        return widened(out)
+
+    return call
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Keep autograd from computing the network's own gradients; gradients with respect to its input go on."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def dry_run(state: TrainingState, work: Callable[[], object], times: int = 2) -> None:
+    """Carry an iteration out and undo it, whatever comes of it: libraries choose algorithms, optimisers make state.
+
+    Every tensor is put back at the place where it then lies.
+    """
+    before = {id(tensor): tensor.detach().clone() for tensor in state.tensors()}
+    try:
+        for _ in range(times):
+            work()
+    finally:
+        state.rng.observed.clear()
+        with torch.no_grad():
+            for tensor in state.tensors():
+                # What an optimiser or the meter made anew begins at zero.
+                tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()

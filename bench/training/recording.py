@@ -1,0 +1,91 @@
+"""What a run writes down as it goes: log lines, snapshots of both generators, and sample grids."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save
+from torch import Tensor
+
+from bench.files import append_jsonl, write_atomic
+from bench.networks.backbone import pack
+from bench.networks.sampling import draw_latents, recalibrated, to_uint8
+from bench.objectives.base import input_gradient
+from bench.runs.folder import RunFolder, Status
+from bench.runs.plan import TrainingSpec
+from bench.training.iteration import frozen
+from bench.training.meter import finite_or_none
+from bench.training.ranks import without_ranks
+from bench.training.state import TrainingState
+
+GRID = 8  # a sample grid has 8 x 8 images
+
+
+class Recorder:
+    """Writes into a run's folder. With several ranks all of them call it, and the main one writes."""
+
+    def __init__(self, folder: RunFolder, spec: TrainingSpec, state: TrainingState) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._state = state
+        backbone = spec.backbone
+        # The same latents in every grid of every run, so that snapshots and rows can be compared picture by picture.
+        latents = draw_latents(backbone.latent_law, GRID * GRID, backbone.latent, "sample grid")
+        self._grid_latents = latents.to(state.device)
+
+    def log(self, status: Status, next_batch: Tensor) -> None:
+        """Write the mean of every term and observation since the last line. Waits for the device."""
+        state = self._state
+        means = state.meter.take_means()
+        if state.objective.head == "score":
+            means["observed"]["gradient_norm"] = self._gradient_norm(next_batch)
+        line = {
+            "generator_steps": status.generator_steps,
+            "discriminator_steps": status.discriminator_steps,
+            "images_seen": status.images_seen,
+            "device_seconds": round(status.device_seconds, 3),
+            # as the optimisers had them in the iteration that was just taken
+            "learning_rate": state.schedule.learning_rates(status.generator_steps - 1)._asdict(),
+            **means,
+        }
+        if state.ranks.is_main:
+            append_jsonl(self._folder.log_file, [line])
+
+    def snapshot(self, generator_steps: int) -> None:
+        """Save both generators, and a grid of the raw one's samples of the fixed latents."""
+        state = self._state
+        if not state.ranks.is_main:
+            return
+        raw = state.G.state_dict()
+        averaged = raw | {name: value for (name, _), value in zip(state.G.named_parameters(), state.ema, strict=True)}
+        tensors = {f"raw/{name}": _plain(value) for name, value in raw.items()}
+        tensors |= {f"ema/{name}": _plain(value) for name, value in averaged.items()}
+        write_atomic(self._folder.snapshot_file(generator_steps), save(tensors))
+
+        backbone = self._spec.backbone
+        G = recalibrated(without_ranks(state.G), backbone.latent_law, backbone.latent, state.device)
+        with torch.no_grad():
+            images = to_uint8(G(self._grid_latents)).permute(0, 2, 3, 1).cpu().numpy()
+        write_atomic(self._folder.sample_file(generator_steps), sample_grid(images))
+
+    def _gradient_norm(self, real: Tensor) -> float | None:
+        """Return the mean norm of D's gradient at real images: what a Lipschitz bound would bound."""
+        with frozen(self._state.D):
+            gradient = input_gradient(self._state.D, pack(real, self._spec.recipe.packing)).detach()
+        return finite_or_none(float(torch.linalg.vector_norm(gradient, dim=1).mean()))
+
+
+def sample_grid(images: np.ndarray[Any, Any]) -> bytes:
+    """Return GRID * GRID images, uint8 N x R x R x 3, as one PNG, row by row."""
+    rows = [np.concatenate(list(images[row * GRID : (row + 1) * GRID]), axis=1) for row in range(GRID)]
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(rows, axis=0)).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _plain(value: Tensor) -> Tensor:
+    return value.detach().cpu().contiguous().clone()
