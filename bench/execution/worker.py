@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, EXIT_WRONG_USAGE, BenchError
 from bench.execution.failures import kind_of
-from bench.files import write_atomic
+from bench.files import write_atomic, write_json
 from bench.runs.folder import Failure, RunFolder
 
 
@@ -79,6 +79,7 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
     from bench.execution.evaluating import evaluate_folder
     from bench.runs.plan import RunSpec
     from bench.training.environment import prepare_process
+    from bench.training.fingerprint import fingerprint
     from bench.training.loop import Interrupted, Pace, train
     from bench.training.ranks import Ranks
 
@@ -95,6 +96,8 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
                 f"The images of {spec.name} are not prepared in {options.data}", hint="Type `bench data prepare`."
             )
         if folder.status().state not in ("done", "diverged"):
+            if not folder.fingerprint_file.exists() and folder.status().generator_steps == 0 and not ranks.grouped:
+                write_json(folder.fingerprint_file, fingerprint(spec, data, device))
             pace = Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop)
             train(folder, spec, data, device, pace, ranks)
         ranks.close()

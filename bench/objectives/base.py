@@ -153,6 +153,10 @@ class Objective(BaseModel, ABC):
     def after_discriminator_step(self, D: nn.Module, step: Step) -> None:
         """Act after the discriminator's optimiser step: clip weights, move `step.state` (in place)."""
 
+    def compressed_settings(self) -> dict[str, Any]:
+        """Return settings that count steps, made so small that a run of a few steps shows what they do."""
+        return {}
+
     def parts(self) -> tuple[str, ...]:
         """Return the names of the package's objectives that this one is set to build on."""
         return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -69,6 +69,9 @@ class LeCam(OverBase):
         ),
         controlled_notes=("Over the base's losses alone, with one discriminator step.",),
     )
+
+    def compressed_settings(self) -> dict[str, Any]:
+        return {"start": min(self.start, 2)}
 
     def initial_state(self) -> dict[str, float]:
         return self.inner.initial_state() | {"real_anchor": 0.0, "fake_anchor": 0.0, "anchored_steps": 0.0}

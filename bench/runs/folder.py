@@ -2,7 +2,7 @@
 
     runs/<study>/plan.json
     runs/<study>/<label>-<protocol>/seed-<n>-<id>/
-        spec.json  card.json  environment.json  architecture.json  status.json
+        spec.json  card.json  environment.json  architecture.json  status.json  fingerprint.json
         log.jsonl  metrics.jsonl  checkpoint-*.ckpt  snapshots/  samples/
 
 Every file is written atomically or appended line by line, so a run can be killed at any moment.
@@ -104,6 +104,14 @@ class RunFolder:
         return self.path / "status.json"
 
     @property
+    def fingerprint_file(self) -> Path:
+        return self.path / "fingerprint.json"
+
+    @property
+    def accepted_file(self) -> Path:
+        return self.path / "accepted.json"
+
+    @property
     def log_file(self) -> Path:
         return self.path / "log.jsonl"
 
@@ -143,6 +151,18 @@ class RunFolder:
         """Replace status.json, stamped with the present time."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(self.status_file, asdict(replace(status, updated=now)))
+
+    def accepted_code(self, code: dict[str, str]) -> str | None:
+        """Return how the run was accepted as one of `code`, which did not train it: "fingerprint", "name" or None."""
+        if not self.accepted_file.exists():
+            return None
+        return next((str(entry["by"]) for entry in read_json(self.accepted_file) if entry["code"] == code), None)
+
+    def accept_code(self, code: dict[str, str], by: Literal["fingerprint", "name"]) -> None:
+        """Record that the run counts as one of `code`: its row gives the same bits there, or a user says so."""
+        entries = read_json(self.accepted_file) if self.accepted_file.exists() else []
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(self.accepted_file, [*entries, {"code": code, "by": by, "at": now}])
 
     def effective_state(self) -> EffectiveState:
         """Return the state a reader should see: "interrupted" where a running run has lost its process."""

@@ -246,11 +246,15 @@ def make_plan(study: Study) -> Plan:
 
 
 def run_state(run: RunSpec, folder: RunFolder) -> PlanState:
-    """Return a run's state; `stale` when it was begun or finished by other code than the present."""
+    """Return a run's state; `stale` when it was begun or finished by other code than the present.
+
+    Code of another text counts as the same where the run was accepted as one of it.
+    """
     state: EffectiveState = folder.effective_state()
-    if state not in ("planned", "running") and RunSpec.read(folder.spec_file).code != run.code:
-        return "stale"
-    return state
+    if state in ("planned", "running"):
+        return state
+    code = RunSpec.read(folder.spec_file).code
+    return state if code == run.code or folder.accepted_code(run.code) else "stale"
 
 
 def _unused_settings(study: Study) -> list[str]:

@@ -1,6 +1,6 @@
 """Training one run: from its newest checkpoint (or the start) to its last generator step.
 
-The whole way of a batch: `_Trainer.run` below, `training/iteration.py` for what happens on the device, and
+The whole way of a batch: `Trainer.run` below, `training/iteration.py` for what happens on the device, and
 `training/schedule.py` for rates, penalties and noise. `training/recording.py` writes log lines and snapshots.
 """
 
@@ -82,10 +82,10 @@ def train(
     Raises Interrupted, after saving, when `pace.stop` says so, and BenchError when the data is not what the run began
     with, the last checkpoint cannot be used, or the batch cannot be shared out evenly.
     """
-    return _Trainer(folder, spec, data, device, pace or Pace(), ranks or Ranks()).run()
+    return Trainer(folder, spec, data, device, pace or Pace(), ranks or Ranks()).run()
 
 
-class _Trainer:
+class Trainer:
     def __init__(
         self, folder: RunFolder, spec: RunSpec, data: PreparedData, device: torch.device, pace: Pace, ranks: Ranks
     ) -> None:

@@ -16,6 +16,8 @@ RECORDS = (
     "environment.json",
     "architecture.json",
     "status.json",
+    "fingerprint.json",
+    "accepted.json",
     "log.jsonl",
     "metrics.jsonl",
 )

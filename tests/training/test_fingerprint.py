@@ -1,0 +1,166 @@
+"""A fingerprint tells code that computes otherwise from code that only reads otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.training_fixture import CPU, study, trained
+
+from bench.config.recipe import WarmUp
+from bench.data import PreparedData, prepare
+from bench.execution import proving
+from bench.files import read_json, write_json
+from bench.objectives.r1 import ZeroCentredReal
+from bench.runs.folder import RunFolder
+from bench.runs.identity import code_hash
+from bench.runs.plan import RunSpec, make_plan, run_state
+from bench.training import iteration, schedule, state
+from bench.training.fingerprint import ITERATIONS, compressed, fingerprint, row_key
+from bench.training.rng import StepRNG
+
+RECIPE = {
+    "lazy_penalty": 8,
+    "instance_noise": 0.1,
+    "warm_up": {"generator_steps": 20, "discriminator_steps": 5, "repeat_every": 500},
+}
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def data(data_root: Path) -> PreparedData:
+    return prepare(study().data, data_root)
+
+
+def spec_of(objective: str = "r1", seed: int = 0, **recipe: Any) -> RunSpec:
+    entry = {"objective": objective, "label": "row", "recipe": RECIPE | recipe}
+    return make_plan(
+        study(objectives=(entry,), seeds=(seed,), budget={"generator_steps": 1000, "batch": 8, "halve_every": 400})
+    ).runs[0]
+
+
+def test_everything_that_a_schedule_does_happens_within_it() -> None:
+    small = compressed(spec_of().training)
+    settings = schedule.IterationSettings.of(small)
+    timetable = schedule.Schedule(settings, ZeroCentredReal())
+    steps, shapes = 0, []
+    for step in range(ITERATIONS):
+        shapes.append(timetable.shape(step, steps))
+        steps += len(shapes[-1].penalties)
+    assert {len(shape.penalties) for shape in shapes} == {1, 2}  # warm-up, and none
+    assert {due for shape in shapes for due in shape.penalties} == {True, False}
+    assert {shape.noisy for shape in shapes} == {True, False}
+    assert len({timetable.learning_rates(step).generator for step in range(ITERATIONS)}) == 3
+    assert small.recipe.warm_up == WarmUp(generator_steps=2, discriminator_steps=2, repeat_every=4)
+
+
+def test_seeds_of_a_row_share_one_and_rows_do_not() -> None:
+    assert row_key(spec_of(seed=0).training) == row_key(spec_of(seed=7).training)
+    assert row_key(spec_of().training) != row_key(spec_of(weight_decay=0.1).training)
+
+
+def planted(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return a change of one constant of training code."""
+    adam, average, normal = torch.optim.Adam, iteration.update_average, StepRNG._fresh
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        if name == "schedule":
+            monkeypatch.setattr(schedule, "lr_factor", lambda step, every: 0.501 ** (step // every))
+        elif name == "noise":
+            noise = schedule.noise_level
+            monkeypatch.setattr(schedule, "noise_level", lambda settings, step: 1.001 * noise(settings, step))
+        elif name == "lazy share":
+            real = state.make_optimizer
+            monkeypatch.setattr(
+                state, "make_optimizer", lambda *words, share=1.0: real(*words, share=0.999 * share if share < 1 else 1)
+            )
+        elif name == "optimiser":
+            monkeypatch.setattr(torch.optim, "Adam", lambda *words, eps, **rest: adam(*words, eps=2 * eps, **rest))
+        elif name == "average":
+            doubled = lambda one, scalars: (average(one, scalars), average(one, scalars))  # noqa: E731
+            monkeypatch.setattr(iteration, "update_average", doubled)
+        elif name == "draws":
+            monkeypatch.setattr(StepRNG, "_fresh", lambda self, draw: 1.0001 * normal(self, draw))
+        elif name == "objective":
+            penalty = ZeroCentredReal.discriminator_penalty
+            more = lambda *words: {key: 1.01 * value for key, value in penalty(*words).items()}  # noqa: E731
+            monkeypatch.setattr(ZeroCentredReal, "discriminator_penalty", more)
+        elif name == "checkpoint":
+            load = state.TrainingState.load_state_dict
+
+            def forgets(self: state.TrainingState, saved: Any) -> None:
+                load(self, saved)
+                self.ema[0].zero_()
+
+            monkeypatch.setattr(state.TrainingState, "load_state_dict", forgets)
+
+    return patch
+
+
+CHANGES = ("schedule", "noise", "lazy share", "optimiser", "average", "draws", "objective", "checkpoint")
+
+
+def test_the_same_code_gives_the_same_and_each_planted_constant_another(data: PreparedData) -> None:
+    run = spec_of()
+    first = fingerprint(run, data, CPU)
+    assert fingerprint(spec_of(seed=3), data, CPU) == first
+    hashes = {}
+    for name in CHANGES:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            planted(name)(monkeypatch)
+            hashes[name] = fingerprint(run, data, CPU)["weights"]
+    assert first["weights"] not in hashes.values()
+    assert len(set(hashes.values())) == len(CHANGES)
+
+
+def finished_under_other_text(root: Path, data: PreparedData) -> tuple[RunSpec, RunFolder]:
+    """Return a run of the present plan whose recorded code is another, with its fingerprint."""
+    run = make_plan(study()).runs[0]
+    folder, _, _ = trained(root / run.study / run.folder, data)
+    write_json(folder.fingerprint_file, fingerprint(run, data, CPU))
+    values = read_json(folder.spec_file)
+    values["code"]["training"] = "another text"
+    write_json(folder.spec_file, values)
+    assert run_state(run, folder) == "stale"
+    return run, folder
+
+
+def test_a_run_whose_row_gives_the_same_bits_is_no_longer_stale(
+    tmp_path: Path, data: PreparedData, data_root: Path
+) -> None:
+    run, folder = finished_under_other_text(tmp_path / "runs", data)
+    assert [proof.verdict for proof in proving.prove([run], tmp_path / "runs", data_root)] == ["proved"]
+    assert run_state(run, folder) == "done"
+    assert folder.accepted_code(run.code) == "fingerprint"
+    assert proving.prove([run], tmp_path / "runs", data_root) == []
+    later = run.model_copy(update={"code": run.code | {"training": "yet another"}})
+    assert run_state(later, folder) == "stale"  # accepted for the code that was tried, and for no other
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "verdict"),
+    [
+        ("weights", "0" * 32, "differs"),
+        ("machine", "torch 1.0, abacus", "another machine"),
+        ("version", 0, "no fingerprint"),
+    ],
+)
+def test_what_is_not_proved_stays_stale_until_it_is_accepted_by_name(
+    tmp_path: Path, data: PreparedData, data_root: Path, key: str, value: Any, verdict: str
+) -> None:
+    run, folder = finished_under_other_text(tmp_path / "runs", data)
+    write_json(folder.fingerprint_file, read_json(folder.fingerprint_file) | {key: value})
+    (proof,) = proving.prove([run], tmp_path / "runs", data_root)
+    assert proof.verdict == verdict
+    assert run_state(run, folder) == "stale"
+    assert proving.accept([run], tmp_path / "runs") == [run]
+    assert run_state(run, folder) == "done"
+    assert read_json(folder.accepted_file)[0]["by"] == "name"
+    assert read_json(folder.accepted_file)[0]["code"]["training"] == code_hash("training")
