@@ -19,7 +19,7 @@ PACKAGE = ROOT / "bench"
 # longer name says otherwise.
 LAYERS = (
     {"bench", "bench.errors"},
-    {"bench.files", "bench.formatting"},
+    {"bench.files", "bench.formatting", "bench.gpus"},
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder"},
     {"bench.config"},

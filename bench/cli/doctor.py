@@ -44,8 +44,16 @@ def _packages() -> list[Finding]:
 
 def _devices() -> list[Finding]:
     from bench.execution.devices import available_devices, available_memory_bytes, has_bf16_instructions
+    from bench.gpus import faults, look
 
-    findings = [Finding("ok", f"device {device.name}: {device.description}") for device in available_devices()]
+    machine = look()
+    found = available_devices()
+    findings = [_device(device.name, device.description, machine.driver) for device in found]
+    on_gpus = any(device.name.startswith("cuda") for device in found)
+    for fault in faults(machine):
+        # With a GPU left, or none given to this process, a study runs; else `bench run` would refuse to.
+        level: Literal["note", "missing"] = "note" if on_gpus or fault.kind == "withheld" else "missing"
+        findings.append(Finding(level, f"a GPU that torch cannot use: {fault.cause}", fault.remedy))
     if len(findings) == 1:
         findings.append(
             Finding("note", "no GPU", "quick and celeba-smoke are made for a CPU; faces takes hours, celeba64 a GPU")
@@ -54,11 +62,18 @@ def _devices() -> list[Finding]:
         findings.append(Finding("note", "a CPU without bf16 instructions", 'on it, leave precision at "fp32"'))
     memory = available_memory_bytes()
     if memory is not None:
-        level: Literal["ok", "note"] = "ok" if memory > 4e9 else "note"
-        findings.append(
-            Finding(level, f"{memory / 1e9:.1f} GB of memory free", "" if level == "ok" else "use --per-device 1")
-        )
+        enough = memory > 4e9
+        text = f"{memory / 1e9:.1f} GB of memory free"
+        findings.append(Finding("ok", text) if enough else Finding("note", text, "use --per-device 1"))
     return findings
+
+
+def _device(name: str, description: str, driver: str | None) -> Finding:
+    if name == "mps":
+        advice = "nobody has tried it: auto takes the CPU, --devices mps tries it"
+        return Finding("note", f"device {name}: {description}", advice)
+    drives = f", driver {driver}" if name.startswith("cuda") and driver else ""
+    return Finding("ok", f"device {name}: {description}{drives}")
 
 
 def _space(data_root: Path) -> list[Finding]:

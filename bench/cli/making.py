@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from bench.cli.shared import Roots, override_options, overrides, study_option
+from bench.cli.shared import Roots, device_options, override_options, overrides, runs_per_device, study_option
 from bench.config.models import ADDED_OBJECTIVES
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
 
@@ -20,28 +20,6 @@ if TYPE_CHECKING:
     from bench.execution.pool import Job
     from bench.execution.running import Outcomes
     from bench.runs.plan import Plan, RunSpec
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def device_options(function: Function) -> Function:
-    """Add the options that say where runs go, and how many at a time."""
-    options = [
-        click.option(
-            "--devices", default="auto", show_default=True, help="auto, all, cpu, mps, or names such as cuda:0,cuda:1."
-        ),
-        click.option(
-            "--per-device",
-            type=click.IntRange(min=1),
-            metavar="K",
-            help="Runs that share a device, each in a process of its own [1 on a GPU; on the CPU one per core and "
-            "thread of a run].",
-        ),
-        click.option("--workers", type=click.IntRange(min=1), hidden=True, help="The old name of --per-device."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 @click.command()
@@ -73,8 +51,8 @@ def run(
     NAME is a label or a glob such as 'wgan*', or the path of your own objective's file. May be typed again at any time:
     what is done is not done twice, and what was cut off goes on from its last checkpoint.
     """
-    from bench.execution.devices import choose_slots
-    from bench.execution.running import work_for
+    from bench.execution.devices import choose_slots, refuse_silent_cpu
+    from bench.execution.running import made_for_gpus, work_for
     from bench.runs.plan import make_plan
 
     if not names and not everything:
@@ -88,10 +66,13 @@ def run(
         names = tuple(Path(name).stem.replace("_", "-") if name in own else name for name in names)
     the_plan = make_plan(roots.read_study(study, table))
     selected = the_plan.select(names)
-    slots = choose_slots(devices, _runs_per_device(per_device, workers), the_plan.study.training.threads, ranks)
+    slots = choose_slots(devices, runs_per_device(per_device, workers), the_plan.study.training.threads, ranks)
+    work = [(spec, work_for(spec, roots.runs)) for spec in selected]
+    if any(what is not None for _, what in work):
+        refuse_silent_cpu(devices, slots, made_for_gpus(the_plan.study, roots.runs))
     console = Console(highlight=False)
     if dry_run:
-        _say_what_is_missing(the_plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
+        _say_what_is_missing(the_plan, work, slots, console)
         return EXIT_DONE
     return _carry_out(roots, the_plan, selected, slots, console, checkpoint_seconds, ranks)
 
@@ -116,16 +97,17 @@ def evaluate(
 ) -> int:
     """Add the metrics that the study asks for and its runs lack, from their snapshots; nothing is trained."""
     from bench.evaluation.extractors import require_extractors
-    from bench.execution.devices import choose_slots
-    from bench.execution.running import folder_of, keep_imported, state_of
+    from bench.execution.devices import choose_slots, refuse_silent_cpu
+    from bench.execution.running import folder_of, keep_imported, made_for_gpus, state_of
     from bench.runs.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
-    slots = choose_slots(devices, _runs_per_device(per_device, workers), the_plan.study.training.threads)
+    slots = choose_slots(devices, runs_per_device(per_device, workers), the_plan.study.training.threads)
     require_extractors(the_plan.study.evaluation, the_plan.study.data.source, roots.data)
     trained = [spec for spec in the_plan.select(names) if state_of(spec, roots.runs) in ("done", "diverged")]
     if not trained:
         raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
+    refuse_silent_cpu(devices, slots, made_for_gpus(the_plan.study, roots.runs))
     if again:
         keep_imported(the_plan, trained, roots.runs)
         for spec in trained:
@@ -210,15 +192,6 @@ def _carry_out(
             stop=stop,
         )
         return _say_what_became(outcomes, roots, the_plan, slots, console, stop.exit_code)
-
-
-def _runs_per_device(per_device: int | None, workers: int | None) -> int | None:
-    if per_device is not None and workers is not None:
-        raise BenchError(
-            f"--per-device {per_device} and --workers {workers} say the same thing twice",
-            hint="--workers is the old name of --per-device: leave it out.",
-        )
-    return workers if per_device is None else per_device
 
 
 def _say_what_is_missing(

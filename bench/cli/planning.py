@@ -9,8 +9,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli.shared import Roots, json_option, override_options, overrides, print_json, study_option
-from bench.errors import EXIT_DONE
+from bench.cli.shared import (
+    Roots,
+    device_options,
+    json_option,
+    override_options,
+    overrides,
+    print_json,
+    runs_per_device,
+    study_option,
+)
+from bench.errors import EXIT_DONE, BenchError
 from bench.formatting import duration
 
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ class _Row:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @study_option
 @override_options
+@device_options
 @click.option("--resolve", metavar="A,B", help="Say instead how many more seeds would decide between two entries.")
 @click.option("--calibrate", is_flag=True, help="Time a few steps of every kind first, for an estimate worth having.")
 @json_option
@@ -45,6 +55,9 @@ def plan(
     study: str | None,
     resolve: str | None,
     calibrate: bool,
+    devices: str,
+    per_device: int | None,
+    workers: int | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -54,11 +67,13 @@ def plan(
     """
     if resolve is not None:
         return _say_how_many_seeds(roots, roots.planned_study(study), resolve, as_json=as_json)
-    from bench.execution.devices import choose_slots
+    from bench.execution.devices import choose_slots, device_type
     from bench.runs.plan import make_plan
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
-    slots = choose_slots("auto", None, the_plan.study.training.threads)
+    slots = choose_slots(devices, runs_per_device(per_device, workers), the_plan.study.training.threads)
+    if len(kinds := list(dict.fromkeys(map(device_type, slots)))) > 1:
+        raise BenchError(f"A plan counts on one kind of device, not on {' and '.join(kinds)}", hint="Name one of them.")
     if calibrate:
         _calibrate(the_plan.select(names), roots, slots)
     rows = _rows(the_plan.select(names), roots, slots)

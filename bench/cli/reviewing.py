@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.argument("run")
 @study_option
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed: does it fall where the others predict?")
-@click.option("--devices", default="auto", show_default=True, help="auto, cpu, mps, or a name such as cuda:0.")
+@click.option(
+    "--devices", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, or a name such as cuda:0."
+)
 @click.pass_obj
 def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices: str) -> int:
     """Train and evaluate RUN again and compare: bit for bit with the same seed, by interval with another.
@@ -29,7 +31,8 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     """
     from bench.cli.showing import find_run
     from bench.data import prepare
-    from bench.execution.devices import choose_slots
+    from bench.execution.devices import choose_slots, refuse_silent_cpu
+    from bench.execution.running import computed_on_gpu
     from bench.execution.stopping import StopOnSignals
     from bench.review import replay as replaying
     from bench.runs.plan import RunSpec
@@ -43,6 +46,8 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     prepare(spec.training.data, roots.data)
     console = Console(highlight=False)
     slots = choose_slots(devices, None, spec.training.training.threads)
+    gpu = computed_on_gpu(original)
+    refuse_silent_cpu(devices, slots, f"{spec.name} was computed on {gpu}" if gpu else None)
     with StopOnSignals() as stop:
         complete = replaying.train_again(folder, spec, slots=slots, data_root=roots.data, console=console, stop=stop)
         if not complete:

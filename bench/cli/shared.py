@@ -90,6 +90,39 @@ def overrides(seeds: str | None, protocols: tuple[str, ...], steps: int | None, 
     return values
 
 
+def device_options(function: Function) -> Function:
+    """Add the options that say where runs go, and how many at a time."""
+    options = [
+        click.option(
+            "--devices",
+            default="auto",
+            show_default=True,
+            help="auto (GPUs, else the CPU), all (both), or names: cpu, cuda:0,cuda:1, mps (untried).",
+        ),
+        click.option(
+            "--per-device",
+            type=click.IntRange(min=1),
+            metavar="K",
+            help="Runs that share a device, each in a process of its own [1 on a GPU; on the CPU one per core and "
+            "thread of a run].",
+        ),
+        click.option("--workers", type=click.IntRange(min=1), hidden=True, help="The old name of --per-device."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def runs_per_device(per_device: int | None, workers: int | None) -> int | None:
+    """Return what --per-device says, or its old name. Raises BenchError where both are given."""
+    if per_device is not None and workers is not None:
+        raise BenchError(
+            f"--per-device {per_device} and --workers {workers} say the same thing twice",
+            hint="--workers is the old name of --per-device: leave it out.",
+        )
+    return workers if per_device is None else per_device
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar on stderr, where that is a terminal, and give what moves it: what is done, how much, of how much."""

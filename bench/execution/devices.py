@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from bench import gpus
 from bench.errors import BenchError, suggest
+from bench.training.environment import refuse_unusual_workspace
 
 # What a worker needs beside its share of the data: measured, torch with all that a run imports.
 WORKER_BYTES = 1_200_000_000
@@ -23,11 +26,8 @@ class Device:
 
 
 def available_devices() -> list[Device]:
-    """Return this machine's devices, accelerators first, the CPU last."""
-    found = [
-        Device(f"cuda:{index}", torch.cuda.get_device_name(index))
-        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    ]
+    """Return the devices of this machine that torch can use, accelerators first, the CPU last."""
+    found = [Device(name, gpu.name) for name, gpu in gpus.usable(gpus.look())]
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU"))
     return [*found, Device("cpu", f"{cores()} cores")]
@@ -44,12 +44,15 @@ def has_bf16_instructions() -> bool:
 def choose_slots(devices: str, per_device: int | None, threads: int, ranks: int = 1) -> list[str]:
     """Return the device of each run that may go at a time; with several ranks to a run, their devices with commas.
 
-    `devices` is "auto" (the accelerators, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1". Each takes
+    `devices` is "auto" (the GPUs, else the CPU), "all" (both), or names such as "cpu" or "cuda:0,cuda:1". Each takes
     `per_device` runs: by default one on an accelerator, and on the CPU one per core and thread of a run. The first
     slots lie on different devices, so that few runs are spread out.
-    Raises BenchError for a device that is not there, and where memory or devices are too few for one run.
+    Raises BenchError for a device that is not there or that torch cannot use, and where memory or devices are too few
+    for one run.
     """
     groups = _shared_out(_named(devices), ranks)
+    if any(device_type(group) == "cuda" for group in groups):
+        refuse_unusual_workspace()
     on_cpu = max(1, cores() // (threads * ranks))
     takes = {group: per_device or (on_cpu if device_type(group) == "cpu" else 1) for group in groups}
     slots = [group for turn in range(max(takes.values())) for group in groups if turn < takes[group]]
@@ -61,18 +64,44 @@ def device_type(slot: str) -> str:
     return slot.partition(",")[0].partition(":")[0]
 
 
+def refuse_silent_cpu(devices: str, slots: Sequence[str], made_for_gpus: str | None) -> None:
+    """Raise BenchError where "auto" fell back to the CPU although a GPU was meant; who names the CPU has it.
+
+    A GPU is meant where one is there that torch cannot use, or where the work asks for one, as `made_for_gpus` says.
+    """
+    if devices != "auto" or device_type(slots[0]) != "cpu":
+        return
+    faults = gpus.faults(gpus.look())
+    broken = [fault for fault in faults if fault.kind != "withheld"]
+    insist = "To run on the CPU all the same, add --devices cpu."
+    if broken:
+        first = broken[0]
+        raise BenchError(
+            f"This machine has a GPU that torch cannot use: {first.cause}", hint=f"{first.remedy}. {insist}"
+        )
+    if made_for_gpus is not None:
+        why = f": {faults[0].cause}" if faults else ""
+        raise BenchError(
+            f"{made_for_gpus}, and this machine has no GPU that torch can use{why}",
+            hint=f"{faults[0].remedy}. {insist}" if faults else insist,
+        )
+
+
 def _named(devices: str) -> list[str]:
     """Return the names of the devices that are asked for, each once."""
     there = {device.name: device for device in available_devices()}
-    accelerators = [name for name in there if name != "cpu"]
+    cuda = [name for name in there if device_type(name) == "cuda"]
     if devices == "auto":
-        return accelerators or ["cpu"]
+        return cuda or ["cpu"]
     if devices == "all":
-        return list(there)
+        return [*cuda, "cpu"]
     names = [name.strip() for name in devices.split(",") if name.strip()]
-    names = [match for name in names for match in (accelerators if name == "cuda" and accelerators else [name])]
+    names = [match for name in names for match in (cuda if name == "cuda" and cuda else [name])]
     for name in names:
         if name not in there:
+            for fault in gpus.faults(gpus.look()):
+                if device_type(name) == "cuda" and fault.device in (None, name):
+                    raise BenchError(f'"{name}" cannot be used: {fault.cause}', hint=f"{fault.remedy}.")
             raise BenchError(
                 f'This machine has no device "{name}"{suggest(name, there)}',
                 hint=f"It has: {', '.join(there)}. `bench doctor` says more.",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.config.models import Study
 from bench.data import PreparedData, is_prepared, prepare
 from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
@@ -17,7 +18,7 @@ from bench.execution.calibrating import machine_of
 from bench.execution.devices import device_type
 from bench.execution.display import make_display
 from bench.execution.pool import Job, PoolOptions, run_pool
-from bench.files import write_json
+from bench.files import read_json, write_json
 from bench.runs.cost import estimate, read_calibration
 from bench.runs.folder import RunFolder
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
@@ -56,6 +57,26 @@ def work_for(run: RunSpec, runs_root: Path) -> str | None:
         lacking = missing_evaluations(folder.path, run.evaluation) or missing_pictures(folder, run.training.data.source)
         return "evaluate" if lacking else None
     return "train"
+
+
+def made_for_gpus(study: Study, runs_root: Path) -> str | None:
+    """Return why the study's runs want a GPU, as the beginning of a sentence; None where they do not."""
+    if study.training.engine == "graph":
+        return f'Study "{study.name}" asks for engine = "graph", which takes a CUDA device'
+    for path in sorted((runs_root / study.name).glob("*/seed-*")):
+        if (gpu := computed_on_gpu(RunFolder(path))) is not None:
+            return (
+                f'{path.relative_to(runs_root / study.name).as_posix()} of study "{study.name}" was computed on {gpu}'
+            )
+    return None
+
+
+def computed_on_gpu(folder: RunFolder) -> str | None:
+    """Return the GPU that a run was begun on; None where that was a CPU, or nothing was begun."""
+    if not folder.environment_file.is_file():
+        return None
+    environment = read_json(folder.environment_file)
+    return str(environment["device"]) if environment.get("device_type") == "cuda" else None
 
 
 def lay_out(run: RunSpec, plan: Plan, runs_root: Path) -> RunFolder:

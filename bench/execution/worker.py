@@ -18,11 +18,17 @@ import traceback
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, EXIT_WRONG_USAGE, BenchError
 from bench.execution.failures import kind_of
 from bench.files import write_atomic, write_json
 from bench.runs.folder import Failure, RunFolder
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.runs.plan import RunSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,41 +81,51 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
     # torch takes seconds to import: only once it is certain that there is work.
     import torch
 
-    from bench.data import is_prepared
-    from bench.execution.evaluating import evaluate_folder
+    from bench.gpus import entered
     from bench.runs.plan import RunSpec
-    from bench.training.environment import prepare_process
-    from bench.training.fingerprint import fingerprint
-    from bench.training.loop import Interrupted, Pace, train
-    from bench.training.ranks import Ranks
+    from bench.training.environment import prepare_process, refuse_unusual_workspace
+    from bench.training.loop import Interrupted
 
     try:
         spec = RunSpec.read(folder.spec_file)
-        prepare_process(spec.training.training.threads)
         device = torch.device(_device(options.device))
         if device.type == "cuda":
-            torch.cuda.set_device(device)
-        ranks = Ranks.of_environment(device)
-        data = is_prepared(spec.training.data, options.data)
-        if data is None:
-            raise BenchError(
-                f"The images of {spec.name} are not prepared in {options.data}", hint="Type `bench data prepare`."
-            )
-        if folder.status().state not in ("done", "diverged"):
-            if not folder.fingerprint_file.exists() and folder.status().generator_steps == 0 and not ranks.grouped:
-                write_json(folder.fingerprint_file, fingerprint(spec, data, device))
-            pace = Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop)
-            train(folder, spec, data, device, pace, ranks)
-        ranks.close()
-        if ranks.is_main and not options.train_only:
-            evaluate_folder(folder, spec, data, options.data, device, stop)
-            _forget_reason(folder)
+            refuse_unusual_workspace()
+        prepare_process(spec.training.training.threads)
+        with entered(device):
+            _train_and_evaluate(folder, spec, options, device, stop)
     except Interrupted:
         return EXIT_INTERRUPTED
     except Exception as error:
         _record_failure(folder, options.device, error)
         return EXIT_RUNS_FAILED
     return EXIT_DONE
+
+
+def _train_and_evaluate(
+    folder: RunFolder, spec: RunSpec, options: argparse.Namespace, device: torch.device, stop: _StopRequest
+) -> None:
+    from bench.data import is_prepared
+    from bench.execution.evaluating import evaluate_folder
+    from bench.training.fingerprint import fingerprint
+    from bench.training.loop import Pace, train
+    from bench.training.ranks import Ranks
+
+    ranks = Ranks.of_environment(device)
+    data = is_prepared(spec.training.data, options.data)
+    if data is None:
+        raise BenchError(
+            f"The images of {spec.name} are not prepared in {options.data}", hint="Type `bench data prepare`."
+        )
+    if folder.status().state not in ("done", "diverged"):
+        if not folder.fingerprint_file.exists() and folder.status().generator_steps == 0 and not ranks.grouped:
+            write_json(folder.fingerprint_file, fingerprint(spec, data, device))
+        pace = Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop)
+        train(folder, spec, data, device, pace, ranks)
+    ranks.close()
+    if ranks.is_main and not options.train_only:
+        evaluate_folder(folder, spec, data, options.data, device, stop)
+        _forget_reason(folder)
 
 
 def _forget_reason(folder: RunFolder) -> None:

@@ -54,7 +54,7 @@ class EnergyBased(Objective):
 
     def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
         real_energy, fake_energy = energy(D(real), real), energy(D(fake), fake)
-        step.observe("active_hinge_share", (fake_energy < self.margin).double().mean())
+        step.observe("active_hinge_share", (fake_energy < self.margin).to(fake_energy.dtype).mean())
         step.observe("real_energy_to_margin", real_energy.mean() / self.margin)
         return {"real": real_energy.mean(), "fake": relu(self.margin - fake_energy).mean()}
 

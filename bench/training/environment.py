@@ -11,14 +11,17 @@ from typing import Any
 
 import torch
 
-from bench import __version__
+from bench import __version__, gpus
+from bench.errors import BenchError
 
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+_WORKSPACES = (":4096:8", ":16:8")  # those under which cuBLAS computes the same bits again
 _PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "safetensors")
 
 
 def prepare_process(threads: int) -> None:
     """Set what a run's bits depend on: threads, deterministic kernels, fp32 without TF32, no denormals."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault(_WORKSPACE, _WORKSPACES[0])
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Nothing reads memory before it is written; filling it cost 5 to 13 % of an extractor's time.
@@ -29,15 +32,28 @@ def prepare_process(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
+def refuse_unusual_workspace() -> None:
+    """Raise BenchError where cuBLAS is set up so that the same run would not give the same bits twice."""
+    found = os.environ.get(_WORKSPACE, _WORKSPACES[0])
+    if found not in _WORKSPACES:
+        raise BenchError(
+            f"{_WORKSPACE} is {found}: under it cuBLAS is not deterministic, and torch would refuse every step",
+            hint=f"unset {_WORKSPACE}, or set it to {_WORKSPACES[0]} or {_WORKSPACES[1]}.",
+        )
+
+
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Return versions, device, processor capability and commit as JSON values."""
-    return {
+    """Return versions, device, processor capability and commit as JSON values; of a GPU's libraries and driver too."""
+    found = {
         "bench": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         **describe_machine(device),
         "commit": _commit(),
     }
+    if device.type == "cuda":
+        found["gpu"] = gpus.versions() | {"cublas_workspace": os.environ.get(_WORKSPACE)}
+    return found
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

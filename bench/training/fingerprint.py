@@ -26,6 +26,7 @@ from bench.data.build import array_sha256
 from bench.data.prepared import PreparedSet
 from bench.errors import BenchError
 from bench.files import write_json
+from bench.gpus import entered
 from bench.objectives import load
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec, TrainingSpec
@@ -157,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
         data = is_prepared(spec.training.data, options.data)
         if data is None:
             raise BenchError(f"The images of {spec.name} are not prepared in {options.data}")
-        print(json.dumps(fingerprint(spec, data, torch.device(options.device))), flush=True)
+        device = torch.device(options.device)
+        with entered(device):
+            print(json.dumps(fingerprint(spec, data, device)), flush=True)
     return 0
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.gpus import entered
 from bench.training.iteration import Batches, dry_run, run_iteration
 from bench.training.rng import DrawAddress, StaticStepRNG
 from bench.training.schedule import Scalars, Shape
@@ -82,12 +83,13 @@ class GraphEngine:
         if self._stream is None:
             self._dry_run(work)
             return _Recorded(work, self._rng.requested)
-        here = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(here)
-        with torch.cuda.stream(self._stream):
-            self._dry_run(work)
-        here.wait_stream(self._stream)
-        replay = self._captured(work) if self.reason is None else work
+        with entered(self._device):  # a capture on another device than the current one fails
+            here = torch.cuda.current_stream(self._device)
+            self._stream.wait_stream(here)
+            with torch.cuda.stream(self._stream):
+                self._dry_run(work)
+            here.wait_stream(self._stream)
+            replay = self._captured(work) if self.reason is None else work
         return _Recorded(replay, self._rng.requested)
 
     def _dry_run(self, work: Callable[[], None]) -> None:
@@ -131,10 +133,11 @@ class GraphEngine:
     def _rates_on_the_device(self) -> dict[torch.optim.Optimizer, Tensor]:
         """Let both optimisers read their learning rate from the device, where their step counts lie as well."""
         on_cuda = self._device.type == "cuda"
+        # CUDA kernels take the rate in fp32 from the device; elsewhere optimisers read the number itself, on the host.
+        place, dtype = (self._device, torch.float32) if on_cuda else (torch.device("cpu"), torch.float64)
         rates = {}
         for optimizer in (self._state.optimizer_G, self._state.optimizer_D):
-            # On a CPU optimisers read the number itself; a GPU's kernels take it in fp32.
-            rates[optimizer] = torch.zeros((), dtype=torch.float32 if on_cuda else torch.float64, device=self._device)
+            rates[optimizer] = torch.zeros((), dtype=dtype, device=place)
             for group in optimizer.param_groups:
                 group["lr"] = rates[optimizer]
                 group["capturable"] = on_cuda

@@ -19,6 +19,7 @@ from bench.data import PreparedData
 from bench.data.sampler import Sampler, gather, load_to_device
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, write_atomic, write_json
+from bench.gpus import entered
 from bench.networks.backbone import Discriminator, Generator, build_networks, describe_architecture
 from bench.objectives import load
 from bench.runs.folder import RunFolder, Status
@@ -82,7 +83,8 @@ def train(
     Raises Interrupted, after saving, when `pace.stop` says so, and BenchError when the data is not what the run began
     with, the last checkpoint cannot be used, or the batch cannot be shared out evenly.
     """
-    return Trainer(folder, spec, data, device, pace or Pace(), ranks or Ranks()).run()
+    with entered(device):
+        return Trainer(folder, spec, data, device, pace or Pace(), ranks or Ranks()).run()
 
 
 class Trainer:

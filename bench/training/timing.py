@@ -7,6 +7,7 @@ from collections import Counter
 
 import torch
 
+from bench.gpus import entered
 from bench.runs.plan import TrainingSpec
 from bench.training.engine import Engine, make_engine
 from bench.training.loop import build_state
@@ -22,15 +23,16 @@ def seconds_per_step(spec: TrainingSpec, device: torch.device, seconds: float = 
 
     Each kind of iteration is taken once unmeasured, then for about `seconds`, and at least `least` times.
     """
-    state = build_state(spec, device)
-    engine = make_engine(spec.training.engine, state)
-    side = spec.data.resolution
-    images = torch.rand(spec.budget.batch, 3, side, side, device=device).to(memory_format=torch.channels_last) * 2 - 1
-    total = weight = 0.0
-    for (step, first), often in _occurring(state, spec.budget.generator_steps):
-        total += often * _timed(engine, state, images, step, first, seconds, least)
-        weight += often
-    return total / weight
+    with entered(device):
+        state = build_state(spec, device)
+        engine = make_engine(spec.training.engine, state)
+        shape = (spec.budget.batch, 3, spec.data.resolution, spec.data.resolution)
+        images = torch.rand(shape, device=device).to(memory_format=torch.channels_last) * 2 - 1
+        total = weight = 0.0
+        for (step, first), often in _occurring(state, spec.budget.generator_steps):
+            total += often * _timed(engine, state, images, step, first, seconds, least)
+            weight += often
+        return total / weight
 
 
 def _occurring(state: TrainingState, generator_steps: int) -> list[tuple[tuple[int, int], int]]:

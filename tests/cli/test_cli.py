@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from helpers.tiny_study import write_tiny_study
+from helpers.tiny_study import on_cpu, write_tiny_study
 
-from bench import objectives
+from bench import gpus, objectives
 from bench.__main__ import run
 from bench.execution.devices import has_bf16_instructions
 from bench.files import read_jsonl
@@ -46,7 +46,7 @@ def bench(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def type_(*words: str, code: int = 0) -> str:
         before = signal.getsignal(signal.SIGTERM)
         capsys.readouterr()
-        returned = run(list(words))
+        returned = run(on_cpu(words))
         signal.signal(signal.SIGTERM, before)
         printed = capsys.readouterr()
         output = printed.out + printed.err
@@ -92,13 +92,14 @@ def test_from_nothing_to_a_report_and_nothing_twice(workplace: Path, bench: Benc
 
 @pytest.mark.slow
 def test_one_run_over_two_ranks(workplace: Path, bench: Bench) -> None:
-    assert "1 done" in bench("run", "nsgan", "--ranks", "2", "--devices", "cpu")
+    assert "1 done" in bench("run", "nsgan", "--ranks", "2")
     folder = next((workplace / "runs" / "tiny" / "nsgan-controlled").glob("seed-0-*"))
     assert json.loads((folder / "environment.json").read_text())["ranks"] == 2
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Bench) -> None:
-    command = [sys.executable, "-m", "bench", "run", "--all", "--steps", "4000", "--per-device", "1"]
+    words = on_cpu(["run", "--all", "--steps", "4000", "--per-device", "1"])
+    command = [sys.executable, "-m", "bench", *words]
     process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     log = workplace / "runs" / "tiny" / "nsgan-controlled"
     deadline = time.monotonic() + 120
@@ -125,7 +126,7 @@ def test_a_run_that_fails_costs_only_itself(workplace: Path, bench: Bench) -> No
     assert "1 done, 1 failed" in output
     assert "failed   broken-controlled/seed-0: TypeError" in output
     assert "again " not in output  # an error of the code would come again
-    assert "To try again: bench run ./broken.py\n" in output
+    assert "To try again: bench run --devices cpu ./broken.py\n" in output
     folder = next((workplace / "runs" / "tiny" / "broken-controlled").glob("seed-*"))
     assert "Traceback" in (folder / "failure.txt").read_text()
 
@@ -168,7 +169,8 @@ def test_list_names_everything(workplace: Path, bench: Bench) -> None:
     assert found["studies"][0]["name"] == "tiny (default)"
 
 
-def test_doctor_says_what_is_there(workplace: Path, bench: Bench) -> None:
+def test_doctor_says_what_is_there(workplace: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "look", lambda: gpus.Machine(None))
     what = " ".join(finding["what"] for finding in json.loads(bench("doctor", "--json")))
     assert "device cpu" in what
     assert ("without bf16" in what) is not has_bf16_instructions()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.tiny_study import write_tiny_study
+from helpers.tiny_study import on_cpu, write_tiny_study
 from PIL import Image
 
 from bench.__main__ import run
@@ -30,7 +30,7 @@ def test_neighbours_among_photographs_are_drawn_and_shown_on_request_alone(
     )
 
     def type_(*words: str) -> str:
-        assert run(list(words)) == 0, capsys.readouterr()
+        assert run(on_cpu(words)) == 0, capsys.readouterr()
         return (tmp_path / "reports" / "tiny" / "report.html").read_text("utf-8") if "report" in words else ""
 
     type_("run", "--all", "--workers", "1")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.tiny_study import write_tiny_study
+from helpers.tiny_study import on_cpu, write_tiny_study
 from helpers.training_fixture import study
 from rich.console import Console
 
@@ -177,7 +177,7 @@ def test_a_user_meets_killed_and_hungry_runs(
     troubled('raise torch.OutOfMemoryError("CUDA out of memory.")', Path("hungry.py"), tmp_path / "hungry-calls")
     before = signal.getsignal(signal.SIGTERM)
     words = ["run", "./killed.py", "./hungry.py", "--per-device", "2", "--checkpoint-seconds", "0", "--steps", "12"]
-    code = type_bench(words)
+    code = type_bench(on_cpu(words))
     signal.signal(signal.SIGTERM, before)
     printed = capsys.readouterr()
     output = printed.out + printed.err
@@ -190,7 +190,7 @@ def test_a_user_meets_killed_and_hungry_runs(
     reason = "2 times on cpu: out of memory (OutOfMemoryError: CUDA out of memory.)"
     assert f"\nfailed   hungry-controlled/seed-0: {reason}" in output
     assert "fewer runs at a time (--per-device 1)" in output
-    again = "bench run --steps 12 --per-device 2 --checkpoint-seconds 0.0 ./killed.py ./hungry.py"
+    again = "bench run --steps 12 --devices cpu --per-device 2 --checkpoint-seconds 0.0 ./killed.py ./hungry.py"
     assert f"To try again: {again}" in output
 
     folder = RunFolder(next((tmp_path / "runs" / "tiny" / "killed-controlled").glob("seed-*")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ def write_tiny_study(folder: Path, **changes: Any) -> Path:
     file = folder / "bench.toml"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
+
+
+def on_cpu(words: Sequence[str]) -> list[str]:
+    """Return the words of a `bench` command with the CPU named, where it takes devices and none is: `auto` is a GPU."""
+    takes_devices = {"run", "evaluate", "replay", "plan"} & set(words)
+    return [*words, "--devices", "cpu"] if takes_devices and "--devices" not in words else list(words)
 
 
 def _toml(value: Any) -> str:

@@ -132,6 +132,15 @@ def test_environments_that_differ_in_the_commit_alone_are_one(tmp_path: Path) ->
     assert len(environments_table(load_study(tmp_path, "example")).rows) == 2
 
 
+def test_environments_say_what_a_gpu_computed_with(tmp_path: Path) -> None:
+    folder = StudyFixture(objectives=("nsgan",), seeds=(0,)).write(tmp_path)
+    (run,) = plan_of(folder)["runs"]
+    gpu = {"cuda": "13.0", "cudnn": 92400, "nccl": None, "driver": "580.65.06", "cublas_workspace": ":4096:8"}
+    (folder / run["path"] / "environment.json").write_text(json.dumps(ENVIRONMENT | {"gpu": gpu}), encoding="utf-8")
+    (row,) = environments_table(load_study(tmp_path, "example")).rows
+    assert row.cells[3].text.endswith("CUDA 13.0, cuDNN 92400, driver 580.65.06")
+
+
 def _troubles(study: Study) -> list[tuple[str, str, str, str]]:
     """Return label and protocol, seeds, state and reason of every row."""
     table = troubles_table(study)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers.tiny_study import write_tiny_study
+from helpers.tiny_study import on_cpu, write_tiny_study
 
 from bench.cli import bench
 from bench.errors import BenchError
@@ -26,7 +26,7 @@ def sender(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def type_(folder: Path, *words: str, data: Path | None = None) -> str:
     roots = {"config": folder / "bench.toml", "runs": folder / "runs", "data": data or folder / "data"}
     options = [word for name, path in roots.items() for word in (f"--{name}", str(path))]
-    result = CliRunner().invoke(bench, [*options, *words], standalone_mode=False)
+    result = CliRunner().invoke(bench, [*options, *on_cpu(words)], standalone_mode=False)
     if result.exception is not None:
         raise result.exception
     assert result.return_value == 0, result.output

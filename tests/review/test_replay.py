@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from helpers.study_fixture import realistic
-from helpers.tiny_study import write_tiny_study
+from helpers.tiny_study import on_cpu, write_tiny_study
 from safetensors.numpy import load_file, save_file
 
 from bench.cli import bench
@@ -34,8 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         training={"log_every": 3},
         evaluation={"extractors": ["lite0"]},
     )
-    assert CliRunner().invoke(bench, [*roots(folder), "run", "--all"]).exit_code == 0
-    result = CliRunner().invoke(bench, [*roots(folder), "replay", "wgan-gp/0"])
+    assert CliRunner().invoke(bench, [*roots(folder), *on_cpu(["run", "--all"])]).exit_code == 0
+    result = CliRunner().invoke(bench, [*roots(folder), *on_cpu(["replay", "wgan-gp/0"])])
     assert result.exit_code == 0, result.output
     assert "bit-identical at 2 snapshots" in result.output
     assert "the same, bit for bit" in result.output
@@ -105,7 +105,7 @@ def test_without_snapshots_nothing_is_called_bit_identical(place: Path, tmp_path
 def test_the_command_never_calls_a_run_without_weights_the_same(place: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(place, tmp_path / "copy"))
     shutil.rmtree(runs_of(copy)[0].snapshots)
-    result = CliRunner().invoke(bench, [*roots(copy), "replay", "wgan-gp/0"])
+    result = CliRunner().invoke(bench, [*roots(copy), *on_cpu(["replay", "wgan-gp/0"])])
     assert result.exit_code == 0, result.output
     assert "weights were not compared" in result.output
     assert "bit" not in result.output
@@ -128,7 +128,8 @@ def test_the_command_names_a_new_seed_outside_of_the_prediction(place: Path, tmp
     for factor, where, exit_code in ((1.02, "inside", 0), (0.5, "OUTSIDE", 1)):
         shutil.copy(again.metrics_file, replayed.metrics_file)
         scale_metrics(replayed, factor)
-        result = CliRunner().invoke(bench, [*roots(copy), "replay", "wgan-gp/0", "--seed", "99"], standalone_mode=False)
+        words = on_cpu(["replay", "wgan-gp/0", "--seed", "99"])
+        result = CliRunner().invoke(bench, [*roots(copy), *words], standalone_mode=False)
         assert f"{where} the 95 % prediction interval" in " ".join(result.output.split())
         assert result.return_value == exit_code
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from helpers.study_fixture import HOSTILE, StudyFixture, plan_of
+from helpers.tiny_study import on_cpu
 
 from bench.cli import bench
 from bench.cli.listing import listing
@@ -120,7 +121,7 @@ def test_it_runs_and_replays_and_joins_the_baseline(tmp_path: Path) -> None:
     def type_(*words: str) -> str:
         roots = {"config": "bench.toml", "runs": "runs", "data": "data"}
         options = [word for name, path in roots.items() for word in (f"--{name}", str(tmp_path / path))]
-        result = CliRunner().invoke(bench, [*options, *words])
+        result = CliRunner().invoke(bench, [*options, *on_cpu(words)])
         assert result.exit_code == 0, result.output
         return result.output
 

@@ -128,6 +128,30 @@ MISTAKES = {
     "a branch on a value": (REAL, f"({REAL} if D(real).sum() > -1e9 else 0)", {"device"}, "bool reads a tensor's"),
     "an index by values": (REAL, "softplus(-D(real)[D(real) > -1e9]).mean()", {"device"}, "an index of true and false"),
     "a tensor made on the CPU": (REAL, "softplus(-D(real) + torch.zeros(len(real))).mean()", {"device"}, "torch.zeros"),
+    "a number copied to the device": (
+        REAL,
+        "softplus(torch.tensor(0.0, device=real.device) - D(real)).mean()",
+        {"device"},
+        "tensor copies a value from the host to the device, line 33 of planted.py",
+    ),
+    "a number made beside the images": (
+        REAL,
+        "softplus(real.new_tensor(0.0) - D(real)).mean()",
+        {"device"},
+        "new_tensor copies a value from the host",
+    ),
+    "a number moved to the device": (
+        REAL,
+        "softplus(torch.tensor(0.0, dtype=real.dtype).to(real.device) - D(real)).mean()",
+        {"device"},
+        "to copies a value from the host",
+    ),
+    "an index by a list": (
+        REAL,
+        "softplus(-D(real)[[*range(len(real))]]).mean()",
+        {"device"},
+        "a list of values is copied from the host",
+    ),
     "torch's own stream": (REAL, "softplus(-D(real + 0 * torch.rand(1))).mean()", {"draws"}, "torch's global random"),
     "one draw for the batch": (
         REAL,
@@ -275,3 +299,11 @@ def test_check_prints_and_returns_what_it_found(tmp_path: Path, capsys: pytest.C
     assert {result["outcome"] for result in report["results"]} == {"passed", "not applicable"}
     with pytest.raises(BenchError, match="did you mean"):
         check.main(["nsgna"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "same", ["torch.tensor(0.0) - D(real)", "torch.full((), 0.0, device=real.device) - D(real)", "0.0 - D(real)"]
+)
+def test_constants_that_need_no_copy_pass(same: str, tmp_path: Path) -> None:
+    path = planted(tmp_path, "-D(real)", same)
+    assert check_objective(path, [check for check in CHECKS if check.name == "device"]).passed

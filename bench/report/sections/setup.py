@@ -204,6 +204,13 @@ def evaluation_alert(study: Study) -> str | None:
     )
 
 
+def _of_gpu(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run on a GPU was computed with, by the names that tables give it; empty for other runs."""
+    found = environment.get("gpu", {})
+    names = {"cuda": "CUDA", "cudnn": "cuDNN", "nccl": "NCCL", "driver": "driver"}
+    return {told: found.get(name) for name, told in names.items()}
+
+
 def environments_table(study: Study) -> Table:
     """Return the environments that runs were computed in, each with its runs and the commits of their checkouts."""
     groups: dict[str, list[str]] = defaultdict(list)
@@ -214,7 +221,8 @@ def environments_table(study: Study) -> Table:
     rows = []
     for text, commits in groups.items():
         found = json.loads(text)
-        packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
+        versions = found["packages"] | _of_gpu(found)
+        packages = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         rows.append(
             Row(
                 (

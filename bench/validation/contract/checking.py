@@ -42,7 +42,7 @@ CHECKS = (
     Check("players", "D's loss moves D alone, G's loss G alone", gradients.players_keep_to_themselves),
     Check("purity", "a loss computed again is bit-identical and changes nothing", purity.losses_change_nothing),
     Check("draws", "random draws come from the step, sample by sample", purity.draws_come_from_the_step),
-    Check("device", "no loss reads a tensor's value", purity.nothing_is_read_back),
+    Check("device", "losses read no value back and copy none to the device", purity.nothing_is_read_back),
     Check("state", "state is declared, finite and moves in place after D's step", purity.state_moves_in_its_place),
     Check("order", "the order of the batch does not matter", batches.order_does_not_matter),
     Check("repetition", "a batch given twice has the same losses", batches.repetition_does_not_matter),

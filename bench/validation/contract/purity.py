@@ -19,7 +19,8 @@ from bench.validation.contract.watching import HostReadError, line_of, on_the_de
 
 _STAY_ON_THE_DEVICE = (
     "A GPU would wait there in every step, and the step could not be captured: keep tensors (torch.where instead of "
-    "if, clamp instead of max; zeros_like(...) or device=real.device for new ones)."
+    "if, clamp instead of max), write constants as plain numbers, and let the device fill new tensors: zeros_like(...) "
+    "or torch.full(..., device=real.device)."
 )
 
 
@@ -109,7 +110,7 @@ def draws_come_from_the_step(variant: Variant) -> Iterator[Problem]:
 
 
 def nothing_is_read_back(variant: Variant) -> Iterator[Problem]:
-    """No loss, nor the hook after D's step, reads a value, has a shape depend on one, or makes a tensor on the CPU."""
+    """No loss, nor the hook after D's step, reads a value, has a shape depend on one, or takes values of the host."""
     scene, objective = Scene(variant), variant.objective
     step = scene.step()
     for loss in scene.losses():

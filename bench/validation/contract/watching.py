@@ -17,7 +17,7 @@ from bench.objectives.base import Objective
 
 
 class HostReadError(Exception):
-    """A loss read a tensor's value, or made its work depend on one."""
+    """A loss read a tensor's value, made its work depend on one, or sent the device values of the host."""
 
 
 class HeldConstant(TorchFunctionMode):
@@ -82,11 +82,18 @@ class GradientsTaken(TorchFunctionMode):
 
 _READS = {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "__array__", "__format__"}
 _MADE_ON_THE_CPU = {"tensor", "as_tensor", "zeros", "ones", "full", "empty", "arange", "linspace", "eye", "from_numpy"}
+# What makes a tensor of the host's values. A number without a device stays on the host, as kernels take it.
+_OF_HOST_VALUES = {"tensor", "as_tensor", "asarray", "new_tensor"}
+_MOVES = {"to", "cuda", "type_as"}
 _READING_KERNELS = {"_local_scalar_dense", "equal", "masked_select", "nonzero", "_unique2"}
 _INDEXING_KERNELS = {"index", "index_put", "index_put_"}
 
 
 class _NoHostCalls(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self._on_the_host: list[Tensor] = []  # numbers that a loss made there
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -97,10 +104,24 @@ class _NoHostCalls(TorchFunctionMode):
         name = func.__name__
         if name in _READS:
             raise HostReadError(f"{name.strip('_')} reads a tensor's value")
+        if self._copies_to_the_device(name, args, kwargs or {}):
+            raise HostReadError(f"{name} copies a value from the host to the device")
         out = func(*args, **(kwargs or {}))
+        if name in _OF_HOST_VALUES and isinstance(out, Tensor) and out.dim() == 0:
+            self._on_the_host.append(out)
         if name in _MADE_ON_THE_CPU and "device" not in (kwargs or {}) and isinstance(out, Tensor) and out.dim() > 0:
             raise HostReadError(f"torch.{name} makes a tensor on the CPU, wherever the images are")
         return out
+
+    def _copies_to_the_device(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        given = [*args, *kwargs.values()]
+        if name in _OF_HOST_VALUES:
+            values = args[1:] if name == "new_tensor" else args
+            of_tensor = any(isinstance(value, Tensor) for value in values[:1])
+            return not of_tensor and (name == "new_tensor" or kwargs.get("device") is not None)
+        # Where everything lies on the CPU, what was made on the host is known by having been seen made.
+        moved = name in _MOVES and any(given[0] is number for number in self._on_the_host)
+        return moved and (name != "to" or any(isinstance(value, torch.device | str | Tensor) for value in given[1:]))
 
 
 class _NoHostKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -116,12 +137,14 @@ class _NoHostKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise HostReadError(f"{name.strip('_')} reads a tensor's values")
         if name in _INDEXING_KERNELS and any(index is not None and index.dtype == torch.bool for index in args[1]):
             raise HostReadError("an index of true and false gives a shape that depends on values")
+        if name == "lift_fresh" and args[0].dim() > 0:
+            raise HostReadError("a list of values is copied from the host to the device")
         return func(*args, **(kwargs or {}))
 
 
 @contextmanager
 def on_the_device() -> Iterator[None]:
-    """Raise HostReadError where a value is read, a shape depends on one, or a tensor is made on the CPU."""
+    """Raise HostReadError where a value is read, a shape depends on one, or values come from the host."""
     with _NoHostCalls(), _NoHostKernels():  # type: ignore[no-untyped-call]
         yield
 
