@@ -17,7 +17,7 @@ from bench.config.models import ADDED_OBJECTIVES
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError
 
 if TYPE_CHECKING:
-    from bench.execution.pool import Job
+    from bench.execution.jobs import Job
     from bench.execution.running import Outcomes
     from bench.runs.plan import Plan, RunSpec
 

@@ -164,18 +164,21 @@ def _print_as_table(the_plan: Plan, rows: list[_Row], slots: list[str], seconds:
     how = "a rough guess from the arithmetic: --calibrate times a few steps" if rough else "measured"
     console.print(
         f"\n{len(missing)} of {len(rows)} runs to train, {len(slots)} at a time on {device_type(slots[0])}: "
-        f"about {duration(seconds)} of training ({how}){_evaluating(rows, len(slots))}.",
+        f"about {duration(seconds)} of training ({how}){_evaluating(rows, slots)}.",
         markup=False,
     )
 
 
-def _evaluating(rows: list[_Row], at_a_time: int) -> str:
+def _evaluating(rows: list[_Row], slots: list[str]) -> str:
     """Return what evaluating adds, by the runs that were evaluated here: what a step costs says nothing of it."""
+    from bench.execution.devices import evaluation_slots
+
     known = [row.cost.evaluation_seconds for row in rows if row.cost.evaluation_seconds is not None]
     if not known:
         return ", evaluation not counted"
-    missing = sum(row.missing for row in rows)
-    return f" and {duration(missing * sum(known) / len(known) / at_a_time)} of evaluation (as in finished runs)"
+    beside = evaluation_slots(slots, rows[0].spec.training.training.threads)
+    seconds = sum(row.missing for row in rows) * sum(known) / len(known) / len(beside or slots)
+    return f" and {duration(seconds)} of evaluation{' beside it' if beside else ''} (as in finished runs)"
 
 
 def _say_how_many_seeds(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:

@@ -32,11 +32,12 @@ def birthday_support(generated: Geometry) -> float:
     two of the N samples are near-duplicates s is N, and the estimate the largest that so many samples can give.
     """
     assert generated.back is not None
-    count = len(generated.back)
+    back = generated.back.cpu()
+    count = len(back)
     # A batch from b on needs no more than the first sample i with i - back[i] >= b, whose near-duplicate it holds too.
     # `ends` has the first i for each i - back[i]; then the least from b on. Laid out twice, as batches run round.
     places = torch.arange(2 * count)
-    begins = places - generated.back.repeat(2)
+    begins = places - back.repeat(2)
     ends = torch.full((2 * count,), 2 * count).scatter_reduce(
         0, begins.clamp(min=0), torch.where(begins >= 0, places, 2 * count), "amin"
     )

@@ -13,6 +13,7 @@ from torch import nn
 from bench.data import PreparedData
 from bench.evaluation.extractors import known_digests, load_extractors
 from bench.evaluation.features import NotFiniteError, Progress
+from bench.evaluation.machine import measured_on
 from bench.evaluation.metrics import Value, final_values, floors, sample_of_generated, snapshot_values
 from bench.evaluation.reference import Reference
 from bench.evaluation.samples import generate
@@ -111,6 +112,7 @@ class Evaluator:
                 "floor_source": floor_part.split,
                 "floor_samples": len(floor_part),
                 "evaluation_code": self.reference.evaluation_code,
+                "measured_on": measured_on(self._device),
             }
             for value in values
         ]

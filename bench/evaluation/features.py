@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,7 +38,7 @@ class NotFiniteError(BenchError):
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor says about N images, on the CPU.
+    """What an extractor says about N images, on the CPU; `pool` is where metrics are computed of it.
 
     pool    N x d float32, pooled features
     logits  N x K float32 over the classes it was trained on, None where it has none
@@ -65,6 +65,10 @@ class Features:
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Features:
         """The inverse of `arrays`."""
         return cls(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+
+    def measured_on(self, device: torch.device) -> Features:
+        """Return the same with `pool` on the device where distances are computed."""
+        return replace(self, pool=self.pool.to(device))
 
     def finite(self) -> bool:
         """Tell whether no feature is NaN or infinite."""

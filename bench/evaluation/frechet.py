@@ -105,7 +105,7 @@ class _Sums:
 
 
 def _sums(features: Tensor, centre: Tensor, root: Tensor) -> _Sums:
-    total, outer = torch.zeros_like(centre), torch.zeros(2 * (root.shape[1],), dtype=torch.float64)
+    total, outer = torch.zeros_like(centre), root.new_zeros(2 * (root.shape[1],))
     squares = 0.0
     for block in split(features, _BLOCK):
         centred = block.double() - centre
@@ -128,14 +128,14 @@ def _distance_from_sums(parts: list[_Sums], centre: Tensor, reference: Gaussian)
 
 
 def _mean(features: Tensor) -> Tensor:
-    total = torch.zeros(features.shape[1], dtype=torch.float64)
+    total = features.new_zeros(features.shape[1], dtype=torch.float64)
     for block in split(features, _BLOCK):
         total += block.double().sum(dim=0)
     return total / len(features)
 
 
 def _covariance(features: Tensor, mean: Tensor) -> Tensor:
-    total = torch.zeros(2 * (len(mean),), dtype=torch.float64)
+    total = mean.new_zeros(2 * (len(mean),))
     for block in split(features, _BLOCK):
         centred = block.double() - mean
         total.addmm_(centred.T, centred)

@@ -66,12 +66,14 @@ def sample_of_generated(images: Tensor, reference: Reference, *, final: bool, pr
     """Pass generated images, uint8 N x 3 x R x R, through each extractor once."""
     extractors = reference.extractors if final else snapshot_extractors(reference)
     features = {
-        extractor.label: extract(extractor, images, progress=progress, stage="samples") for extractor in extractors
+        extractor.label: extract(extractor, images, progress=progress, stage="samples").measured_on(reference.device)
+        for extractor in extractors
     }
     if not final:
         return Sample(features)
     array = images.numpy()
-    similarity = mean_similarity(*(array[places] for places in pairs_of(len(array))))
+    first, second = (array[places] for places in pairs_of(len(array)))
+    similarity = mean_similarity(first, second, reference.device)
     return Sample(features, Pixels(thumbnails(array), similarity))
 
 
@@ -193,7 +195,7 @@ def _pixel_values(
     pixels: Pixels, own_place: npt.NDArray[np.int64] | None, heldout: Part, reference: Reference
 ) -> list[Value]:
     training = Part("train", 0, reference.training_count)
-    own = nearest_in_pixels(pixels.thumbnails, reference.training_thumbnails(), own_place)
+    own = nearest_in_pixels(pixels.thumbnails, reference.training_thumbnails(), own_place, reference.device)
     of_heldout = reference.nearest_pixels(heldout)
     return [
         Value("ms_ssim", pixels.similarity, heldout, None),

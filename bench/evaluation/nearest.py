@@ -40,30 +40,34 @@ def thumbnails(images: npt.NDArray[np.uint8], progress: Progress | None = None) 
 
 
 def nearest_in_pixels(
-    images: Thumbnails, training: Thumbnails, own_place: npt.NDArray[np.int64] | None = None
+    images: Thumbnails,
+    training: Thumbnails,
+    own_place: npt.NDArray[np.int64] | None = None,
+    device: torch.device | None = None,
 ) -> Distances:
     """Return the Euclidean distance from each of N `images` to its nearest of `training`, in pixel values.
 
     own_place   where `images` are themselves training images: their places there, which do not count
+    device      where it is computed; None is the CPU
     """
     found = np.empty(len(images))
     for start in range(0, len(images), _ROWS):
         rows = slice(start, start + _ROWS)
-        place = _nearest_places(images[rows], training, None if own_place is None else own_place[rows])
+        place = _nearest_places(images[rows], training, None if own_place is None else own_place[rows], device)
         difference = images[rows].astype(np.int64) - training[place].astype(np.int64)
         found[rows] = np.sqrt((difference**2).sum(axis=1))
     return found
 
 
 def _nearest_places(
-    images: Thumbnails, training: Thumbnails, own_place: npt.NDArray[np.int64] | None
+    images: Thumbnails, training: Thumbnails, own_place: npt.NDArray[np.int64] | None, device: torch.device | None
 ) -> npt.NDArray[np.int64]:
-    centred = _centred(images)
-    best = torch.full((len(images),), torch.inf)
-    place = torch.zeros(len(images), dtype=torch.int64)
-    own = None if own_place is None else torch.from_numpy(own_place)
+    centred = _centred(images, device)
+    best = centred.new_full((len(images),), torch.inf)
+    place = centred.new_zeros(len(images), dtype=torch.int64)
+    own = None if own_place is None else torch.from_numpy(own_place).to(device)
     for start in range(0, len(training), _COLUMNS):
-        part = _centred(training[start : start + _COLUMNS])
+        part = _centred(training[start : start + _COLUMNS], device)
         # |y|^2 / 2 - x·y orders the distances. The products are exact: whole numbers below 2^24 (768 x 128^2).
         half = torch.addmm(part.square().sum(dim=1) / 2, centred, part.T, alpha=-1)
         if own is not None:
@@ -73,7 +77,7 @@ def _nearest_places(
         closer = value < best
         best = torch.where(closer, value, best)
         place = torch.where(closer, where + start, place)
-    return place.numpy()
+    return place.cpu().numpy()
 
 
 def nearest_in_features(features: Tensor, training: Tensor, scale: float, *, same_place: bool = False) -> Distances:
@@ -82,12 +86,12 @@ def nearest_in_features(features: Tensor, training: Tensor, scale: float, *, sam
     scale        see tiles.py
     same_place   the features are themselves those of the first N training images: an image is not its own neighbour
     """
-    nearest = torch.full((len(features),), torch.inf, dtype=torch.float64)
+    nearest = features.new_full((len(features),), torch.inf, dtype=torch.float64)
     for tile in tiles_between(features, training, scale):
         if same_place and tile.rows.start == tile.columns.start:
             tile.squared.fill_diagonal_(torch.inf)
         nearest[tile.rows] = torch.minimum(nearest[tile.rows], tile.squared.amin(dim=1))
-    return (nearest.sqrt() / scale).numpy()
+    return (nearest.sqrt() / scale).cpu().numpy()
 
 
 def copying_z(generated: Distances, heldout: Distances) -> float:
@@ -99,5 +103,5 @@ def copying_z(generated: Distances, heldout: Distances) -> float:
     return float(ranksums(generated, heldout).statistic)
 
 
-def _centred(values: npt.NDArray[Any]) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32) - 128)
+def _centred(values: npt.NDArray[Any], device: torch.device | None) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32) - 128).to(device)

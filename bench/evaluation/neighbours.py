@@ -2,7 +2,7 @@
 
 One product x·y gives both the distance (precision, recall, density, coverage, diversity, near-duplicates) and the
 kernel (KID), so each of the three matrices (generated-generated, real-real, generated-real) is computed once, in
-float64; of the first two, which are symmetric, only half.
+float64; of the first two, which are symmetric, only half. All of it on the device where the features are.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class Subsets:
     generated: Tensor
     real: Tensor
     size: int
+
+    def on(self, device: torch.device) -> Subsets:
+        """Return the same on another device."""
+        return Subsets(self.generated.to(device), self.real.to(device), self.size)
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ def compare(generated: Tensor, real: Tensor, own: Geometry, real_own: Geometry, 
     arXiv 2002.09797), KID and its standard deviation over the subsets torch-fidelity (arXiv 1801.01401). The subsets
     overlap, so the deviation is no standard error; where they are no smaller than the sets it is 0 and says nothing.
     """
-    precise = torch.zeros(len(generated), dtype=torch.bool)
-    recalled, covered = torch.zeros(2, len(real), dtype=torch.bool)
+    precise = generated.new_zeros(len(generated), dtype=torch.bool)
+    recalled, covered = real.new_zeros(2, len(real), dtype=torch.bool)
     balls = 0
     kernel_sums = torch.zeros_like(real_own.kernel_sums)
     own_radius, real_radius = own.radius(NEIGHBOURS_PRECISION_RECALL), real_own.radius(NEIGHBOURS_PRECISION_RECALL)
@@ -132,11 +136,11 @@ def compare(generated: Tensor, real: Tensor, own: Geometry, real_own: Geometry, 
 
 def _geometry(features: Tensor, subsets: Tensor, scale: float, duplicates: float | None) -> Geometry:
     count = len(features)
-    nearest = torch.full((count, _NEIGHBOURS), torch.inf, dtype=torch.float64)
-    close = torch.ones(count, dtype=torch.int64)
-    back = torch.full((count,), count, dtype=torch.int64)
+    nearest = features.new_full((count, _NEIGHBOURS), torch.inf, dtype=torch.float64)
+    close = features.new_ones(count, dtype=torch.int64)
+    back = features.new_full((count,), count, dtype=torch.int64)
     distance_sum = 0.0
-    kernel_sums = torch.zeros(subsets.shape[1], dtype=torch.float64)
+    kernel_sums = subsets.new_zeros(subsets.shape[1])
     for tile in tiles_within(features, scale):
         rows, columns = tile.rows, tile.columns
         times = 1 if tile.on_diagonal else 2  # a tile off the diagonal stands for its transpose too

@@ -175,7 +175,7 @@ def _in_features(images: Tensor, reference: Reference) -> Neighbours:
     order = reference.thumbnails(part)[1]
     assert order is not None  # training images have places
     features = extract(extractor, images).pool.numpy()
-    place, distances = nearest_places(features, reference.features(extractor, part).pool.numpy())
+    place, distances = nearest_places(features, reference.features(extractor, part).pool.cpu().numpy())
     described = f"nearest of {len(part):,} training images in {extractor.label} features"
     return Neighbours(described, order[place], distances)
 

@@ -69,6 +69,9 @@ class Reference:
                 )
         self.settings = settings
         self.extractors = extractors
+        # Distances are float64, which devices other than these have not.
+        on = extractors[0].device
+        self.device = on if on.type in ("cuda", "cpu") else torch.device("cpu")
         self._code, self._feature_code = code_hash("evaluation"), code_hash("features")
         self.source = str(data.heldout.manifest["source"])
         self._sets: dict[Split, PreparedSet] = {"heldout": data.heldout, "train": data.train}
@@ -112,7 +115,7 @@ class Reference:
         settings = self.settings
         return self._remembered(
             ("subsets", generated, real),
-            lambda: draw_subsets(generated, real, settings.kid_subset_size, settings.kid_subsets),
+            lambda: draw_subsets(generated, real, settings.kid_subset_size, settings.kid_subsets).on(self.device),
         )
 
     def geometry(self, extractor: Extractor, part: Part, generated: int) -> Geometry:
@@ -160,7 +163,7 @@ class Reference:
             "training_places": [training.start, training.stop],
             "scale": scale,
         }
-        return self._statistics("nearest-features", extractor, part, key, compute)["distances"].numpy()
+        return self._statistics("nearest-features", extractor, part, key, compute)["distances"].cpu().numpy()
 
     def training_thumbnails(self) -> Thumbnails:
         """Return all training images in 16 x 16 pixels, in the set's own order."""
@@ -183,7 +186,8 @@ class Reference:
     def similarity(self, part: Part) -> float:
         """Return the mean MS-SSIM of pairs of real images."""
         places, images = self._order(part.split)[part.start : part.stop], self._sets[part.split].images()
-        return mean_similarity(*(np.asarray(images[places[pair]]) for pair in pairs_of(len(part))))
+        first, second = (np.asarray(images[places[pair]]) for pair in pairs_of(len(part)))
+        return mean_similarity(first, second, self.device)
 
     def nearest_pixels(self, part: Part) -> Distances:
         """Return the distance from held-out images to their nearest training image, in pixel values."""
@@ -195,7 +199,8 @@ class Reference:
         }
 
         def compute() -> Arrays:
-            return {"distances": nearest_in_pixels(self.thumbnails(part)[0], self.training_thumbnails())}
+            own, training = self.thumbnails(part)[0], self.training_thumbnails()
+            return {"distances": nearest_in_pixels(own, training, device=self.device)}
 
         return self._remembered(
             ("nearest-pixels", part), lambda: self._cache.arrays("nearest-pixels", key, compute)["distances"]
@@ -226,7 +231,10 @@ class Reference:
         text = json.dumps(key, sort_keys=True)
         return self._remembered(
             (kind, extractor.label, text),
-            lambda: {name: torch.from_numpy(array) for name, array in self._cache.arrays(kind, key, compute).items()},
+            lambda: {
+                name: torch.from_numpy(array).to(self.device)
+                for name, array in self._cache.arrays(kind, key, compute).items()
+            },
         )
 
     def _split_features(self, extractor: Extractor, split: Split) -> Features:
@@ -237,7 +245,9 @@ class Reference:
 
         return self._remembered(
             ("features", extractor.label, split),
-            lambda: Features.from_arrays(self._cache.arrays("features", self._features_key(extractor, split), compute)),
+            lambda: Features.from_arrays(
+                self._cache.arrays("features", self._features_key(extractor, split), compute)
+            ).measured_on(self.device),
         )
 
     def _features_key(self, extractor: Extractor, split: Split) -> dict[str, Any]:
@@ -277,4 +287,4 @@ class Reference:
 
 
 def _arrays(**tensors: Tensor) -> Arrays:
-    return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
+    return {name: tensor.contiguous().cpu().numpy() for name, tensor in tensors.items()}

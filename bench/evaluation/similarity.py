@@ -31,11 +31,11 @@ def pairs_of(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     return first, (first + random.randint(1, count, size=PAIRS)) % count
 
 
-def mean_similarity(first: Bytes, second: Bytes) -> float:
-    """Return the mean MS-SSIM of pairs of images, uint8 N x 3 x R x R; 1 where both are equal."""
+def mean_similarity(first: Bytes, second: Bytes, device: torch.device | None = None) -> float:
+    """Return the mean MS-SSIM of pairs of images, uint8 N x 3 x R x R, computed on `device`; 1 where both are equal."""
     total = 0.0
     for start in range(0, len(first), _BLOCK):
-        block = [torch.from_numpy(images[start : start + _BLOCK]).float() for images in (first, second)]
+        block = [torch.from_numpy(images[start : start + _BLOCK]).to(device).float() for images in (first, second)]
         total += float(ms_ssim(*block).double().sum())
     return total / len(first)
 
@@ -47,10 +47,10 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     TensorFlow and pytorch-msssim.
     """
     scales = scale_count(first.shape[-1])
-    weights = torch.tensor(_WEIGHTS[:scales]) / sum(_WEIGHTS[:scales])
+    weights = (torch.tensor(_WEIGHTS[:scales]) / sum(_WEIGHTS[:scales])).to(first.device)
     parts = []
     for scale in range(scales):
-        window = _window(first.shape[-1])
+        window = _window(first.shape[-1]).to(first.device)
         both = torch.stack([first, second, first * first, second * second, first * second])
         mean_1, mean_2, square_1, square_2, product = window @ both @ window.T
         means = mean_1 * mean_2

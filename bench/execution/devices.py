@@ -59,6 +59,18 @@ def choose_slots(devices: str, per_device: int | None, threads: int, ranks: int 
     return slots[: _runs_that_fit_memory(ranks)]
 
 
+def evaluation_slots(slots: Sequence[str], threads: int) -> list[str]:
+    """Return the devices on which trained runs are evaluated beside the trainings on `slots`; none for the CPU's.
+
+    They are accelerators: as many evaluations at a time as trainings, where cores and memory are left for them.
+    """
+    there = [slot.partition(",")[0] for slot in slots if device_type(slot) != "cpu"]
+    trainings = sum(len(slot.split(",")) for slot in slots)
+    memory = available_memory_bytes()
+    room = min(cores() // threads, len(there) + trainings if memory is None else memory // WORKER_BYTES) - trainings
+    return there[: max(1, room)]
+
+
 def device_type(slot: str) -> str:
     """Return the type of a slot's devices, which is one: "cpu", "cuda" or "mps"."""
     return slot.partition(",")[0].partition(":")[0]

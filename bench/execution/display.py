@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.execution.devices import device_type
-from bench.execution.pool import Job
+from bench.execution.jobs import Job
 from bench.formatting import duration
 
 PLAIN_SECONDS = 30.0
@@ -30,6 +30,8 @@ def phase(job: Job) -> str:
     """Return what a running job is at, in a word."""
     if job.status.phase is not None:
         return job.status.phase
+    if job.stage == "evaluate":
+        return "evaluating"
     return "starting" if job.status.state in ("planned", "running", "failed") else "finishing"
 
 
@@ -64,7 +66,7 @@ def _seconds(job: Job) -> float:
 
 
 class PlainDisplay:
-    """A line when a run starts and when it ends, and one about all of them every half minute."""
+    """A line when a run's worker starts and when a run ends, and one about all of them every half minute."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
@@ -73,7 +75,7 @@ class PlainDisplay:
         self._began = self._last = time.monotonic()
 
     def started(self, job: Job) -> None:
-        self._line(f"start    {job.spec.name} on {place(job)}")
+        self._line(f"{'start' if job.stage == 'train' else 'evaluate':8} {job.spec.name} on {place(job)}")
 
     def finished(self, job: Job) -> None:
         self._ended += 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +20,11 @@ from bench.data import PreparedData, prepare
 from bench.evaluation.evaluate import Evaluator, evaluate_run
 from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.files import read_jsonl
+from bench.metrics.tolerances import Machine, machine_of
 from bench.networks.backbone import Generator
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec
+from bench.training.environment import prepare_process
 from bench.training.loop import Interrupted
 
 
@@ -58,16 +62,39 @@ def evaluate_folder(
 
 
 def measure_again(run: Path, data_root: Path) -> list[dict[str, Any]]:
-    """Measure a finished run's snapshots anew, away from its folder, and return the lines of metrics.jsonl."""
+    """Measure a finished run's snapshots anew, away from its folder, and return the lines of metrics.jsonl.
+
+    On the kind of device that measured most of what it holds, where there is one here, else on the CPU; with the
+    threads that it had.
+    """
+    spec = RunSpec.read(run / "spec.json")
+    kinds = [json.dumps(machine_of(line, RunFolder(run))) for line in read_jsonl(run / "metrics.jsonl")]
+    was = json.loads(Counter(kinds).most_common(1)[0][0]) if kinds else None
+    threads = was["threads"] if was else spec.training.training.threads
+    return measure_on(run, data_root, device_like(was), threads)
+
+
+def measure_on(run: Path, data_root: Path, device: torch.device, threads: int) -> list[dict[str, Any]]:
+    """Measure a finished run's snapshots anew on `device`; see `measure_again`."""
     if not RunFolder(run).snapshot_steps():  # as after an import without weights
         return []
     spec = RunSpec.read(run / "spec.json")
+    prepare_process(threads)
     with tempfile.TemporaryDirectory() as place:
         copied = RunFolder(Path(place) / run.name)
         shutil.copytree(run, copied.path, ignore=shutil.ignore_patterns("metrics.jsonl", "checkpoint*"))
         data = prepare(spec.training.data, data_root)
-        evaluate_folder(copied, spec, data, data_root, torch.device("cpu"), lambda: False)
+        evaluate_folder(copied, spec, data, data_root, device, lambda: False)
         return read_jsonl(copied.metrics_file)
+
+
+def device_like(machine: Machine | None) -> torch.device:
+    """Return a device of this machine of the model that a metric was measured on; the CPU where there is none."""
+    if machine is not None and machine["device_type"] == "cuda" and torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            if torch.cuda.get_device_name(index) == machine["device"]:
+                return torch.device("cuda", index)
+    return torch.device("cpu")
 
 
 def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bench.execution.devices import device_type
 from bench.execution.failures import blames_device
+from bench.execution.jobs import Job
 from bench.runs.folder import Failure
-
-if TYPE_CHECKING:
-    from bench.execution.pool import Job
 
 FAILURES_IN_A_ROW = 2  # of different runs, after which a device is taken out
 

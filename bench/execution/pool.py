@@ -1,4 +1,8 @@
-"""Runs as processes on the slots of this machine: start, watch, try again, stop, report."""
+"""Runs as processes on the slots of this machine: start, watch, try again, stop, report.
+
+On the CPU a slot is a core, and one worker trains a run and evaluates it. Beside an accelerator cores are idle: there a
+run's slot takes the next training at once, while another worker evaluates the trained run in an evaluation slot.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +10,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from bench.errors import EXIT_DONE, BenchError
+from bench.execution.devices import device_type
 from bench.execution.failures import ATTEMPTS, failure_of_process, in_words, may_end_better
+from bench.execution.jobs import Job
 from bench.execution.placement import Placement
-from bench.runs.folder import Failure, RunFolder, Status
-from bench.runs.plan import RunSpec
+from bench.runs.folder import Failure
 
 POLL_SECONDS = 0.25
 STOP_SECONDS = 60.0  # how long workers may take to save before they are killed
-
-Outcome = Literal["done", "diverged", "failed", "interrupted"]
-
-
-@dataclass
-class Job:
-    """A run on its way through the pool.
-
-    `seconds` is what it is thought to take, by type of device, `share_before` how much of its training was done before;
-    `failures` are those of this pool's attempts; `avoid` is the device that the next attempt should not be made on.
-    """
-
-    spec: RunSpec
-    folder: RunFolder
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    share_before: float = 0.0
-    failures: list[Failure] = field(default_factory=list)
-    avoid: str | None = None
-    device: str | None = None
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    finished: float = 0.0
-    outcome: Outcome | None = None
-    reason: str | None = None
-    status: Status = field(default_factory=Status)
-    failures_before: int = 0  # how many its status held when this attempt began
-    log_before: int = 0  # how many bytes of worker.log are of earlier attempts
 
 
 class Watcher(Protocol):
@@ -73,25 +51,38 @@ class PoolOptions:
 
 
 def run_pool(
-    jobs: Sequence[Job], slots: Sequence[str], options: PoolOptions, watcher: Watcher, stop: Callable[[], bool]
+    jobs: Sequence[Job],
+    slots: Sequence[str],
+    options: PoolOptions,
+    watcher: Watcher,
+    stop: Callable[[], bool],
+    evaluation_slots: Sequence[str] = (),
 ) -> bool:
     """Run all jobs, as many at a time as there are slots. Returns False when `stop` ended it before they were through.
 
     Jobs start in the order given. A failure costs only its own run, which is tried once more where that may help, on
     another device if there is one, from its last checkpoint. On a stop every worker saves a checkpoint and ends, and
-    none is tried again.
+    none is tried again. Runs trained on a type of device that `evaluation_slots` has are evaluated in those, beside the
+    next training; others by the worker that trained them.
     """
-    placement = Placement(jobs, slots)
+    apart = set(map(device_type, evaluation_slots))
+    for job in jobs:
+        job.stage = "evaluate" if apart and job.folder.status().state in ("done", "diverged") else "train"
+    placements = {
+        "train": Placement([job for job in jobs if job.stage == "train"], slots),
+        "evaluate": Placement([job for job in jobs if job.stage == "evaluate"], evaluation_slots),
+    }
     running: list[Job] = []
     try:
-        while placement.waiting or running:
+        while running or any(placement.waiting for placement in placements.values()):
             if stop():
                 return False
-            while (chosen := placement.next()) is not None:
-                job, device = chosen
-                _start(job, device, options)
-                running.append(job)
-                watcher.started(job)
+            for placement in placements.values():
+                while (chosen := placement.next()) is not None:
+                    job, device = chosen
+                    _start(job, device, options, train_only=device_type(device) in apart)
+                    running.append(job)
+                    watcher.started(job)
             for job in list(running):
                 job.status = job.folder.status()
                 if job.process is not None and job.process.poll() is None:
@@ -100,12 +91,16 @@ def run_pool(
                     return False
                 running.remove(job)
                 failure = _finish(job, options)
+                placement = placements[job.stage]
                 for text in placement.ended(job, failure):
                     watcher.notice(text)
                 if failure and may_end_better(failure) and len(job.failures) < ATTEMPTS:
                     watcher.will_retry(job)
                     job.process, job.outcome = None, None
                     placement.again(job)
+                elif failure is None and job.stage == "train" and device_type(str(job.device)) in apart:
+                    job.process, job.outcome, job.avoid, job.stage = None, None, None, "evaluate"
+                    placements["evaluate"].again(job)
                 else:
                     watcher.finished(job)
             watcher.tick(jobs)
@@ -115,17 +110,19 @@ def run_pool(
         _stop_all(running)
 
 
-def _start(job: Job, device: str, options: PoolOptions) -> None:
+def _start(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> None:
     """Start the job's worker on `device`; where the system refuses, `process` stays None and `reason` says why."""
-    job.device, job.started = device, time.monotonic()
+    job.device = device
+    if job.stage == "train" or not job.started:
+        job.started = time.monotonic()
     job.failures_before = len(job.folder.status().failures)
     try:
-        job.process, job.reason = _worker(job, device, options), None
+        job.process, job.reason = _worker(job, device, options, train_only=train_only), None
     except OSError as error:
         job.process, job.reason = None, f"its process could not be started: {error.strerror or error}"
 
 
-def _worker(job: Job, device: str, options: PoolOptions) -> subprocess.Popen[bytes]:
+def _worker(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> subprocess.Popen[bytes]:
     threads = str(options.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     # The worker's words go to a file: the terminal belongs to the display.
@@ -133,10 +130,11 @@ def _worker(job: Job, device: str, options: PoolOptions) -> subprocess.Popen[byt
         job.log_before = log.tell()
         return subprocess.Popen(
             [
-                *launcher(options.ranks),
+                *launcher(_ranks(job, options)),
                 "bench.execution.worker",
                 *("--folder", str(job.folder.path), "--data", str(options.data_root), "--device", device),
                 *("--checkpoint-seconds", str(options.checkpoint_seconds)),
+                *(["--train-only"] if train_only and job.stage == "train" else []),
             ],
             stdout=log,
             stderr=log,
@@ -144,6 +142,10 @@ def _worker(job: Job, device: str, options: PoolOptions) -> subprocess.Popen[byt
             env=environment,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the workers in order
         )
+
+
+def _ranks(job: Job, options: PoolOptions) -> int:
+    return options.ranks if job.stage == "train" else 1
 
 
 def launcher(ranks: int) -> list[str]:
@@ -178,7 +180,7 @@ def _unrecorded(job: Job, options: PoolOptions) -> Failure:
     if job.process is None:
         return Failure(device, "other", job.reason or "", steps)
     several = "one of its processes ended without a word; worker.log in its folder may say more"
-    last_words = several if options.ranks > 1 else _last_words(job)
+    last_words = several if _ranks(job, options) > 1 else _last_words(job)
     return failure_of_process(job.process.returncode, device, steps, last_words)
 
 

@@ -15,9 +15,10 @@ from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
 from bench.evaluation.pictures import missing_pictures
 from bench.execution.calibrating import machine_of
-from bench.execution.devices import device_type
+from bench.execution.devices import device_type, evaluation_slots
 from bench.execution.display import make_display
-from bench.execution.pool import Job, PoolOptions, run_pool
+from bench.execution.jobs import Job
+from bench.execution.pool import PoolOptions, run_pool
 from bench.files import read_json, write_json
 from bench.runs.cost import estimate, read_calibration
 from bench.runs.folder import RunFolder
@@ -130,7 +131,8 @@ def run_all(
     complete = True
     if jobs:
         with make_display(console, len(jobs)) as display:
-            complete = run_pool(jobs, slots, options, display, stop)
+            beside = evaluation_slots(slots, options.threads)
+            complete = run_pool(jobs, slots, options, display, stop, beside)
     return Outcomes(
         done=sum(job.outcome == "done" for job in jobs),
         diverged=sum(job.outcome == "diverged" for job in jobs),

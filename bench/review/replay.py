@@ -21,7 +21,8 @@ from scipy import stats
 
 from bench.errors import BenchError
 from bench.execution.display import make_display
-from bench.execution.pool import Job, PoolOptions, run_pool
+from bench.execution.jobs import Job
+from bench.execution.pool import PoolOptions, run_pool
 from bench.files import read_json, read_jsonl
 from bench.runs.folder import RunFolder, read_plan
 from bench.runs.identity import code_hash

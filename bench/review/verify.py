@@ -20,6 +20,7 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, sha256_file
+from bench.metrics.tolerances import TOLERANCE, allowed, machine_of
 from bench.report import render
 from bench.report.model import FIGURES
 from bench.report.render.latex import latex_tables
@@ -27,7 +28,7 @@ from bench.report.render.made_by import made_otherwise
 from bench.report.render.manifest import MANIFEST, options_of
 from bench.report.sections.published import published_frames
 from bench.report.study import assembled
-from bench.runs.folder import PLAN_FILE
+from bench.runs.folder import PLAN_FILE, RunFolder
 from bench.runs.portable import portable_digest
 from bench.statistics.results import collect, read_results
 
@@ -35,7 +36,6 @@ Measure = Callable[[Path], list[dict[str, Any]]]
 """Measures a run's folder anew and returns the lines of its metrics.jsonl."""
 
 Outcome = Literal["holds", "FAILS", "not checked"]
-TOLERANCE = 1e-6
 ROW_KEYS = ("protocol", "label", "first", "second", "seed", "metric", "generator_steps", "generator")
 _SHOWN = 10  # differences named per table
 
@@ -253,17 +253,18 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
 
 
 def verify_metrics(report: Path, runs_root: Path, measure: Measure) -> Iterator[Finding]:
-    """Measure every run's snapshots again and compare the values, which must agree to TOLERANCE (relative above 1).
+    """Measure every run's snapshots again and compare the values, which must agree to what `allowed` allows.
 
     What counts is of the report's evaluation settings. A value that measuring its step again does not give fails, and
-    so does one that metrics.jsonl lacks although others of the same sample are there.
+    so does one that metrics.jsonl lacks although others of the same sample are there. One that differs, from a kind of
+    machine that is not here, is not checked where no tolerance was measured.
     """
     written = read_manifest(report)
     for run in written["runs"]:
         folder = runs_root / written["study"] / run["path"]
-        held = _values(read_jsonl(folder / "metrics.jsonl"), written["evaluation_id"])
+        held = _lines(read_jsonl(folder / "metrics.jsonl"), written["evaluation_id"])
         try:
-            again = _values(measure(folder), written["evaluation_id"]) if held else {}
+            again = _lines(measure(folder), written["evaluation_id"]) if held else {}
         except BenchError as error:
             yield Finding("metrics", "not checked", f"{run['path']}: {error.message}")
             continue
@@ -271,36 +272,69 @@ def verify_metrics(report: Path, runs_root: Path, measure: Measure) -> Iterator[
         if not shared:
             yield Finding("metrics", "not checked", f"{run['path']}: there is nothing to measure again")
             continue
-        wrong = [*_other_values(shared, held, again), *_only_in_one(held, again)]
+        compared = [_compared(key, held[key], again[key], RunFolder(folder)) for key in shared]
+        wrong = [*(value.text for value in compared if value.outcome == "FAILS"), *_only_in_one(held, again)]
         for text in wrong[:_SHOWN]:
             yield Finding("metrics", "FAILS", f"{run['path']}: {text}")
         if len(wrong) > _SHOWN:
             yield Finding("metrics", "FAILS", f"{run['path']}: {len(wrong) - _SHOWN} more differences")
-        for text in _left_open(held, again):
+        for text in [*_measured_elsewhere(compared), *_left_open(held, again)]:
             yield Finding("metrics", "not checked", f"{run['path']}: {text}")
-        if not wrong:
-            yield Finding("metrics", "holds", f"{run['path']}: {len(shared)} of {len(held)} values measured again")
+        holding = [value for value in compared if value.outcome == "holds"]
+        if holding and not wrong:
+            near = sum(value.apart > TOLERANCE for value in holding)
+            within = f", {near} of them to within what processors differ by" if near else ""
+            text = f"{len(holding)} of {len(held)} values measured again{within}"
+            yield Finding("metrics", "holds", f"{run['path']}: {text}")
 
 
 Key = tuple[int, str, int, str]
 """What a value is of: generator steps, generator, sample seed, metric."""
 
 
-def _values(lines: Sequence[dict[str, Any]], evaluation_id: str) -> dict[Key, float]:
+@dataclass(frozen=True)
+class _Compared:
+    """A value that was measured again: what came of it, how far the two are apart, and what measured it before."""
+
+    outcome: Outcome
+    apart: float
+    text: str
+    measured_on: str
+
+
+def _lines(lines: Sequence[dict[str, Any]], evaluation_id: str) -> dict[Key, dict[str, Any]]:
     return {
-        (line["generator_steps"], line["generator"], line["sample_seed"], line["metric"]): line["value"]
+        (line["generator_steps"], line["generator"], line["sample_seed"], line["metric"]): line
         for line in lines
         if line["evaluation_id"] == evaluation_id
     }
 
 
-def _other_values(shared: Sequence[Key], held: Mapping[Key, float], again: Mapping[Key, float]) -> Iterator[str]:
-    for key in shared:
-        if abs(held[key] - again[key]) > TOLERANCE * max(1.0, abs(again[key])):
-            yield f"{_named(key)} is {held[key]:.6g}, measured again {again[key]:.6g}"
+def _compared(key: Key, held: Mapping[str, Any], again: Mapping[str, Any], run: RunFolder) -> _Compared:
+    value, anew = held["value"], again["value"]
+    apart = abs(value - anew) / max(1.0, abs(anew))
+    was = machine_of(held, run)
+    tolerance = allowed(key[3], was, again["measured_on"], again["samples"])
+    outcome: Outcome = "not checked" if tolerance is None else "FAILS"
+    if apart <= (tolerance or TOLERANCE):
+        outcome = "holds"
+    where = f"{was['device']} with torch {was['torch']}" if was else "an unknown machine"
+    return _Compared(outcome, apart, f"{_named(key)} is {value:.6g}, measured again {anew:.6g}", where)
 
 
-def _only_in_one(held: Mapping[Key, float], again: Mapping[Key, float]) -> Iterator[str]:
+def _measured_elsewhere(compared: Sequence[_Compared]) -> Iterator[str]:
+    """Name values that differ, with no measured tolerance between their machine and this one."""
+    differing = [value for value in compared if value.outcome == "not checked"]
+    for where in dict.fromkeys(value.measured_on for value in differing):
+        values = [value for value in differing if value.measured_on == where]
+        furthest = max(values, key=lambda value: value.apart)
+        yield (
+            f"{len(values)} values measured on {where} come out otherwise here, how far they may was never measured; "
+            f"furthest off, {furthest.text}"
+        )
+
+
+def _only_in_one(held: Mapping[Key, object], again: Mapping[Key, object]) -> Iterator[str]:
     """Name values that cannot have been measured, and values that were taken out of their sample."""
     steps, samples = {key[0] for key in again}, {key[:3] for key in held}
     for key in sorted(held.keys() - again.keys()):
@@ -311,7 +345,7 @@ def _only_in_one(held: Mapping[Key, float], again: Mapping[Key, float]) -> Itera
             yield f"{_named(key)} is left out of metrics.jsonl"
 
 
-def _left_open(held: Mapping[Key, float], again: Mapping[Key, float]) -> Iterator[str]:
+def _left_open(held: Mapping[Key, object], again: Mapping[Key, object]) -> Iterator[str]:
     """Name values of steps without a snapshot, and whole samples that were not measured before."""
     steps, samples = {key[0] for key in again}, {key[:3] for key in held}
     unmeasured = [key for key in held.keys() - again.keys() if key[0] not in steps]

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,13 +17,16 @@ from helpers.training_fixture import study
 from rich.console import Console
 
 from bench.__main__ import run as type_bench
+from bench.data import prepare
 from bench.errors import BenchError
+from bench.evaluation.units import missing_evaluations
 from bench.execution import devices
-from bench.execution.devices import choose_slots
-from bench.execution.display import AROUND_SECONDS, make_display, place, seconds_left
+from bench.execution.devices import choose_slots, evaluation_slots
+from bench.execution.display import AROUND_SECONDS, make_display, phase, place, seconds_left
 from bench.execution.failures import advice, failure_of_process, kind_of, may_end_better
+from bench.execution.jobs import Job
 from bench.execution.placement import Placement
-from bench.execution.pool import Job, PoolOptions, run_pool
+from bench.execution.pool import PoolOptions, run_pool
 from bench.execution.running import jobs_for
 from bench.files import read_jsonl
 from bench.runs.folder import Failure, FailureKind, RunFolder
@@ -32,8 +36,9 @@ ROOT = Path(__file__).parents[2]
 LSGAN = (ROOT / "bench" / "objectives" / "lsgan.py").read_text(encoding="utf-8")
 
 
-def jobs(root: Path, seeds: int = 1, seconds: Sequence[dict[str, float]] = ()) -> list[Job]:
-    found = [Job(run, RunFolder(root / run.folder)) for run in make_plan(study(seeds=tuple(range(seeds)))).runs]
+def jobs(root: Path, seeds: int = 1, seconds: Sequence[dict[str, float]] = (), **changes: Any) -> list[Job]:
+    runs = make_plan(study(seeds=tuple(range(seeds)), **changes)).runs
+    found = [Job(run, RunFolder(root / run.folder)) for run in runs]
     for job in found:
         job.spec.write(job.folder.spec_file)
     for job, estimate in zip(found, seconds, strict=False):
@@ -49,7 +54,7 @@ class Watcher:
         self.at_start = at_start
 
     def started(self, job: Job) -> None:
-        self.said.append(f"start {job.spec.training.seed} on {job.device}")
+        self.said.append(f"{'start' if job.stage == 'train' else job.stage} {job.spec.training.seed} on {job.device}")
         self.at_start(job)
 
     def finished(self, job: Job) -> None:
@@ -147,6 +152,77 @@ def test_a_lost_device_costs_a_run_one_attempt(tmp_path: Path) -> None:
     assert "; then on cpu: its process was ended by signal 9" in str(job.reason)
 
 
+MEASURED = {
+    "data": {"source": "faces", "resolution": 32, "train_count": 60, "heldout_count": 100},
+    "evaluation": {"extractors": ("judge",), "samples": 50, "snapshot_samples": 50, "kid_subset_size": 20},
+}
+
+
+def test_a_run_is_evaluated_while_the_next_trains_on_its_device(tmp_path: Path) -> None:
+    """cpu:0 stands for an accelerator: both kinds of slots are its own, and what trains there is measured apart."""
+    slots = ["cpu:0"]
+    first, second = found = jobs(tmp_path, seeds=2, **MEASURED)
+    prepare(first.spec.training.data, tmp_path, workers=1)
+    watcher = Watcher()
+
+    def at_work(job: Job) -> bool:
+        return job.process is not None and job.process.poll() is None
+
+    def both_are_at_work() -> bool:
+        return first.stage == "evaluate" and at_work(first) and at_work(second)
+
+    assert not run_pool(found, slots, PoolOptions(tmp_path), watcher, both_are_at_work, slots)
+    assert watcher.said == ["start 0 on cpu:0", "start 1 on cpu:0", "evaluate 0 on cpu:0"]
+    assert (first.outcome, second.outcome, second.stage) == ("interrupted", "interrupted", "train")
+    assert not at_work(first)
+    assert not at_work(second)
+    assert first.folder.status().state == "done"
+    assert missing_evaluations(first.folder.path, first.spec.evaluation)
+
+    def kill_the_first_evaluation(job: Job) -> None:
+        if job.stage == "evaluate" and job.spec.training.seed == 0 and not job.failures:
+            kill(job)
+
+    first, second = found = jobs(tmp_path, seeds=2, **MEASURED)
+    watcher = Watcher(kill_the_first_evaluation)
+    assert run_pool(found, slots, PoolOptions(tmp_path), watcher, never, slots)
+    assert watcher.said[:4] == ["start 1 on cpu:0", "evaluate 0 on cpu:0", "again 0", "evaluate 0 on cpu:0"]
+    assert sorted(watcher.said[4:]) == ["done 0", "done 1", "evaluate 1 on cpu:0"], [job.failures for job in found]
+    assert second.started < first.finished
+    for job in found:
+        status = job.folder.status()
+        assert (status.state, status.reason) == ("done", None)
+        assert not missing_evaluations(job.folder.path, job.spec.evaluation)
+    status = first.folder.status()
+    assert (status.attempts, [failure.kind for failure in status.failures]) == (1, ["memory"])  # trained once
+
+
+def test_a_run_whose_evaluation_fails_stays_trained(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path)  # 40 training images are too few to be measured with
+    prepare(job.spec.training.data, tmp_path, workers=1)
+    watcher = Watcher()
+    assert run_pool([job], ["cpu:0"], PoolOptions(tmp_path), watcher, never, ["cpu:0"])
+    assert watcher.said == ["start 0 on cpu:0", "evaluate 0 on cpu:0", "failed 0"]
+    status = job.folder.status()
+    assert (status.state, [failure.kind for failure in status.failures]) == ("done", ["input"])
+    assert "metrics need at least 50" in str(job.reason)
+
+
+def test_accelerators_alone_have_evaluation_slots_as_many_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "available_memory_bytes", lambda: 10**12)
+    monkeypatch.setattr(devices, "cores", lambda: 8)
+    assert evaluation_slots(["cpu"] * 8, 1) == []
+    assert evaluation_slots(["cuda:0", "cuda:1"] * 2, 1) == ["cuda:0", "cuda:1"] * 2
+    assert evaluation_slots(["cuda:0", "cuda:1"] * 3, 1) == ["cuda:0", "cuda:1"]  # six cores serve the trainings
+    assert evaluation_slots(["cuda:0"] * 3, 4) == ["cuda:0"]
+    assert evaluation_slots(["cuda:0,cuda:1", "cuda:2,cuda:3"], 1) == ["cuda:0", "cuda:2"]
+    assert evaluation_slots(["cuda:0", "cpu", "cpu"], 1) == ["cuda:0"]
+    monkeypatch.setattr(devices, "available_memory_bytes", lambda: 6 * devices.WORKER_BYTES)
+    assert evaluation_slots(["cuda:0"] * 4, 1) == ["cuda:0"] * 2
+
+
 def troubled(trouble: str, file: Path, calls: Path) -> None:
     """Write an objective that does `trouble` from its eighth step on; `first` is true in the first process."""
     code = f"""
@@ -216,12 +292,16 @@ def test_displays_show_attempts_and_what_becomes_of_devices(tmp_path: Path, term
         job.device = "cuda:0"
         display.started(job)
         display.tick([job])
+        job.stage = "evaluate"
+        display.started(job)
+    assert phase(job) == "evaluating"
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     assert "out of [memory]" in said
     assert "cuda:1 is taken out" in said
     assert place(job) == "cuda:0, attempt 2"
     assert terminal or "start    row-controlled/seed-0 on cuda:0, attempt 2" in said
+    assert terminal or "evaluate row-controlled/seed-0 on cuda:0, attempt 2" in said
 
 
 def failed(job: Job, device: str, kind: FailureKind) -> Failure:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from helpers.study_fixture import realistic
 from helpers.tiny_study import on_cpu, write_tiny_study
@@ -15,7 +16,8 @@ from safetensors.numpy import load_file, save_file
 from bench.cli import bench
 from bench.errors import BenchError
 from bench.evaluation.units import missing_evaluations
-from bench.files import read_json, write_json
+from bench.execution.evaluating import device_like, measure_again
+from bench.files import read_json, read_jsonl, write_json
 from bench.review.replay import compare, predict, present_code, sameness_in_words, spec_of, verdict_in_words
 from bench.runs.folder import RunFolder
 from bench.runs.identity import code_hash
@@ -69,6 +71,30 @@ def test_a_measured_line_says_by_which_code(place: Path, tmp_path: Path) -> None
         del line["evaluation_code"]
     older.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert not missing_evaluations(older.path, settings)  # nothing is measured again for that
+
+
+def test_a_run_is_measured_again_with_the_threads_that_measured_it(place: Path, tmp_path: Path) -> None:
+    original, _ = runs_of(place)
+    held = read_jsonl(original.metrics_file)
+    assert [line["measured_on"]["threads"] for line in held] == [1] * len(held)
+    other = RunFolder(Path(shutil.copytree(original.path, tmp_path / "other")))
+    lines = [line | {"measured_on": line["measured_on"] | {"threads": 2}} for line in held]
+    other.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    try:
+        again = measure_again(other.path, place / "data")
+    finally:
+        torch.set_num_threads(1)
+    assert [line["measured_on"] for line in again] == [line["measured_on"] for line in lines]
+
+
+def test_the_model_that_measured_a_run_measures_it_again_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    was = {"device_type": "cuda", "device": "Card B"}
+    assert device_like(was | {"device_type": "cpu"}) == device_like(None) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", ["Card A", "Card B"].__getitem__)
+    assert device_like(was) == torch.device("cuda:1")
+    assert device_like(was | {"device": "Card C"}) == torch.device("cpu")
 
 
 def test_one_changed_weight_is_a_difference_without_excuse(place: Path, tmp_path: Path) -> None:

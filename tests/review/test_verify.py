@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from helpers.study_fixture import realistic, troubled
 from bench.cli import bench
 from bench.errors import BenchError
 from bench.files import read_json, sha256_file, write_json
+from bench.metrics.tolerances import TOLERANCE, Machine, allowed
 from bench.report import render
-from bench.review.verify import Finding, verify, verify_metrics
+from bench.review.verify import Finding, Outcome, verify, verify_metrics
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -186,20 +190,104 @@ def test_missing_and_changed_runs_are_named(place: Path) -> None:
     assert any(second.name in text and "metrics.jsonl is not the one reported" in text for text in words)
 
 
-def test_measured_again(place: Path) -> None:
-    def honest(run: Path) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+CARD: Machine = {
+    "torch": "2.14.1+cu130",
+    "device": "Example Card",
+    "device_type": "cuda",
+    "capability": "sm_90",
+    "threads": 1,
+}
+HERE: Machine = CARD | {"device": "Example CPU", "device_type": "cpu", "capability": "AVX512", "processor": "V/25/17/1"}
 
-    def other(run: Path) -> list[dict[str, Any]]:
-        return [line | {"value": line["value"] * 1.01 + 1} for line in honest(run)]
 
-    assert {f.outcome for f in verify_metrics(place / "report", place / "runs", honest)} == {"holds"}
-    assert {f.outcome for f in verify_metrics(place / "report", place / "runs", other)} == {"FAILS"}
+def measured(run: Path, machine: Machine, factor: float = 1.0) -> list[dict[str, Any]]:
+    """Return a run's lines as if a machine had measured them again, each value `factor` times what it was."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line | {"value": line["value"] * factor, "measured_on": machine} for line in lines]
+
+
+@pytest.fixture
+def outcomes(place: Path) -> Callable[..., set[Outcome]]:
+    def found(was: Machine | None, here: Machine, factor: float) -> set[Outcome]:
+        """Let all runs say that `was` measured them, and return what measuring `factor` times as much here gives."""
+        for run in (place / "runs" / "quick").glob("*/seed-*"):
+            if was is not None:
+                lines = [json.dumps(line | {"measured_on": was}) for line in measured(run, was)]
+                (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        findings = verify_metrics(place / "report", place / "runs", lambda run: measured(run, here, factor))
+        return {finding.outcome for finding in findings}
+
+    return found
+
+
+def test_the_same_kind_of_machine_must_give_the_same_value(outcomes: Callable[..., set[Outcome]]) -> None:
+    assert outcomes(HERE, HERE, 1) == {"holds"}
+    assert "FAILS" in outcomes(HERE, HERE, 1 + 1e-5)
+    assert "FAILS" in outcomes(CARD, CARD | {"threads": 8}, 1 + 1e-5)
+
+
+def test_another_processor_may_move_a_value_as_far_as_was_measured() -> None:
+    elsewhere = HERE | {"capability": "AVX2", "processor": "W/6/85/7"}
+    slack = allowed("fd_lite0", elsewhere, HERE, 1_000)
+    assert slack is not None
+    assert TOLERANCE <= slack < 1e-2
+    assert allowed("fd_lite0", HERE, HERE, 1_000) == TOLERANCE
+    assert allowed("fd_lite0@500", HERE | {"threads": 4}, HERE, 500) == slack
+    for metric in ("precision_lite0", "coverage_lite0", "unique_lite0", "judge_confident"):
+        assert allowed(metric, elsewhere, HERE, 10_000) == pytest.approx(4 / 10_000)  # images
+    # Nothing was measured of these, so nothing is said of them.
+    for metric, was in (
+        ("fd_lite0", HERE | {"torch": "1.9.0"}),
+        ("fd_lite0", HERE | {"capability": "SVE256"}),
+        ("fd_lite0", CARD),
+        ("fd_lite0", None),
+        ("fid", elsewhere),
+    ):
+        assert allowed(metric, was, HERE, 1_000) is None
+
+
+def test_the_page_on_evaluation_has_the_table_of_what_was_measured() -> None:
+    table = read_json(ROOT / "bench" / "metrics" / "tolerances.json")
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    for metric, largest in table["largest"].items():
+        assert f"| `{metric}` | {largest:.1e} |" in page
+    for condition in table["conditions"]:
+        assert condition in page
+
+
+def test_a_forged_value_fails_between_processors_too(outcomes: Callable[..., set[Outcome]]) -> None:
+    elsewhere = HERE | {"capability": "AVX2"}
+    assert outcomes(elsewhere, HERE, 1) == {"holds"}
+    assert "FAILS" in outcomes(elsewhere, HERE, 1.05)
+
+
+def test_what_a_card_measured_is_never_called_false_by_a_processor(
+    place: Path, outcomes: Callable[..., set[Outcome]]
+) -> None:
+    assert outcomes(CARD, HERE, 1) == {"holds"}
+    found = outcomes(CARD, HERE, 1.5)  # honest or forged: no value of it holds either
+    assert found == {"not checked"}
+    (first, *_) = verify_metrics(place / "report", place / "runs", lambda run: measured(run, HERE, 1.5))
+    assert "measured on Example Card with torch 2.14.1+cu130" in first.what
+
+
+def test_older_lines_were_measured_where_their_run_was_trained(
+    place: Path, outcomes: Callable[..., set[Outcome]]
+) -> None:
+    def trained_on(**environment: Any) -> None:
+        for file in (place / "runs" / "quick").glob("*/seed-*/environment.json"):
+            write_json(file, read_json(file) | environment)
+
+    trained_on(packages={"torch": HERE["torch"]})
+    assert outcomes(None, HERE, 1) == {"holds"}
+    assert "FAILS" in outcomes(None, HERE, 1.05)
+    trained_on(device="Example Card", device_type="cuda", capability="sm_90")
+    assert outcomes(None, HERE, 1.05) == {"not checked"}
 
 
 def test_what_measuring_does_not_give_is_named(place: Path) -> None:
     (run, *_) = sorted((place / "runs" / "quick").glob("nsgan-*/seed-*"))
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = measured(run, HERE)
     final = [line for line in lines if line["generator_steps"] == 900]
 
     def findings(again: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -1,0 +1,41 @@
+"""A run on its way through the pool."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.runs.folder import Failure, RunFolder, Status
+from bench.runs.plan import RunSpec
+
+Outcome = Literal["done", "diverged", "failed", "interrupted"]
+Stage = Literal["train", "evaluate"]
+
+
+@dataclass
+class Job:
+    """A run on its way through the pool.
+
+    `seconds` is what it is thought to take, by type of device, `share_before` how much of its training was done before;
+    `stage` is "evaluate" once its worker has nothing to train and a worker of its own evaluates it; `failures` are
+    those of this pool's attempts; `avoid` is the device that the next attempt should not be made on.
+    """
+
+    spec: RunSpec
+    folder: RunFolder
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    share_before: float = 0.0
+    stage: Stage = "train"
+    failures: list[Failure] = field(default_factory=list)
+    avoid: str | None = None
+    device: str | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    finished: float = 0.0
+    outcome: Outcome | None = None
+    reason: str | None = None
+    status: Status = field(default_factory=Status)
+    failures_before: int = 0  # how many its status held when this attempt began
+    log_before: int = 0  # how many bytes of worker.log are of earlier attempts
