@@ -1,4 +1,4 @@
-"""What the benchmarks share: specs, our step with its data path, contestants timed in turn, tables and JSON."""
+"""What the benchmarks share: specs, our step with its data path, contestants timed in turn, and JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tables import markdown
 from torch import Tensor
 
 from bench.config.models import Study
@@ -20,7 +21,7 @@ from bench.files import write_json
 from bench.runs.plan import RunSpec, TrainingSpec, make_plan
 from bench.training.engine import Engine, make_engine
 from bench.training.environment import describe_environment, prepare_process
-from bench.training.loop import build_players
+from bench.training.loop import build_state
 
 PAUSE_SECONDS = 0.1  # between contestants: a loader's workers finish what they began
 Row = Mapping[str, Any]
@@ -69,14 +70,14 @@ class OurStep:
 
     def __init__(self, setting: Setting, images: Tensor, device: torch.device) -> None:
         spec = setting.spec()
-        self.players = build_players(spec, device)
-        self.engine: Engine = make_engine(spec.training.engine, self.players)
+        self.state = build_state(spec, device)
+        self.engine: Engine = make_engine(spec.training.engine, self.state)
         self._sampler = Sampler(len(images), setting.batch, spec.seed)
         self._images, self._device = images.to(device), device
         self._taken = 0
 
     def __call__(self) -> None:
-        self.engine.iterate(self._taken, self.batch)
+        self.engine.run_iteration(self._taken, self.batch)
         self._taken += 1
 
     def batch(self, discriminator_step: int) -> Tensor:
@@ -118,8 +119,13 @@ def take_turns(
 ) -> dict[str, float]:
     """Return each one's median seconds a step over `rounds` of `steps`; a first round warms up and is not counted.
 
-    Rounds alternate, so that a machine that is busy for a while slows all alike.
+    Rounds alternate, so that a machine that is busy for a while slows all alike. What captures a graph does so before
+    any other begins: the thread in which a DataLoader pins memory would break the capture.
     """
+    for one in contestants.values():
+        if isinstance(one.step, OurStep):
+            with one.settings():
+                one.step()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds + 1):
         for name, one in contestants.items():
@@ -185,13 +191,6 @@ def prepared(options: argparse.Namespace) -> torch.device:
     return torch.device(options.device)
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Return rows as a Markdown table; columns in the order of their first appearance."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, ["---"] * len(columns), *([_cell(row.get(key)) for key in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def publish(title: str, rows: Sequence[Row], options: argparse.Namespace, device: torch.device) -> None:
     """Print the figures as a table and, where --out asks for it, write them as JSON."""
     environment = describe_environment(device)
@@ -201,10 +200,3 @@ def publish(title: str, rows: Sequence[Row], options: argparse.Namespace, device
         settings = {key: value for key, value in vars(options).items() if not isinstance(value, Path)}
         write_json(options.out, {"title": title, "environment": environment, "settings": settings, "rows": list(rows)})
         print(f"\nwritten: {options.out}")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")

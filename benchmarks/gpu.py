@@ -1,14 +1,24 @@
-"""Everything that needs a CUDA device, in one call of under ten minutes and without a network.
+"""All that needs a CUDA device: one call of under ten minutes, without a network, in the order of what matters.
 
-    python benchmarks/gpu.py --out FOLDER [--device cuda] [--only graphs nccl] [--wheels FOLDER] [--quick]
+    python benchmarks/gpu_pack.py --celeba img_align_celeba.zip      beforehand, where there is a network: fills .gpu
+    python benchmarks/gpu.py --out FOLDER --wheels .gpu/wheels --celeba .gpu/img_align_celeba.zip
 
-Each part works in a child process, under a time limit of its own, and writes results.json and results.md in FOLDER
-after every row. A part that fails says why and costs itself alone; where it takes the process with it (a crash, a call
-that never returns), the rest goes on in a new one. Exit codes: 0 all is well, 1 a part or a row failed, 2 packages are
-missing. `--device cpu --quick` tries the script itself in two minutes: what it then measures means nothing.
+The first line runs here, the second one on the machine with the GPU, to which the checkout and its folder .gpu are
+carried (gpu_pack.py says what to carry, and keeps it below 64 MiB). The call may also be made in two, so that somebody
+can look at the first half, and answer a broken capture with `--engine eager`:
 
-Where packages are missing it says so before it begins, and what to download on a machine with a network: carry the
-folder of wheels along and name it with --wheels. This file imports nothing but Python's own.
+    python benchmarks/gpu.py --out FOLDER --wheels .gpu/wheels --part 1                                  275 s
+    python benchmarks/gpu.py --out FOLDER --wheels .gpu/wheels --celeba .gpu/img_align_celeba.zip --part 2 \
+        --measured .gpu/results.jsonl [--engine eager]                                                   395 s
+
+with the first half's results.jsonl in .gpu. `--device cpu --quick` rehearses everything in about a minute and a half on
+drawn faces: what it then measures means nothing.
+
+A stage is a list of tasks and works in a process of its own until its time is up; then it is ended, that is noted, and
+the next one begins. A task that takes the process with it costs itself alone. FOLDER gets at most 8 files of 16 MiB:
+results.jsonl (every result, written as it is made), results.md (the same as tables), log.txt, and two archives of the
+example. Exit codes: 0 all is well, 1 something failed, 2 packages are missing. This file imports nothing but Python's
+own and `packaging`, which matplotlib needs.
 """
 
 from __future__ import annotations
@@ -17,7 +27,6 @@ import argparse
 import importlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -25,82 +34,103 @@ import tempfile
 import time
 import tomllib
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-MINUTES = 9.3
-GRACE_SECONDS = 20.0  # how much longer than its limit a part may take to come to its next row
+from packaging.requirements import Requirement
+from tables import markdown
+
+LIMIT = 595.0
+PART_2_SAVES = 250.0  # what a second call need not do again: everything of the first but its start
 HERE = Path(__file__).parent
-ON_TORCH = ("torch-fidelity", "torchvision")  # what they need in turn is large and there
-SPOILT = "process spoilt"  # a row's word to this script: what comes next shall come in a new process
-Results = dict[str, dict[str, Any]]
+WITH_TORCH = ("torch", "torchvision", "torch-fidelity")  # what these need in turn comes with torch, and is large
+QUICK_PACE = 30.0  # how much longer the stages of a rehearsal may take, on whatever machine it is
+AGAIN, NO_TIME = 3, 4  # a stage's exit codes: go on with the next task in a new process; the next one has no time
+MOST_DEATHS = 3  # processes that may die in one stage before it is given up
+Row = dict[str, Any]
+Task = tuple[Row, Callable[[], Row | list[Row]]]
+"""What a row is about, and what finds out the rest of it, or several rows. One with `failed` shows something wrong."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """`function` of `module` yields the part's rows. It is asked for no further row after `seconds`.
-
-    A row with `failed` fails the part, one with `settings` describes it. One with SPOILT ends the process; the next one
-    tells the function how many rows there are already.
-    """
+class Stage:
+    """`<module>.<name>(options)` lists the tasks. `ends` is in seconds from the beginning of a call of both parts."""
 
     name: str
     title: str
     module: str
-    function: str
-    seconds: float
+    ends: float
+    part: int
 
 
-PARTS = (
-    Part("device", "Device and versions", "gpu_checks", "device_and_versions", 25),
-    Part("graphs", "Captured iterations against eager ones", "gpu_checks", "graphs", 80),
-    Part("resume", "A run in parts against one in one go", "gpu_checks", "resume", 15),
-    Part("determinism", "The same run twice", "gpu_checks", "determinism", 20),
-    Part("waiting", "Host synchronisations within iterations", "gpu_checks", "waiting", 25),
-    Part("compiled", "Compiled networks against eager ones", "gpu_checks", "compiled", 45),
-    Part("steps", "The training step", "gpu_speed", "steps", 110),
-    Part("profile", "Where an eager step's time goes", "gpu_speed", "where_it_goes", 15),
-    Part("growth", "How a step's cost grows", "gpu_speed", "cost_growth", 35),
-    Part("sharing", "Several small runs on one device", "gpu_speed", "sharing", 45),
-    Part("nccl", "One rank through the collectives", "gpu_checks", "one_rank", 20),
-    Part("paths", "Around the step", "gpu_speed", "around_the_step", 10),
-    Part("evaluation", "Features of the Inception network", "gpu_speed", "evaluation", 15),
-    Part("memory", "Peak memory of a step", "gpu_speed", "memory", 15),
-    Part("per-device", "The same study by `bench run --per-device`", "gpu_speed", "per_device", 80),
+STAGES = (
+    Stage("start", "Machine and versions", "gpu_checks", 25, 0),
+    Stage("runs", "Runs cut off, taken up, repeated and reported", "gpu_runs", 85, 1),
+    Stage("capture", "Captured iterations against eager ones", "gpu_checks", 170, 1),
+    Stage("steps", "The training step", "gpu_speed", 245, 1),
+    Stage("checks", "Determinism, waiting, collectives, features", "gpu_checks", 275, 1),
+    Stage("example", "The example: training", "gpu_runs", 535, 2),
+    Stage("report", "The example: report and export", "gpu_runs", 590, 2),
+    Stage("cost", "Memory of a step, and how its cost grows", "gpu_speed", 645, 2),
 )
 
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description="All measurements and checks that need a CUDA device.")
-    found.add_argument("--out", type=Path, required=True, help="folder for results.json and results.md")
-    found.add_argument("--device", default="cuda")
-    found.add_argument("--only", nargs="+", choices=[part.name for part in PARTS], metavar="PART")
-    found.add_argument("--wheels", type=Path, metavar="FOLDER", help="of packages that are missing here")
-    found.add_argument("--quick", action="store_true", help="tiny sizes: try the script, measure nothing")
-    found.add_argument("--minutes", type=float, default=MINUTES, help=f"for all parts together [{MINUTES}]")
-    found.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    found.add_argument("--out", type=Path, required=True, help="folder for what is found")
+    found.add_argument("--device", default="cuda:0")
+    found.add_argument("--wheels", type=Path, metavar="FOLDER", help="packages to install first, for this call alone")
+    found.add_argument("--celeba", type=Path, metavar="ZIP", help="a part of CelebA, for the example")
+    found.add_argument("--part", type=int, choices=[1, 2], help="half of it [both]")
+    found.add_argument("--measured", type=Path, metavar="FILE", help="results.jsonl of part 1, for part 2")
+    found.add_argument("--engine", choices=["auto", "eager"], help="the example's [what capture showed]")
+    found.add_argument("--only", nargs="+", choices=[stage.name for stage in STAGES], metavar="STAGE", default=[])
+    found.add_argument("--quick", action="store_true", help="tiny sizes: rehearse, measure nothing")
+    for name in ("--child", "--place"):
+        found.add_argument(name, help=argparse.SUPPRESS)
+    found.add_argument("--done", type=int, help=argparse.SUPPRESS)
+    found.add_argument("--until", type=float, help=argparse.SUPPRESS)
     return found
 
 
-def main() -> int:
-    options = parser().parse_args()
-    asked = [part for part in PARTS if options.only is None or part.name in options.only]
+def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    began = time.time()
+    options = parser().parse_args(arguments)
     if options.child:
-        return work(asked, options)
-    with tempfile.TemporaryDirectory() as site:
+        return work(options)
+    stages = schedule(options.part, options.only)
+    if not (options.celeba or options.quick) and "example" in (stage.name for stage, _ in stages):
+        raise SystemExit("The example needs --celeba ZIP (benchmarks/gpu_pack.py makes one); or ask for --part 1.")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "results.jsonl").unlink(missing_ok=True)
+    if options.measured:
+        earlier = {stage.name for stage in STAGES if stage.part == 1}
+        note(options.out, *(line for line in lines_of(options.measured) if line["stage"] in earlier))
+    with tempfile.TemporaryDirectory() as site, tempfile.TemporaryDirectory() as place:
         if options.wheels:
             unpack(options.wheels, site)
-        lacking = missing({part.name for part in asked})
-        if lacking:
+        if lacking := missing():
             print(what_to_carry(lacking), file=sys.stderr)
             return 2
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "results.json").unlink(missing_ok=True)
-        results = see_to(asked, options)
-    print(report(results))
-    return int(any(part["state"] == "failed" for part in results.values()))
+        for stage, ends in stages:
+            until = began + ends * (QUICK_PACE if options.quick else 1.0)
+            carry_out(stage, [*arguments, "--place", place], options.out, until)
+    text = summary(options.out)
+    print(text)
+    asked = {stage.name for stage, _ in stages}
+    return int(any("failed" in line for line in lines_of(options.out / "results.jsonl") if line["stage"] in asked))
+
+
+def schedule(part: int | None, only: Sequence[str] = ()) -> list[tuple[Stage, float]]:
+    """Return a call's stages, with the seconds from its beginning by which each has to end."""
+    asked = [stage for stage in STAGES if part in (None, stage.part) or stage.part == 0]
+    saved = PART_2_SAVES if part == 2 else 0.0
+    ends = [min(stage.ends - (saved if stage.part == 2 else 0.0), LIMIT) for stage in asked]
+    return [one for one in zip(asked, ends, strict=True) if not only or one[0].name in only]
 
 
 def unpack(wheels: Path, site: str) -> None:
@@ -111,142 +141,115 @@ def unpack(wheels: Path, site: str) -> None:
         raise SystemExit(f"{wheels}: " + ("these wheels cannot be installed here" if files else "no wheels there"))
     sys.path.insert(0, site)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")]))
+    importlib.invalidate_caches()
 
 
-def missing(parts: set[str]) -> list[str]:
-    """Return those of bench's requirements, as pyproject.toml has them, that are not installed here."""
+def missing() -> list[Requirement]:
+    """Return what is not here in a version that fits: bench's own requirements, and theirs in turn.
+
+    What torch itself requires is left out: it came with torch.
+    """
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    todo = [Requirement(one) for one in (*project["dependencies"], *project["optional-dependencies"]["lite0"])]
+    seen: set[str] = set()
     lacking = []
-    for requirement in project["dependencies"]:
+    while todo:
+        asked = todo.pop(0)
+        if str(asked) in seen or (asked.marker and not asked.marker.evaluate({"extra": ""})):
+            continue
+        seen.add(str(asked))
         try:
-            version(name_of(requirement))
+            found = distribution(asked.name)
         except PackageNotFoundError:
-            lacking.append(requirement)
-    return [one for one in lacking if name_of(one) != "torch-fidelity" or "evaluation" in parts]
+            lacking.append(asked)
+            continue
+        if not asked.specifier.contains(found.version, prereleases=True):
+            lacking.append(asked)
+        elif asked.name not in WITH_TORCH:
+            todo += map(Requirement, found.requires or ())
+    return lacking
 
 
-def name_of(requirement: str) -> str:
-    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-
-
-def what_to_carry(lacking: list[str]) -> str:
+def what_to_carry(lacking: Sequence[Requirement]) -> str:
     """Say what is missing, and how to download it for this Python on a machine that has a network."""
     python = ".".join(map(str, sys.version_info[:2]))
-    command = f"python -m pip download -d wheels --only-binary=:all: --python-version {python} --implementation cp"
+    command = f"python -m pip download -d .gpu/wheels --only-binary=:all: --python-version {python} --implementation cp"
     for platform in ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"):
         command += f" --platform {platform}"
-    alone = [one for one in lacking if name_of(one) in ON_TORCH]
-    lines = [f"These packages are missing here: {', '.join(map(name_of, lacking))}. Where there is a network, type"]
+    lines = [f"Missing here, or too old: {', '.join(map(str, lacking))}. Where there is a network, type"]
+    alone = [one for one in lacking if one.name in WITH_TORCH or one.name.startswith("efficientnet")]
     for words, some in (("", [one for one in lacking if one not in alone]), (" --no-deps", alone)):
         if some:
-            lines.append(f"    {command}{words} {' '.join(map(repr, some))}")
-    return "\n".join([*lines, "carry the folder `wheels` here, and add `--wheels wheels`."])
+            lines.append(f"    {command}{words} {' '.join(repr(str(one)) for one in some)}")
+    return "\n".join([*lines, "carry the folder .gpu here, and add `--wheels .gpu/wheels`."])
 
 
-def see_to(asked: list[Part], options: argparse.Namespace) -> Results:
-    """Have children do all parts; when one dies or hangs, note it and go on with the next part in another."""
-    ends = time.monotonic() + 60 * options.minutes
-    while todo := unfinished(asked, before := read(options.out)):
-        if ends - time.monotonic() < GRACE_SECONDS:
-            for part in todo:
-                mine = before.setdefault(part.name, {"title": part.title, "rows": []})
-                mine |= {"state": "failed" if mine["rows"] else "skipped", "why": "no time was left"}
-            write(options.out, before)
+def carry_out(stage: Stage, arguments: Sequence[str], out: Path, until: float) -> None:
+    """Have processes do the stage's tasks until the moment `until`; note what became of it."""
+    began, deaths, why = time.time(), 0, ""
+    print(f"{stage.name} ...", file=sys.stderr, flush=True)
+    while not why:
+        done = len({row["task"] for row in rows_of(out / "results.jsonl", stage.name)})
+        code = process(stage, [*arguments, "--done", str(done)], out, until) if time.time() < until else NO_TIME
+        if code == 0:
             break
-        why = watched(start(todo, options), todo, options.out, ends)
-        results = read(options.out)
-        running = [name for name, part in results.items() if part["state"] == "running"]
-        if results == before:
-            running = [todo[0].name]  # it did not come as far as its first part
-            results.setdefault(running[0], {"title": todo[0].title, "rows": []})
-        for name in running:
-            results[name] |= {"state": "failed", "why": why}
-        write(options.out, results)
-    return read(options.out)
+        if code in (None, NO_TIME):
+            why = "its time was up"
+        elif code != AGAIN:
+            deaths += 1
+            note(out, {"stage": stage.name, "task": done, "failed": f"the process ended with {code}: see log.txt"})
+            why = "its processes die" if deaths == MOST_DEATHS else ""
+    note(out, {"stage": stage.name, "seconds": round(time.time() - began, 1), **({"cut off": why} if why else {})})
+    (out / "results.md").write_text(summary(out), encoding="utf-8")
 
 
-def unfinished(asked: list[Part], results: Results) -> list[Part]:
-    return [part for part in asked if part.name not in results or results[part.name]["state"] == "unfinished"]
-
-
-def start(parts: list[Part], options: argparse.Namespace) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(Path(__file__).resolve()), "--child", "--device", options.device]
-    command += ["--out", str(options.out), "--only", *(part.name for part in parts)]
+def process(stage: Stage, arguments: Sequence[str], out: Path, until: float) -> int | None:
+    """Start a process for the stage's next tasks and wait for it; returns its exit code, None if it had to be ended."""
     paths = [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "NCCL_SOCKET_IFNAME": "lo"}
-    # A session of its own, so that it can be ended with the processes that it started.
-    return subprocess.Popen(
-        command + (["--quick"] if options.quick else []), env=environment, start_new_session=True, stdout=sys.stderr
-    )
-
-
-def watched(child: subprocess.Popen[bytes], parts: list[Part], out: Path, ends: float) -> str:
-    """Wait for the child, or end it when a part or all of them take too long; returns what became of it."""
-    limits = {part.name: part.seconds for part in parts}
+    command = [sys.executable, str(Path(__file__).resolve()), *arguments, "--child", stage.name, "--until", str(until)]
+    with (out / "log.txt").open("ab") as log:
+        # A session of its own, so that it can be ended with the processes that it started.
+        child = subprocess.Popen(command, env=environment, start_new_session=True, stdout=log, stderr=log)
     try:
-        while child.poll() is None:
-            time.sleep(0.5)
-            running = [(name, part) for name, part in read(out).items() if part["state"] == "running"]
-            if any(time.time() - part["began"] > limits[name] + GRACE_SECONDS for name, part in running):
-                return "its time was up"
-            if time.monotonic() > ends:
-                return "the time for all parts was up"
+        return child.wait(max(until - time.time(), 0))
+    except subprocess.TimeoutExpired:
+        return None
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-    return f"its process ended with {child.returncode}"
 
 
-def work(parts: list[Part], options: argparse.Namespace) -> int:
-    """Do the parts one after the other; what a child is for."""
-    prepare()
-    for part in parts:
-        results = read(options.out)
-        mine = results.setdefault(part.name, {"title": part.title, "began": time.time(), "rows": []})
-        mine["state"] = "running"
-        write(options.out, results)
-        print(f"{part.name} ...", flush=True)
-        spoilt = False
+def work(options: argparse.Namespace) -> int:
+    """Do a stage's tasks, but for those that are done: what a child is for."""
+    (stage,) = (one for one in STAGES if one.name == options.child)
+    tasks: list[Task] = getattr(importlib.import_module(stage.module), stage.name)(options)
+    note(options.out, {"stage": stage.name, "tasks": len(tasks)})
+    for index, (row, function) in enumerate(tasks[options.done :], options.done):
+        if (began := time.time()) > options.until - 1:
+            return NO_TIME
+        print(f"--- {stage.name}: {row}", flush=True)
         try:
-            function = getattr(importlib.import_module(part.module), part.function)
-            done = (len(mine["rows"]),) if mine["rows"] else ()
-            for row in map(dict, function(options.device, options.quick, *done)):
-                if "settings" in row:
-                    mine |= row
-                    continue
-                spoilt = row.pop(SPOILT, False)
-                mine["rows"].append(row)
-                write(options.out, results)
-                if time.time() - mine["began"] > part.seconds:
-                    mine["why"] = f"stopped after its {part.seconds:.0f} s"
-                    break
-                if spoilt:
-                    mine["state"] = "unfinished"
-                    write(options.out, results)
-                    return 1
-            failed = sum("failed" in row for row in mine["rows"])
-            mine |= {"state": "failed", "why": f"{failed} rows"} if failed else {"state": "done"}
-        except NotImplementedError as reason:  # what a part raises that cannot work on this device
-            mine |= {"state": "skipped", "why": str(reason)}
+            found = function()
+        except NotImplementedError as reason:  # what a task raises that has no meaning on this device
+            found = {"skipped": str(reason)}
         except Exception as error:
-            mine |= {"state": "failed", "why": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-        mine["seconds"] = round(time.time() - mine["began"], 1)
-        write(options.out, results)
-        if mine["state"] == "failed" and (spoilt or not device_works(options.device)):
-            return 1
+            traceback.print_exc()
+            text = str(error).strip() or "see log.txt"
+            found = {"failed": f"{type(error).__name__}: {text.splitlines()[0]}"}
+        rows = found if isinstance(found, list) else [found]
+        spoilt = sum(one.pop("spoilt", False) for one in rows) > 0
+        took = {"stage": stage.name, "task": index, "took": round(time.time() - began, 1)}
+        note(options.out, *({**took, **row, **one} for one in rows))
+        failed = any("failed" in one for one in rows)
+        if spoilt or (failed and stage.module != "gpu_runs" and not device_works(options.device)):
+            return AGAIN
     return 0
 
 
-def prepare() -> None:
-    """Set torch up as a run does."""
-    from bench.training.environment import prepare_process
-
-    prepare_process(1)
-
-
 def device_works(device: str) -> bool:
-    """Tell whether the device still answers: some errors stay with a process for good."""
+    """Tell whether the device still answers this process: some errors stay with it for good."""
     import torch
 
     try:
@@ -256,40 +259,42 @@ def device_works(device: str) -> bool:
     return True
 
 
-def report(results: Results) -> str:
+def note(out: Path, *lines: Row) -> None:
+    """Append lines to results.jsonl."""
+    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def lines_of(file: Path) -> list[Row]:
+    """Return the lines of a results.jsonl that are whole: those with `task` are rows, the others tell of a stage."""
+    if not file.is_file():
+        return []
+    whole = file.read_text(encoding="utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def rows_of(file: Path, stage: str) -> list[Row]:
+    """Return a stage's rows, out of a results.jsonl."""
+    return [line for line in lines_of(file) if line["stage"] == stage and "task" in line]
+
+
+def summary(out: Path) -> str:
     """Return the results as Markdown."""
     parts = ["# Measured on a device"]
-    for name, part in results.items():
-        words = [part["state"], *([part["why"]] if part.get("why") else [])]
-        took = f" ({part['seconds']} s)" if "seconds" in part else ""
-        parts.append(f"## {part['title']}\n\n`{name}`: {': '.join(words)}{took}")
-        if part["rows"]:
-            parts.append(table(part["rows"]))
+    about: dict[str, Row] = {}
+    for line in lines_of(out / "results.jsonl"):
+        about.setdefault(line["stage"], {}).update({} if "task" in line else line)
+    for stage in STAGES:
+        rows = rows_of(out / "results.jsonl", stage.name)
+        if stage.name in about:
+            found = {"seconds": "?", "tasks": "?", **about[stage.name]}
+            cut = f"; cut off: {found['cut off']}" if "cut off" in found else ""
+            done, failed = len({row["task"] for row in rows}), sum("failed" in row for row in rows)
+            words = f"{found['seconds']} s, {done} of {found['tasks']} tasks, {failed} rows failed{cut}"
+            parts.append(f"## {stage.title}\n\n`{stage.name}`: {words}")
+            shown = [{key: value for key, value in row.items() if key not in ("stage", "task")} for row in rows]
+            parts += [markdown(shown)] if rows else []
     return "\n\n".join(parts) + "\n"
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, ["---"] * len(columns), *([cell(row.get(key)) for key in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def cell(value: object) -> str:
-    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def read(out: Path) -> Results:
-    file = out / "results.json"
-    found: Results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
-
-
-def write(out: Path, results: Results) -> None:
-    for name, text in (("results.json", json.dumps(results, indent=1)), ("results.md", report(results))):
-        partial = out / f".{name}"
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(out / name)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,48 @@
 """The checks of benchmarks/gpu.py: that what runs on a device is what runs eagerly, again and again, without waiting.
 
-Every function takes the device and whether it is only tried out, and yields rows; those that may leave the process in
-a bad way also take how many rows there are already. A row that shows something wrong has `failed`.
+A function takes the script's options and lists a stage's tasks.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
+import itertools
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from bench.training.step import Players
-from common import OurStep, Row, Setting, need_cuda, random_images, time_steps, tried
-from gpu import SPOILT
+from common import OurStep, Setting, need_cuda, random_images, time_steps
+from gpu import Row, Task
+from gpu_runs import EXAMPLE
 from torch import Tensor, distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.data import PreparedData, prepare
+from bench.evaluation.extractors import JudgeExtractor
+from bench.evaluation.features import Extractor, extract
+from bench.evaluation.inception import InceptionExtractor, Weights
+from bench.evaluation.lite0 import load_lite0
 from bench.objectives import names
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec
-from bench.training.engine import EagerIterations, Engine, make_engine
-from bench.training.environment import describe_environment
+from bench.training.engine import EagerEngine, Engine, make_engine
+from bench.training.environment import describe_environment, prepare_process
 from bench.training.graph import NOT_CAPTURABLE
-from bench.training.loop import Interrupted, Pace, build_players, train
+from bench.training.loop import build_state, train
 from bench.training.ranks import Ranks
+from bench.training.state import TrainingState
 from bench.validation.contract.ranks import relative_difference
 
-STEPS = 20
-FEW = ("nsgan", "wgan-gp", "began", "r1")
+STEPS, QUICK_STEPS = 20, 6  # that iterations are compared over
 RUN_STEPS = 24
 # Iterations of several shapes, or that draw more than latents.
 UNEVEN: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -43,91 +52,119 @@ UNEVEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("hinge", {"packing": 2, "norm": "spectral"}),
     ("wgan", {"optimizer": "rmsprop"}),
 )
-# Relative differences that roundings explain; of the weights after STEPS, which small differences are amplified in.
+# Relative differences that roundings explain: of the first gradients, and of the weights after STEPS steps.
 MOST = {"fp32": (1e-4, 1e-2), "bf16": (1e-2, 1e-1)}
+MOST_BETWEEN_FEATURES = 1e-3
 # What an engine may say of an objective that it is not for.
 EXPECTED = ("CUDA graphs need a CUDA device", "input gradients")
+IMAGES = 1000  # whose features are timed on a device
 
 
-def device_and_versions(device: str, quick: bool) -> Iterator[Row]:
-    environment = describe_environment(torch.device(device))
-    for name, value in (environment | environment.pop("packages")).items():
-        yield {"what": name, "value": value}
-    if torch.device(device).type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory
-        yield {"what": "memory, GB", "value": round(memory / 1e9, 1)}
-        yield {"what": "CUDA", "value": torch.version.cuda}
-        yield {"what": "cuDNN", "value": torch.backends.cudnn.version()}
-        yield {"what": "NCCL", "value": ".".join(map(str, torch.cuda.nccl.version()))}
+def start(options: argparse.Namespace) -> list[Task]:
+    """Say what this machine is, and what `bench doctor` says of it."""
+
+    def versions() -> list[Row]:
+        device = torch.device(options.device)
+        environment = describe_environment(device)
+        found = environment | environment.pop("packages")
+        if device.type == "cuda":
+            found |= {
+                "memory, GB": round(torch.cuda.get_device_properties(device).total_memory / 1e9, 1),
+                "built for": " ".join(torch.cuda.get_arch_list()),
+                "CUDA": torch.version.cuda,
+                "cuDNN": torch.backends.cudnn.version(),
+                "NCCL": ".".join(map(str, torch.cuda.nccl.version())),
+                "driver": _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+            }
+        return [{"what": name, "value": value} for name, value in found.items()]
+
+    def doctor() -> list[Row]:
+        said = _said(sys.executable, "-m", "bench", "doctor").splitlines()
+        before_the_studies = itertools.takewhile(lambda line: " study " not in line, said)
+        return [{"what": "bench doctor", "value": line} for line in before_the_studies]
+
+    return [({}, versions), ({}, doctor)]
 
 
-def graphs(device: str, quick: bool, done: int = 0) -> Iterator[Row]:
-    """Compare every objective's recorded iterations with eager ones; in bf16, and under other recipes, a few's."""
-    tasks: list[tuple[str, str, dict[str, Any]]] = [(name, "fp32", {}) for name in (FEW if quick else names())]
-    tasks += [(objective, "fp32", recipe) for objective, recipe in UNEVEN]
-    tasks += [(name, "bf16", {}) for name in (() if quick else FEW)]
-    for objective, precision, recipe in tasks[done:]:
-        setting = _setting(quick, objective=objective, engine="graph", precision=precision)
-        row = {"objective": objective, "precision": precision, "recipe": _in_words(recipe)}
-        yield tried(row, partial(_against_eager, setting, torch.device(device), recipe))
+def _said(*command: str) -> str:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout.strip()
 
 
-def _in_words(recipe: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in recipe.items())
+def capture(options: argparse.Namespace) -> list[Task]:
+    """Compare captured iterations with eager ones: the example's objectives first, in both precisions."""
+    prepare_process(1)
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        *((objective, precision, {}) for precision in ("fp32", "bf16") for objective in EXAMPLE),
+        *((objective, "fp32", recipe) for objective, recipe in UNEVEN),
+    ]
+    if not options.quick:
+        asked += [(objective, "fp32", {}) for objective in names() if objective not in EXAMPLE]
+        asked += [(objective, "bf16", {}) for objective in ("r1", "ebgan", "vae")]
+    steps = QUICK_STEPS if options.quick else STEPS
+    tasks: list[Task] = []
+    for objective, precision, recipe in asked:
+        setting = _setting(options.quick, objective=objective, engine="graph", precision=precision)
+        words = ", ".join(f"{name} {value}" for name, value in recipe.items())
+        row = {"objective": objective, "precision": precision, "recipe": words}
+        tasks.append((row, partial(_against_eager, setting, torch.device(options.device), steps, recipe)))
+    return tasks
 
 
-def compiled(device: str, quick: bool) -> Iterator[Row]:
-    """Compare a few objectives' compiled networks with eager ones; those with input gradients must fall back."""
-    need_cuda(device)
+def checks(options: argparse.Namespace) -> list[Task]:
+    """List the checks of determinism, of waiting, of the collectives and of features."""
+    prepare_process(1)
+    tasks: list[Task] = []
+    for objective in ("nsgan", "wgan-gp"):
+        row = {"check": "the same run twice", "objective": objective, "precision": "bf16"}
+        tasks.append((row, partial(_twice, options, objective)))
     for objective in ("nsgan", "wgan-gp", "began"):
-        setting = _setting(quick, objective=objective, engine="compiled")
-        yield tried({"objective": objective}, partial(_against_eager, setting, torch.device(device)))
+        row = {"check": "waiting within iterations", "objective": objective}
+        tasks.append((row, partial(_waits, options, objective)))
+    tasks.append(({"check": "one rank through the collectives"}, partial(_one_rank, options)))
+    loaders: dict[str, Callable[[torch.device], Extractor]] = {
+        "lite0": load_lite0,
+        "judge": JudgeExtractor,
+        "inception": _random_inception,
+    }
+    for name, load in loaders.items():
+        tasks.append(({"check": "features, CPU against device", "extractor": name}, partial(_features, options, load)))
+    return tasks
 
 
-def resume(device: str, quick: bool) -> Iterator[Row]:
-    """Train a run in one go and in three parts; a recorded one must end in the same bytes."""
-    with _small_runs(device, quick) as (data, folder):
-        for objective, recipe in (("nsgan", {}), ("wgan-gp", {"lazy_penalty": 2})):
-            run = _run(quick, objective, "graph", "fp32", recipe)
-            whole, engine = _trained(folder / f"{objective}-whole", run, data, device)
-            parts, _ = _trained(folder / f"{objective}-parts", run, data, device, stops=(RUN_STEPS // 3,) * 2)
-            yield {"objective": objective, "engine": engine, **_same_bytes(whole, parts)}
-
-
-def determinism(device: str, quick: bool) -> Iterator[Row]:
+def _twice(options: argparse.Namespace, objective: str) -> Row:
     """Train the same run twice and compare bytes."""
-    engines = ("eager", "graph")
-    with _small_runs(device, quick) as (data, folder):
-        for objective, precision in (("nsgan", "fp32"), ("wgan-gp", "fp32"), ("nsgan", "bf16"), ("wgan-gp", "bf16")):
-            for asked in engines[: 1 if quick else None]:
-                run = _run(quick, objective, asked, precision, {})
-                name = f"{objective}-{precision}-{asked}"
-                first, engine = _trained(folder / f"{name}-1", run, data, device)
-                second, _ = _trained(folder / f"{name}-2", run, data, device)
-                yield {
-                    "objective": objective,
-                    "precision": precision,
-                    "engine": engine,
-                    **_same_bytes(first, second),
-                }
+    setting = _setting(options.quick, objective=objective, engine="auto", precision="bf16")
+    counts = {"train_count": 64, "heldout_count": 8}
+    run = setting.run(RUN_STEPS, data=counts, training={"snapshots": 1, "log_every": 4})
+    with tempfile.TemporaryDirectory() as folder:
+        data = prepare(run.training.data, Path(folder) / "data")
+        (first, engine), (second, _) = (
+            _trained(Path(folder) / name, run, data, torch.device(options.device)) for name in ("first", "second")
+        )
+    found = {"engine": engine, "same bytes": first == second}
+    return found if first == second else {**found, "failed": "other bytes"}
 
 
-def _same_bytes(first: bytes, second: bytes) -> Row:
-    return {"same bytes": True} if first == second else {"same bytes": False, "failed": "other bytes"}
+def _trained(path: Path, run: RunSpec, data: PreparedData, device: torch.device) -> tuple[bytes, str]:
+    """Train a run; returns its last snapshot's bytes and its engine."""
+    folder = RunFolder(path)
+    run.write(folder.spec_file)
+    status = train(folder, run, data, device)
+    return folder.snapshot_file(run.training.budget.generator_steps).read_bytes(), str(status.engine)
 
 
-def waiting(device: str, quick: bool, done: int = 0) -> Iterator[Row]:
+def _waits(options: argparse.Namespace, objective: str) -> Row:
     """Let torch raise an error wherever an iteration, its batches and draws included, waits for the device."""
-    need_cuda(device)
-    for objective in (FEW if quick else names())[done:]:
-        row: dict[str, Any] = {"objective": objective}
-        for engine in ("graph", "eager"):
-            setting = _setting(quick, objective=objective, engine=engine)
-            step = OurStep(setting, random_images(256, setting.resolution), torch.device(device))
-            row[engine] = _first_wait(step)
-            row |= _spoilt(step.engine)
-        waits = [engine for engine in ("graph", "eager") if row[engine] != "none"]
-        yield {**row, "failed": f"waits: {', '.join(waits)}"} if waits else row
+    need_cuda(options.device)
+    row: Row = {}
+    for engine in ("graph", "eager"):
+        setting = _setting(options.quick, objective=objective, engine=engine)
+        step = OurStep(setting, random_images(256, setting.resolution), torch.device(options.device))
+        row[engine] = _first_wait(step)
+        row |= _spoilt(step.engine)
+    waits = [engine for engine in ("graph", "eager") if row[engine] != "none"]
+    return {**row, "failed": f"waits: {', '.join(waits)}"} if waits else row
 
 
 def _first_wait(step: OurStep) -> str:
@@ -145,24 +182,26 @@ def _first_wait(step: OurStep) -> str:
     return "none"
 
 
-def one_rank(device: str, quick: bool) -> Iterator[Row]:
+def _one_rank(options: argparse.Namespace) -> list[Row]:
     """Send everything that ranks exchange through NCCL (gloo on a CPU) in a group of one, and compare with none.
 
     Cutting into one part, gathering it and summing over one rank change no bit; gathered images are contiguous, though,
     and batch norm is then bench's own, so convolutions and sums may round otherwise.
     """
-    here = torch.device(device)
+    device, steps = torch.device(options.device), QUICK_STEPS if options.quick else STEPS
     # As torchrun sets them; port 0 is any that is free.
     os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    ranks = Ranks.of_environment(here, force_group=True)
+    ranks = Ranks.of_environment(device, force_group=True)
+    rows: list[Row] = []
     try:
         ranks.barrier()
-        for objective, norm in (("nsgan", "batch"), ("wgan-gp", "layer"), ("began", "layer"), ("rasgan", "batch")):
-            setting = _setting(quick, objective=objective, engine="eager", norm=norm)
+        for objective, norm in (("nsgan", "batch"), ("wgan-gp", "layer"), ("rasgan", "batch")):
+            setting = _setting(options.quick, objective=objective, engine="eager", norm=norm)
             row = {"objective": objective, "norm": norm, "backend": distributed.get_backend()}
-            yield tried(row, partial(_through_collectives, setting, ranks, here))
+            rows.append({**row, **_through_collectives(setting, ranks, device, steps)})
     finally:
         ranks.close()
+    return rows
 
 
 class Collectives(TorchDispatchMode):
@@ -177,53 +216,85 @@ class Collectives(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _through_collectives(setting: Setting, ranks: Ranks, device: torch.device) -> Row:
+def _through_collectives(setting: Setting, ranks: Ranks, device: torch.device, steps: int) -> Row:
     spec = setting.spec()
-    players = build_players(spec, device, ranks)
-    found = _compared(EagerIterations(players).iterate, players, build_players(spec, device), setting)
+    state = build_state(spec, device, ranks)
+    found = _compared(EagerEngine(state).run_iteration, state, build_state(spec, device), setting, steps)
     images = _batches(setting, device, 1)
     with Collectives() as collectives:
-        players.iterate(STEPS, lambda step: images[0])
+        EagerEngine(state).run_iteration(steps, lambda step: images[0])
     none = {} if collectives.count else {"failed": "nothing went through the process group"}
     return {**found, "collectives a step": collectives.count, **none}
 
 
-def _against_eager(setting: Setting, device: torch.device, recipe: dict[str, Any] | None = None) -> Row:
-    spec = setting.run(1_000_000, recipe=recipe or {}).training
-    players = build_players(spec, device)
-    engine = make_engine(setting.engine, players)
-    found = _compared(engine.iterate, players, build_players(spec, device), setting)
-    if engine.reason is None:
-        return {setting.engine: "yes", **found}
-    expected = any(words in engine.reason for words in EXPECTED)
-    why = {} if expected else {"failed": engine.reason}
-    return {setting.engine: f"no: {engine.reason}", **found, **why, **_spoilt(engine)}
+def _features(options: argparse.Namespace, load: Callable[[torch.device], Extractor]) -> Row:
+    """Compare an extractor's features of the same images on the CPU and on the device, and time it there."""
+    from evaluation import smooth_images  # it needs torch-fidelity
+
+    device, few = torch.device(options.device), 4 if options.quick else 16
+    images = smooth_images(few if options.quick else IMAGES, 64)
+    on_cpu = extract(load(torch.device("cpu")), images[:few]).pool
+    extractor = load(device)
+    there = extract(extractor, images[:few]).pool
+    began = time.perf_counter()
+    extract(extractor, images)
+    apart = relative_difference(there, on_cpu)
+    row = {"features differ by": apart, "images/s": len(images) / (time.perf_counter() - began)}
+    return row if apart <= MOST_BETWEEN_FEATURES else {**row, "failed": f"by more than {MOST_BETWEEN_FEATURES:g}"}
+
+
+def _random_inception(device: torch.device) -> Extractor:
+    """Return the Inception network with random weights, which cost what the TF-2015 ones cost."""
+    return InceptionExtractor(_random_weights(), device)
+
+
+@functools.cache
+def _random_weights() -> Weights:
+    from evaluation import random_weights  # it needs torch-fidelity
+
+    return Weights(random_weights(), "0" * 64)
+
+
+def _against_eager(setting: Setting, device: torch.device, steps: int, recipe: dict[str, Any]) -> Row:
+    spec = setting.run(1_000_000, recipe=recipe).training
+    state = build_state(spec, device)
+    engine = make_engine(setting.engine, state)
+    found = _compared(engine.run_iteration, state, build_state(spec, device), setting, steps)
+    row = {"captured": engine.reason is None, **found, **_spoilt(engine)}
+    if engine.reason is not None and not any(words in engine.reason for words in EXPECTED):
+        row["failed"] = engine.reason
+    return row
 
 
 def _spoilt(engine: Engine) -> Row:
     """Ask for a new process after a broken capture, which the allocator may go on taking for open."""
-    return {SPOILT: True} if NOT_CAPTURABLE in (engine.reason or "") else {}
+    return {"spoilt": True} if NOT_CAPTURABLE in (engine.reason or "") else {}
 
 
-def _compared(iterate: Callable[..., None], players: Players, eager: Players, setting: Setting) -> Row:
-    """Return by how much the first gradients differ from eager ones, the weights after STEPS, and both times."""
-    images = _batches(setting, players.device, STEPS)
+def _compared(
+    iterate: Callable[..., None], state: TrainingState, eager: TrainingState, setting: Setting, steps: int
+) -> Row:
+    """Return by how much the first gradients differ from eager ones, the weights after `steps`, and both times."""
+    eager = EagerEngine(other)
+    images = _batches(setting, state.device, steps)
 
     def batch(discriminator_step: int) -> Tensor:
         return images[discriminator_step % len(images)]
 
     iterate(0, batch)
-    eager.iterate(0, batch)
-    gradients = relative_difference(_first_moments(players), _first_moments(eager))
-    taken, taken_eagerly = iter(range(1, STEPS)), iter(range(1, STEPS))
-    seconds = time_steps(lambda: iterate(next(taken), batch), STEPS - 1, players.device)
-    eager_seconds = time_steps(lambda: eager.iterate(next(taken_eagerly), batch), STEPS - 1, players.device)
-    weights = relative_difference(_weights(players), _weights(eager))
+    eager.run_iteration(0, batch)
+    gradients = relative_difference(_first_moments(state), _first_moments(other))
+    taken, taken_eagerly = iter(range(1, steps)), iter(range(1, steps))
+    seconds = time_steps(lambda: iterate(next(taken), batch), steps - 1, state.device)
+    eager_seconds = time_steps(lambda: eager.run_iteration(next(taken_eagerly), batch), steps - 1, state.device)
+    weights = relative_difference(_weights(state), _weights(other))
     most_gradients, most_weights = MOST[setting.precision]
     agree = gradients <= most_gradients and weights <= most_weights
     return {
+        "agrees": agree,
         "gradients differ by": gradients,
-        f"weights differ by, after {STEPS} steps": weights,
+        "weights differ by": weights,
+        "after steps": steps,
         "ms a step": 1000 * seconds,
         "ms eager": 1000 * eager_seconds,
         **({} if agree else {"failed": f"differs by more than {most_gradients:g} or {most_weights:g}"}),
@@ -237,62 +308,16 @@ def _batches(setting: Setting, device: torch.device, count: int) -> list[Tensor]
     return [batch.to(device, memory_format=torch.channels_last) for batch in images]
 
 
-def _first_moments(players: Players) -> Tensor:
+def _first_moments(state: TrainingState) -> Tensor:
     """Return the gradients of the first step, up to a factor, as both optimisers have kept them."""
-    states = [state for optimizer in (players.optimizer_G, players.optimizer_D) for state in optimizer.state.values()]
+    states = [state for optimizer in (state.optimizer_G, state.optimizer_D) for state in optimizer.state.values()]
     return torch.cat([state.get("exp_avg", state.get("square_avg")).flatten() for state in states])
 
 
-def _weights(players: Players) -> Tensor:
-    return torch.cat([p.detach().flatten() for network in (players.G, players.D) for p in network.parameters()])
+def _weights(state: TrainingState) -> Tensor:
+    return torch.cat([p.detach().flatten() for network in (state.G, state.D) for p in network.parameters()])
 
 
 def _setting(quick: bool, **changes: Any) -> Setting:
     size = Setting(resolution=32, width=4, batch=8) if quick else Setting(resolution=64, width=32, batch=32)
     return replace(size, **changes)
-
-
-def _run(quick: bool, objective: str, engine: str, precision: str, recipe: dict[str, Any]) -> RunSpec:
-    setting = _setting(quick, objective=objective, engine=engine, precision=precision)
-    return setting.run(
-        RUN_STEPS,
-        data={"train_count": 64, "heldout_count": 8},
-        recipe=recipe,
-        training={"snapshots": 1, "log_every": 4},
-    )
-
-
-class _small_runs:  # noqa: N801 - a context manager
-    """Prepared images and a folder, for as long as the block lasts."""
-
-    def __init__(self, device: str, quick: bool) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self._request = _run(quick, "nsgan", "eager", "fp32", {}).training.data
-
-    def __enter__(self) -> tuple[PreparedData, Path]:
-        folder = Path(self._folder.name)
-        return prepare(self._request, folder / "data"), folder
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-
-def _trained(
-    path: Path, run: RunSpec, data: PreparedData, device: str, stops: tuple[int, ...] = ()
-) -> tuple[bytes, str]:
-    """Train a run, stopping after so many steps each; returns its last snapshot's bytes and its engine."""
-    folder = RunFolder(path)
-    run.write(folder.spec_file)
-    for steps in stops:
-        try:
-            train(folder, run, data, torch.device(device), _stop_after(steps))
-        except Interrupted:
-            continue
-        raise AssertionError(f"{path.name} was not interrupted")
-    status = train(folder, run, data, torch.device(device))
-    return folder.snapshot_file(run.training.budget.generator_steps).read_bytes(), str(status.engine)
-
-
-def _stop_after(steps: int) -> Pace:
-    taken = iter(range(steps - 1))
-    return Pace(stop=lambda: next(taken, None) is None)

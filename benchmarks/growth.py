@@ -3,7 +3,7 @@
     python benchmarks/growth.py [--device cuda] [--objective nsgan] --out FILE      measure
     python benchmarks/growth.py --page FILE [FILE...]                               write docs/cost.md and its figures
 
---page also takes the results.json of benchmarks/gpu.py, with its parts "device" and "growth".
+--page also takes the results.jsonl of benchmarks/gpu.py, with its stages "start" and "cost".
 
 One quantity moves at a time, the others stay at the centre. Time is bench.training.timing.seconds_per_step, as
 `bench plan --calibrate` takes it. Memory on CUDA is the most that torch had allocated; on a CPU it is by how much a
@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Row, Setting, add_common_options, markdown, prepared, publish
+from common import Row, Setting, add_common_options, prepared, publish
+from gpu import rows_of
+from tables import markdown
 
 from bench.files import read_json, write_atomic
 from bench.runs.cost import multiply_adds
@@ -128,14 +130,22 @@ def write_page(measurements: list[Path], docs: Path) -> None:
 
 
 def content_of(path: Path) -> dict[str, Any]:
-    """Return environment, settings and rows, from a file of this script or from gpu.py's results.json."""
-    content: dict[str, Any] = read_json(path)
-    if "rows" in content:
+    """Return environment, settings and rows, from a file of this script or from gpu.py's results.jsonl."""
+    if path.suffix != ".jsonl":
+        content: dict[str, Any] = read_json(path)
         return content
-    if {"device", "growth"} - content.keys() or "settings" not in content["growth"]:
-        raise SystemExit(f"{path}: neither growth.py's file nor a results.json with the parts device and growth")
-    known = {row["what"]: row["value"] for row in content["device"]["rows"]}
-    return {"environment": known | {"packages": known}, **{key: content["growth"][key] for key in ("settings", "rows")}}
+    rows = {stage: rows_of(path, stage) for stage in ("start", "cost")}
+    known = {row["what"]: row["value"] for row in rows["start"] if "what" in row}
+    settings = [row["settings"] for row in rows["cost"] if "settings" in row]
+    about_the_call = ("stage", "task", "took")
+    points = [
+        {key: value for key, value in row.items() if key not in about_the_call}
+        for row in rows["cost"]
+        if "moves" in row
+    ]
+    if not (known and settings and points):
+        raise SystemExit(f"{path}: its stages start and cost, which the page needs, did not both come to an end")
+    return {"environment": known | {"packages": known}, "settings": settings[0], "rows": points}
 
 
 def section(content: dict[str, Any], image: str) -> str:

@@ -23,8 +23,9 @@ from bench.config.models import Study
 from bench.files import write_json
 from bench.objectives import names
 from bench.runs.plan import make_plan
+from bench.training.engine import EagerEngine
 from bench.training.environment import describe_environment
-from bench.training.loop import build_players
+from bench.training.loop import build_state
 
 BASELINE = "nsgan"
 LAZY = {"r1": 16}
@@ -121,10 +122,10 @@ class Timer:
 
     def _steps(self, name: str, **recipe: Any) -> Iterator[None]:
         """Train one more step each time it is asked to go on."""
-        players = build_players(training_spec(name, self.options, recipe), self.device)
+        state = build_state(training_spec(name, self.options, recipe), self.device)
         batches: Callable[[int], torch.Tensor] = lambda discriminator_steps: self.images  # noqa: E731
         for generator_step in range(1_000_000):
-            players.iterate(generator_step, batches)
+            EagerEngine(state).run_iteration(generator_step, batches)
             yield
 
 

@@ -21,8 +21,8 @@ from common import OurStep, Row, Setting, add_common_options, prepared, publish,
 from bench.data import DataRequest, prepare
 from bench.data.sampler import Sampler, gather, load_to_device
 from bench.training.checkpoint import save_checkpoint
-from bench.training.draws import Draws
 from bench.training.loop import Pace
+from bench.training.rng import StepRNG
 
 MOST_SHARE = 0.02
 
@@ -68,11 +68,11 @@ def data_path(setting: Setting, device: torch.device, count: int, rounds: int, f
 
 
 def draws(setting: Setting, device: torch.device, rounds: int) -> list[Row]:
-    drawn = Draws(0, device, {})
+    drawn = StepRNG(0, device, {})
     taken = iter(range(10**9))
 
     def latents() -> None:
-        drawn.at(next(taken))
+        drawn.seek(next(taken))
         drawn.begin("discriminator")
         drawn.latents("normal", setting.batch, 100)
 
@@ -94,7 +94,7 @@ def checkpoints(setting: Setting, device: torch.device, rounds: int, folder: Pat
     taken = iter(range(10**9))
 
     def save() -> None:
-        save_checkpoint(folder, next(taken), step.players.saved() | {"device_seconds": 0.0})
+        save_checkpoint(folder, next(taken), step.state.state_dict() | {"device_seconds": 0.0})
 
     seconds = statistics.median([time_steps(save, 1, device) for _ in range(rounds + 1)][1:])
     size = max(path.stat().st_size for path in folder.glob("*.ckpt")) / 1e6

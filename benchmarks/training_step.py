@@ -154,13 +154,13 @@ def measure(match: Match, device: torch.device) -> list[Row]:
 
 def make_contiguous(step: OurStep) -> None:
     """Lay D and what it is given out contiguously: group norm on CUDA copies what is channels-last, there and back."""
-    players = step.players
-    D = players.D.to(memory_format=torch.contiguous_format)
+    state = step.state
+    D = state.D.to(memory_format=torch.contiguous_format)
 
     def judge(images: Tensor) -> Any:
         return D(images.contiguous())
 
-    players.call_networks(lambda network: judge if network is D else network)
+    state.wrap_networks(lambda network: judge if network is D else network)
 
 
 def _tutorials(match: Match, images: torch.Tensor, device: torch.device) -> dict[str, Contestant]:
@@ -182,7 +182,7 @@ def _tutorials(match: Match, images: torch.Tensor, device: torch.device) -> dict
 
 
 def _refuse_other_networks(loop: Loop, setting: Setting, images: torch.Tensor) -> None:
-    ours = OurStep(setting, images, torch.device("cpu")).players
+    ours = OurStep(setting, images, torch.device("cpu")).state
     for mine, theirs in ((ours.G, loop.G), (ours.D, loop.D)):
         counts = [sum(parameter.numel() for parameter in network.parameters()) for network in (mine, theirs)]
         if counts[0] != counts[1]:

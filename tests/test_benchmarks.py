@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -24,8 +27,8 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the scripts and what they share be imported, as they are where they run."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield
-    for name in ("common", "floor", "tutorial", "growth", "gpu"):
-        sys.modules.pop(name, None)
+    for file in (ROOT / "benchmarks").glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_the_tutorial_s_networks_are_bench_s_and_its_loop_trains_both(benchmarks
     from tutorial import Loop, in_place
 
     setting, images = Setting(objective, 32, 8, 8), random_images(8, 32)
-    ours = OurStep(setting, images, CPU).players
+    ours = OurStep(setting, images, CPU).state
     loop = Loop(setting.spec(), in_place(images, 8, CPU), CPU)
     pairs = ((ours.G, loop.G, torch.randn(8, 100)), (ours.D, loop.D, torch.randn(8, 3, 32, 32)))
     for mine, theirs, given in pairs:
@@ -116,86 +119,197 @@ def test_the_page_on_cost_says_how_far_off_the_model_is(benchmarks: None, tmp_pa
     assert "](images/cost-cpu.svg)" in text
     assert (tmp_path / "images" / "cost-cpu.svg").read_text().startswith("<svg")
 
-    known = [{"what": what, "value": value} for what, value in (machine | {"torch": "2.11.0"}).items()]
-    results = {"device": {"rows": known}, "growth": {"settings": settings, "rows": rows}}
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    write_page([tmp_path / "results.json"], tmp_path)
+    lines = [{"stage": "start", "task": 0, "what": what, "value": value} for what, value in machine.items()]
+    lines += [{"stage": "start", "task": 0, "what": "torch", "value": "2.11.0"}, {"stage": "cost", "tasks": 2}]
+    lines += [{"stage": "cost", "task": 0, "settings": settings}]
+    results = tmp_path / "results.jsonl"
+    results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SystemExit, match="cost"):
+        write_page([results], tmp_path)
+    lines += [{"stage": "cost", "task": 1, **row} for row in rows]
+    results.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "cost", "ta')  # cut off
+    write_page([results], tmp_path)
     assert (tmp_path / "cost.md").read_text() == text
-    (tmp_path / "results.json").write_text(json.dumps(results | {"growth": {"rows": []}}))
-    with pytest.raises(SystemExit, match="neither"):
-        write_page([tmp_path / "results.json"], tmp_path)
 
 
-def test_a_part_that_dies_costs_itself_alone(benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_is_captured_before_a_loader_has_threads(benchmarks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import common
+    import tutorial
+
+    setting, images = common.Setting("nsgan", 32, 4, 8), common.random_images(16, 32)
+    ours = [common.OurStep(setting, images, CPU) for _ in range(2)]
+    taken: list[list[int]] = []
+    given = tutorial.loaded(images, 8, 0, CPU)
+
+    def batches() -> torch.Tensor:
+        taken.append([step._taken for step in ours])
+        return given()
+
+    loop = tutorial.Loop(setting.spec(), batches, CPU)
+    contestants = {"tutorial": common.Contestant(loop.step, strict=False)}
+    contestants |= {str(index): common.Contestant(step) for index, step in enumerate(ours)}
+    monkeypatch.setattr(common, "PAUSE_SECONDS", 0.0)
+    common.take_turns(contestants, CPU, rounds=1, steps=1)
+    assert taken[0] == [1, 1]
+
+
+def test_a_task_that_dies_or_hangs_costs_itself_alone(
+    benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import gpu
 
-    (tmp_path / "parts.py").write_text(
+    (tmp_path / "tasks.py").write_text(
         "import os, time\n"
-        "def dies(device, quick):\n    yield {'row': 1}\n    os._exit(7)\n"
-        "def hangs(device, quick):\n    yield {'row': 2}\n    time.sleep(60)\n"
-        "def raises(device, quick):\n    yield {'row': 3}\n    raise ValueError('no')\n"
-        "def works(device, quick):\n    yield {'settings': {'size': 1}}\n    yield {'row': 4}\n"
-        "def spoils(device, quick, done=0):\n"
-        "    for number in range(done, 3):\n"
-        "        yield {'row': number, 'process': os.getpid(), **({'process spoilt': True} if number == 1 else {})}\n"
-        "def finds(device, quick):\n    yield {'row': 5, 'failed': 'found something'}\n"
-        "def leaves(device, quick, done=0):\n    if done:\n        os._exit(8)\n"
-        "    yield {'row': 6, 'process spoilt': True}\n"
+        "def listed(*functions):\n    return [({'number': n}, function) for n, function in enumerate(functions)]\n"
+        "def works():\n    return {'process': os.getpid()}\n"
+        "def several():\n    return [works(), works() | {'process spoilt': 1, 'spoilt': True}]\n"
+        "def raises():\n    raise ValueError('no')\n"
+        "def lacks():\n    raise NotImplementedError('needs CUDA')\n"
+        "dies = lambda options: listed(works, lambda: os._exit(7), works)\n"
+        "hangs = lambda options: listed(works, lambda: time.sleep(60), works)\n"
+        "fails = lambda options: listed(raises, lacks, works)\n"
+        "spoils = lambda options: listed(several, works)\n"
+        "def broken(options):\n    os._exit(8)\n"
     )
-    names = ("dies", "hangs", "raises", "works", "spoils", "finds", "leaves")
-    seconds = {name: 0.5 if name == "hangs" else 60.0 for name in names}
-    parts = [gpu.Part(name, name, "parts", name, seconds[name]) for name in names]
-    options = gpu.parser().parse_args(["--out", str(tmp_path), "--device", "cpu"])
-    script = f"import sys; sys.path[:0] = [{str(ROOT / 'benchmarks')!r}, {str(tmp_path)!r}]; import gpu; "
-    script += "gpu.prepare = gpu.device_works = lambda *_: True; "  # torch takes seconds to import
-    script += f"parts = [gpu.Part(n, n, 'parts', n, s) for n, s in {seconds!r}.items() if n in sys.argv[1:]]; "
-    script += f"gpu.work(parts, gpu.parser().parse_args(['--out', {str(tmp_path)!r}, '--device', 'cpu']))"
-
-    def start(todo: list[Any], options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", script, *(part.name for part in todo)], cwd=ROOT, start_new_session=True
-        )
-
-    monkeypatch.setattr(gpu, "start", start)
-    monkeypatch.setattr(gpu, "GRACE_SECONDS", 1.0)
-    results = gpu.see_to(parts, options)
-    states = ["failed", "failed", "failed", "done", "done", "failed", "failed"]
-    assert [results[name]["state"] for name in names] == states
-    assert [len(results[name]["rows"]) for name in names] == [1, 1, 1, 1, 3, 1, 1]
-    assert "ended with 7" in results["dies"]["why"]
-    assert results["hangs"]["why"] == "its time was up"
-    assert results["raises"]["why"] == "ValueError: no"
-    assert results["works"]["settings"] == {"size": 1}
-    processes = [row["process"] for row in results["spoils"]["rows"]]
+    stages = {name: gpu.Stage(name, name, "tasks", 0, 0) for name in ("dies", "hangs", "fails", "spoils", "broken")}
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path[:0] = [{str(ROOT / 'benchmarks')!r}, {str(tmp_path)!r}]\n"
+        "import gpu\n"
+        f"gpu.STAGES = [gpu.Stage(name, name, 'tasks', 0, 0) for name in {list(stages)!r}]\n"
+        "gpu.device_works = lambda device: True\n"  # torch takes seconds to import
+        "sys.exit(gpu.main())\n"
+    )
+    monkeypatch.setattr(gpu, "__file__", str(script))
+    monkeypatch.setattr(gpu, "STAGES", tuple(stages.values()))
+    for name, stage in stages.items():
+        until = time.time() + (8.0 if name == "hangs" else 120.0)
+        gpu.carry_out(stage, ["--out", str(tmp_path), "--device", "cpu"], tmp_path, until)
+    rows = {name: gpu.rows_of(tmp_path / "results.jsonl", name) for name in stages}
+    assert [row["number"] for row in rows["dies"] if "number" in row] == [0, 2]
+    assert "ended with 7" in rows["dies"][1]["failed"]
+    assert [row["number"] for row in rows["hangs"]] == [0]
+    assert [row.get("failed", row.get("skipped")) for row in rows["fails"]] == ["ValueError: no", "needs CUDA", None]
+    assert [row["task"] for row in rows["spoils"]] == [0, 0, 1]
+    processes = [row["process"] for row in rows["spoils"]]
     assert processes[0] == processes[1] != processes[2]
-    assert results["finds"]["why"] == "1 rows"
-    assert "ended with 8" in results["leaves"]["why"]
-    assert "`works`: done" in (tmp_path / "results.md").read_text()
+    assert len(rows["broken"]) == gpu.MOST_DEATHS
+    ends = {line["stage"]: line for line in gpu.lines_of(tmp_path / "results.jsonl") if "seconds" in line}
+    assert {name for name, line in ends.items() if "cut off" in line} == {"hangs", "broken"}
+    summary = (tmp_path / "results.md").read_text()
+    assert "1 of 3 tasks" in summary
+    assert "its time was up" in summary
 
 
-def test_missing_packages_are_named_with_what_downloads_them(benchmarks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_of_both_parts_fits_into_ten_minutes_and_each_part_begins_at_once(benchmarks: None) -> None:
     import gpu
 
-    assert not gpu.missing({"evaluation"})
-    there = gpu.version
+    def ends(part: int | None, *only: str) -> dict[str, float]:
+        return {stage.name: seconds for stage, seconds in gpu.schedule(part, only)}
 
-    def version(name: str) -> str:
-        if name in ("pydantic", "torch-fidelity"):
+    whole, first, second = ends(None), ends(1), ends(2)
+    assert list(whole.values()) == sorted(whole.values())
+    assert whole["report"] < max(whole.values()) < 600
+    assert max(first.values()) == whole["checks"] == 275
+    assert first.keys() | second.keys() == whole.keys()
+    assert second["start"] == first["start"] == 25
+    assert second["example"] - second["start"] == whole["example"] - whole["checks"]
+    assert ends(2, "cost") == {"cost": second["cost"]}
+
+
+def test_packages_that_are_missing_or_too_old_are_named_with_what_downloads_them(
+    benchmarks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gpu
+
+    assert not gpu.missing()
+    there = gpu.distribution
+
+    def distribution(name: str) -> Any:
+        if name in ("rich", "torch-fidelity"):
             raise gpu.PackageNotFoundError(name)
-        return str(there(name))
+        old = {"typing-extensions": "4.5.0", "typing_extensions": "4.5.0", "scipy": "1.12.0"}
+        return SimpleNamespace(version=old[name], requires=[]) if name in old else there(name)
 
-    monkeypatch.setattr(gpu, "version", version)
-    assert [gpu.name_of(one) for one in gpu.missing({"graphs"})] == ["pydantic"]
-    lacking = gpu.missing({"graphs", "evaluation"})
-    assert sorted(map(gpu.name_of, lacking)) == ["pydantic", "torch-fidelity"]
+    monkeypatch.setattr(gpu, "distribution", distribution)
+    lacking = gpu.missing()
+    assert {canonicalize_name(one.name) for one in lacking} == {"rich", "torch-fidelity", "typing-extensions", "scipy"}
     first, with_needs, alone, last = gpu.what_to_carry(lacking).splitlines()
-    assert "pydantic" in first
-    assert "torch-fidelity" in first
+    assert "typing-extensions>=" in first
     assert "pip download" in with_needs
     assert "--no-deps" not in with_needs
-    assert "pydantic" in with_needs
+    assert "'scipy>=1.13'" in with_needs
     assert "--no-deps 'torch-fidelity" in alone
     assert "--wheels" in last
+
+
+def options_of(folder: Path, *words: str) -> Any:
+    import gpu
+
+    options = gpu.parser().parse_args(["--out", str(folder), *words])
+    options.until = time.time() + 260
+    return options
+
+
+def test_the_example_follows_what_was_measured_before(benchmarks: None, tmp_path: Path) -> None:
+    import gpu_runs
+
+    captures = [
+        {"objective": name, "precision": precision, "recipe": "", "captured": True, "agrees": True}
+        for name in gpu_runs.EXAMPLE
+        for precision in ("fp32", "bf16")
+    ]
+    known = {"fp32": {}, "bf16": dict.fromkeys(("nsgan", "wgan-gp", "began", "r1"), 0.01), "beside": 10.0}
+    options = options_of(tmp_path)
+    planned = gpu_runs.plan(captures, known, options)
+    # A turn has 0.8 x 248 / 5 = 39.7 s, 29.7 of them for training, which alone takes 29.7 / (1 + 2 x 29.7 / 39.7) =
+    # 11.9 s; a step takes 11 ms in the mean.
+    assert planned == {"steps": 1000, "precision": "bf16", "engine": "auto"}
+    other_recipe = {**captures[1], "recipe": "packing 2", "captured": False, "agrees": False}
+    assert gpu_runs.plan([*captures, other_recipe], known, options) == planned
+    slower = gpu_runs.plan(captures, {**known, "bf16": dict.fromkeys(known["bf16"], 0.02)}, options)
+    assert slower["steps"] == 500
+    differs = [{**row, "agrees": row["precision"] == "fp32"} for row in captures]
+    assert gpu_runs.plan(differs, known, options)["precision"] == "fp32"
+    broken = [{**row, "captured": row["objective"] != "r3gan"} for row in captures]
+    assert gpu_runs.plan(broken, known, options)["engine"] == "eager"
+    nothing = gpu_runs.plan([], {}, options_of(tmp_path, "--engine", "auto"))
+    assert (nothing["precision"], nothing["engine"]) == ("fp32", "auto")
+
+
+def test_an_archive_that_is_too_large_comes_back_with_what_fits(
+    benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gpu_runs
+
+    monkeypatch.setattr(gpu_runs, "MOST_BYTES", 10_000)
+    sizes = {"small.csv": 10, "report.html": 9_000, "large.webp": 20_000}
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, size in sizes.items():
+            archive.writestr(name, os.urandom(size))
+    row = gpu_runs.brought(tmp_path / "all.zip", tmp_path / "back.zip")
+    assert "large.webp" in row["left out"]
+    assert (tmp_path / "back.zip").stat().st_size <= 10_000
+    with zipfile.ZipFile(tmp_path / "back.zip") as back:
+        assert {one.filename: one.file_size for one in back.infolist()} == {"small.csv": 10, "report.html": 9_000}
+
+
+def test_what_travels_holds_every_image_to_hold_out_and_stays_below_its_size(benchmarks: None, tmp_path: Path) -> None:
+    import gpu_pack
+
+    numbers = [*range(1, 2001), *range(162_771, 162_781), *range(182_638, 182_658)]
+    with zipfile.ZipFile(tmp_path / "celeba.zip", "w") as archive:
+        for number in numbers:
+            archive.writestr(f"img_align_celeba/{number:06d}.jpg", bytes(100))
+    most = 1700 * (100 + gpu_pack.HEADERS)
+    taken = gpu_pack.pack(tmp_path / "celeba.zip", tmp_path / "packed.zip", most)
+    assert 0.95 * most < (tmp_path / "packed.zip").stat().st_size <= most
+    with zipfile.ZipFile(tmp_path / "packed.zip") as packed:
+        found = {int(name[-10:-4]) for name in packed.namelist()}
+    assert len(found) == taken
+    assert {number for number in numbers if number > 162_770} < found
+    with pytest.raises(SystemExit, match="have room"):
+        gpu_pack.pack(tmp_path / "celeba.zip", tmp_path / "packed.zip", most // 2)
 
 
 def test_wheels_are_installed_for_the_parts(benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,24 +330,56 @@ def test_wheels_are_installed_for_the_parts(benchmarks: None, tmp_path: Path, mo
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", "before")
     gpu.unpack(tmp_path / "wheels", str(tmp_path / "site"))
-    assert gpu.version("carried") == "1.0"
+    assert gpu.distribution("carried").version == "1.0"
     assert os.environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path / "site"), "before"])
 
 
-def test_the_parts_for_a_gpu_fit_into_their_time(benchmarks: None) -> None:
+def rehearsed(folder: Path, *words: str) -> dict[str, list[dict[str, Any]]]:
+    """Rehearse a part of the call on the CPU, and return its rows by stage."""
     import gpu
 
-    assert sum(part.seconds for part in gpu.PARTS) <= 60 * gpu.MINUTES < 570
-
-
-@pytest.mark.slow
-def test_everything_for_a_gpu_can_be_tried_on_a_cpu(tmp_path: Path) -> None:
-    script = ROOT / "benchmarks" / "gpu.py"
-    command = [sys.executable, str(script), "--device", "cpu", "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--device", "cpu", "--quick", "--out", str(folder)]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    results = json.loads((tmp_path / "results.json").read_text())
-    skipped = {name for name, part in results.items() if part["state"] == "skipped"}
-    assert skipped == {"waiting", "compiled", "memory"}
-    assert all(part["rows"] for name, part in results.items() if name not in skipped)
-    assert all(row["same bytes"] for part in ("resume", "determinism") for row in results[part]["rows"])
+    lines = gpu.lines_of(folder / "results.jsonl")
+    assert not any("cut off" in line for line in lines)
+    return {line["stage"]: gpu.rows_of(folder / "results.jsonl", line["stage"]) for line in lines if "seconds" in line}
+
+
+def test_the_first_part_for_a_gpu_can_be_rehearsed_on_a_cpu(benchmarks: None, tmp_path: Path) -> None:
+    rows = rehearsed(tmp_path, "--part", "1")
+    assert list(rows) == ["start", "runs", "capture", "steps", "checks"]
+    assert [row["exit"] for row in rows["runs"] if "exit" in row] == [143, 0, 0, 0]
+    assert rows["runs"][0]["cut off in training"] > 0
+    assert [row["state"] for row in rows["runs"] if row["what"] == "bench run, again" and "run" in row] == ["done"] * 2
+    assert all(row["agrees"] for row in rows["capture"])
+    assert {row["check"] for row in rows["checks"] if "skipped" in row} == {"waiting within iterations"}
+    assert all(row["same bytes"] for row in rows["checks"] if "same bytes" in row)
+    assert all(row["collectives a step"] for row in rows["checks"] if "backend" in row)
+
+
+def test_the_second_part_for_a_gpu_can_be_rehearsed_on_a_cpu(benchmarks: None, tmp_path: Path) -> None:
+    import gpu
+    from gpu_runs import EXAMPLE
+
+    first = tmp_path / "first.jsonl"
+    captures = [
+        {"objective": name, "precision": "bf16", "recipe": "", "captured": name != "began", "agrees": True}
+        for name in EXAMPLE
+    ]
+    first.write_text("".join(json.dumps({"stage": "capture", "task": 0, **row}) + "\n" for row in captures))
+    out = tmp_path / "out"
+    rows = rehearsed(out, "--part", "2", "--measured", str(first))
+    assert list(rows) == ["start", "example", "report", "cost"]
+    assert len(gpu.rows_of(out / "results.jsonl", "capture")) == len(captures)
+    (planned,) = (row for row in rows["example"] if "precision" in row)
+    assert (planned["precision"], planned["engine"]) == ("bf16", "eager")
+    trained = [row for row in rows["example"] if "run" in row]
+    assert [(row["state"], row["steps"], row["engine"]) for row in trained] == [("done", 20, "eager")] * 2
+    assert {row["moves"] for row in rows["cost"] if "moves" in row} == {"width"}
+    with zipfile.ZipFile(out / "gpu-example.zip") as example:
+        kept = example.namelist()
+    assert any(name.endswith("report.html") for name in kept)
+    assert not any(name.endswith(("nearest.png", ".jpg", ".npy")) for name in kept)
+    files = sorted(path.name for path in out.iterdir())
+    assert files == ["gpu-example-report.zip", "gpu-example.zip", "log.txt", "results.jsonl", "results.md"]

@@ -21,7 +21,7 @@ LAYERS = (
     {"bench", "bench.errors"},
     {"bench.files", "bench.formatting", "bench.gpus"},
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
-    {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder"},
+    {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},
     {"bench.config"},
     {"bench.runs.plan"},
     {"bench.runs.cost", "bench.training"},

@@ -25,7 +25,8 @@ class DataRequest(BaseModel):
     recipe         how an image becomes resolution x resolution pixels, see `bench.data.crops`
     resolution     side in pixels: 64, or 32 for the torchvision sets, which have no other
     train_count    how many training images; None = all there are (faces: 20,000)
-    heldout_count  how many held-out images; None = all there are (faces: 10,000)
+    heldout_count  how many held-out images; None = all there are (faces: 10,000). A part of CelebA with fewer test
+                   images holds out validation images too, then training images
     partial        celeba only: accept a part of the 202,599 images
     seed           decides the drawn faces, the held-out share of a set that has no test part, and which images a count
                    keeps

@@ -18,7 +18,7 @@ from PIL import Image
 from bench.data import DataRequest, is_prepared, prepare
 from bench.data.crops import render_image
 from bench.data.readers.base import is_held_out
-from bench.data.readers.celeba import ARCHIVE_NAME, IMAGE_COUNT, download, file_md5, partition
+from bench.data.readers.celeba import ARCHIVE_NAME, IMAGE_COUNT, Partition, download, file_md5, partition
 from bench.errors import BenchError
 
 # Out of order, and from all three official parts.
@@ -55,6 +55,28 @@ def test_counts_keep_a_fixed_choice_of_which_a_smaller_one_is_a_part() -> None:
     assert set(chosen(100)) < set(chosen(1000))
     assert chosen(100) != chosen(100, seed=1)
     assert chosen(100) != list(range(182_638, 182_738))
+
+
+def test_a_part_holds_out_as_many_as_asked_and_the_validation_part_goes_first() -> None:
+    numbers = [*range(1, 2001), *range(162_771, 162_871), *range(182_638, 183_238)]  # 2,000, 100 and 600
+
+    def chosen(count: int, **values: object) -> Partition:
+        return partition(numbers, ask(Path("celeba"), heldout_count=count, **values), Path("celeba"))
+
+    assert set(chosen(550).heldout) < set(numbers[2100:])
+    assert len(chosen(550).train) == 2000
+    some = chosen(660)
+    assert (len(some.heldout), len(some.train)) == (660, 2000)
+    assert set(numbers[2100:]) < set(some.heldout) < set(numbers[2000:])
+    more = chosen(800)
+    assert (len(more.heldout), len(more.train)) == (800, 1900)
+    assert set(numbers[2000:]) < set(more.heldout)
+    assert not set(more.heldout) & set(more.train)
+    assert "100 of the validation part" in more.rule
+    assert "100 of the training part" in more.rule
+    assert more == chosen(800) != chosen(800, seed=1)
+    with pytest.raises(BenchError, match="training"):
+        chosen(2700)
 
 
 def test_a_part_with_few_test_images_holds_out_a_tenth_of_the_training_part_and_says_so() -> None:

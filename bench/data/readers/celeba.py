@@ -122,7 +122,8 @@ class Partition:
 def partition(numbers: Sequence[int], request: DataRequest, path: Path) -> Partition:
     """Split the file numbers that are there by the official partition; raises BenchError when images are missing.
 
-    A partial set with fewer than 500 test images lends the held-out set a tenth of its training images too.
+    A partial set with fewer than 500 test images lends the held-out set a tenth of its training images too; one that
+    is asked for more held-out images than that lends as many validation images as are missing, then training images.
     """
     _check_numbers(numbers, request, path)
     train = [number for number in numbers if number <= TRAIN_LAST]
@@ -136,6 +137,16 @@ def partition(numbers: Sequence[int], request: DataRequest, path: Path) -> Parti
         )
         train = [number for number in train if not is_held_out(number, request.seed)]
         heldout = lent + heldout
+    if request.partial and (lacking := (request.heldout_count or 0) - len(heldout)) > 0:
+        unused = [number for number in numbers if TRAIN_LAST < number <= VALID_LAST]
+        unused = choose(unused, min(lacking, len(unused)), request.seed, "heldout")
+        lent = choose(train, min(lacking - len(unused), len(train)), request.seed, "heldout")
+        rule += (
+            f"; for heldout_count {request.heldout_count}, {len(unused)} of the validation part (162771-182637) and"
+            f" {len(lent)} of the training part, chosen by a hash of the file number, are held out too"
+        )
+        train = sorted(set(train) - set(lent))
+        heldout = sorted([*heldout, *unused, *lent])
     if not train or not heldout:
         raise BenchError(
             f"{path} holds {len(train)} training and {len(heldout)} held-out images by the official partition"
