@@ -272,7 +272,7 @@ def _spoilt(engine: Engine) -> Row:
 
 
 def _compared(
-    iterate: Callable[..., None], state: TrainingState, eager: TrainingState, setting: Setting, steps: int
+    iterate: Callable[..., None], state: TrainingState, other: TrainingState, setting: Setting, steps: int
 ) -> Row:
     """Return by how much the first gradients differ from eager ones, the weights after `steps`, and both times."""
     eager = EagerEngine(other)

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "bench"
 # longer name says otherwise.
 LAYERS = (
     {"bench", "bench.errors"},
-    {"bench.files", "bench.formatting", "bench.gpus"},
+    {"bench.files", "bench.formatting", "bench.gpus", "bench.processes"},
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},
     {"bench.config"},
@@ -108,6 +108,13 @@ def test_files_stay_readable() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 450
     }
     assert not long
+
+
+def test_no_text_is_broken_in_the_middle_of_a_line() -> None:
+    """A word or two on a line of their own, with more text under them: left behind when a file was reformatted."""
+    fragment = re.compile(r"""^ *f?(["']).{1,14}\1\n *f?["']""", re.MULTILINE)
+    broken = {module: found[0] for module, path in MODULES.items() if (found := fragment.search(path.read_text()))}
+    assert not broken
 
 
 def test_ruff_finds_nothing() -> None:

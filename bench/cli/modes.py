@@ -16,8 +16,8 @@ from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchErr
 
 if TYPE_CHECKING:
     from bench.validation.modes.jobs import Job
-    from bench.validation.modes.pool import Outcome
     from bench.validation.modes.results import ModesFolder
+    from bench.validation.modes.running import Outcome
 
 
 @click.command()
@@ -77,7 +77,7 @@ def modes(
 def _train(jobs: list[Job], folder: ModesFolder, processes: int, console: Console) -> tuple[int, int]:
     """Train the jobs with a bar; return how many failed, and the exit code when a signal ended it early (else 0)."""
     from bench.execution.stopping import StopOnSignals
-    from bench.validation.modes.pool import run_jobs
+    from bench.validation.modes.running import run_jobs
 
     failed = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -22,9 +22,9 @@ import PIL
 from bench.data.crops import Pixels
 from bench.data.readers.base import Source, Split
 from bench.data.request import DataRequest
-from bench.data.workers import render_in_order
 from bench.errors import BenchError
 from bench.files import disk_error, read_json, write_json
+from bench.processes import map_in_order
 
 SCHEMA = 1
 BLOCK = 250  # images that a worker renders at a time
@@ -149,7 +149,7 @@ def _fill(
     ]
     payloads = (splits[name].read(start, stop) for name, start, stop in plan)
     bad: list[tuple[str, str]] = []
-    rendered = render_in_order(source.render, payloads, workers if len(plan) >= 8 else 1)
+    rendered = map_in_order(source.render, payloads, workers if len(plan) >= 8 else 1)
     try:
         for number, ((name, _start, stop), block) in enumerate(zip(plan, rendered, strict=True), start=1):
             bad.extend(block.bad)

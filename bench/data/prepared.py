@@ -57,9 +57,9 @@ class PreparedSet:
 
     def verify(self) -> None:
         """Read every byte and compare with the manifest's SHA-256 (about a second a gigabyte); raises BenchError."""
-        found = array_sha256(self.images())
-        if found != self.sha256:
-            raise _damaged(self.path, f"the SHA-256 of its images is {found}, its manifest says {self.sha256}")
+        actual = array_sha256(self.images())
+        if actual != self.sha256:
+            raise _damaged(self.path, f"the SHA-256 of its images is {actual}, its manifest says {self.sha256}")
 
     @classmethod
     def open(cls, path: Path) -> PreparedSet:
@@ -151,12 +151,12 @@ def _key(request: DataRequest, source: Source) -> str:
 def _prepared_before(request: DataRequest, root: Path) -> PreparedData | None:
     """Find the newest set prepared for exactly this request, for when its source cannot be looked at."""
     asked = request.model_dump(mode="json")
-    found = [
+    candidates = [
         file
         for file in (root / "prepared").glob(f"{request.source}-*/request.json")
         if not file.parent.name.endswith(".partial") and read_json(file) == asked
     ]
-    newest = max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+    newest = max(candidates, key=lambda file: file.stat().st_mtime_ns, default=None)
     return open_prepared(newest.parent) if newest else None
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
 
 from bench.files import read_json, write_json
+from bench.processes import Team
 from bench.runs.cost import CALIBRATION_FILE, kind_of_step
 from bench.runs.plan import RunSpec, TrainingSpec
 from bench.training.environment import describe_machine, kind_of_machine, prepare_process
@@ -34,25 +34,27 @@ def calibrate(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str], te
     kinds = {kind_of_step(run.training): run for run in reversed(runs)}
     names = sorted(kinds, key=lambda kind: kinds[kind].name)
     # With fewer kinds than slots some are timed twice, for the company.
-    tasks = [names[index % len(names)] for index in range(max(len(names), len(slots)))] if names else []
-    found: dict[str, list[float]] = {}
-    with ProcessPoolExecutor(len(slots), multiprocessing.get_context("spawn")) as pool:
-        waiting = {
-            pool.submit(_time, kinds[kind].training.model_dump_json(), slots[index % len(slots)]): kind
-            for index, kind in enumerate(tasks)
-        }
-        for done in as_completed(waiting):
-            kind = waiting[done]
-            found.setdefault(kind, []).append(done.result())
-            tell(kinds[kind].name, found[kind][-1])
-    seconds = {kind: sum(values) / len(values) for kind, values in found.items()}
+    tasks = deque(names[index % len(names)] for index in range(max(len(names), len(slots)))) if names else deque()
+    timed: dict[str, list[float]] = {}
+    free = deque(slots)
+    with Team(_time, min(len(slots), len(tasks))) as team:
+        while tasks or team.busy:
+            while tasks and free:
+                team.give((kinds[tasks[0]].training.model_dump_json(), tasks.popleft(), free.popleft()))
+            for call in team.wait():
+                _, kind, slot = call.payload
+                free.append(slot)
+                timed.setdefault(kind, []).append(call.get())
+                tell(kinds[kind].name, timed[kind][-1])
+    seconds = {kind: sum(values) / len(values) for kind, values in timed.items()}
     path, machine = runs_root / CALIBRATION_FILE, machine_of(slots)
     known = read_json(path) if path.is_file() else {}
     write_json(path, known | {machine: known.get(machine, {}) | seconds})
     return seconds
 
 
-def _time(training: str, device: str) -> float:
+def _time(task: tuple[str, str, str]) -> float:
+    training, _, slot = task
     spec = TrainingSpec.model_validate_json(training)
     prepare_process(spec.training.threads)
-    return seconds_per_step(spec, torch.device(device))
+    return seconds_per_step(spec, torch.device(slot))

@@ -66,7 +66,7 @@ class Cramer(Objective):
         ),
         notes=(
             "h has 128 numbers here (the backbone's embedding), 256 in the paper.",
-            "D and G do not optimise one functional: f is a surrogate, a known criticism (Binkowski et al., "
+            "D and G do not optimise the same functional: f is a surrogate, a known criticism (Binkowski et al., "
             "1801.01401).",
             "Every step generates two batches, so it costs more of the generator than other rows.",
         ),

@@ -48,12 +48,10 @@ class Dragan(NonSaturating):
             Golden(penalty=2.5, linear=(0.3, 0.4)),
         ),
         code_differences=(
-            "The final paper adds Gaussian noise, on both sides of an image; the authors' notebook adds uniform "
-            "noise from "
-            "[0, 1] and so moves every image to one side, which they call a mistake. The paper is followed, with the "
-            "notebook's scale (half a standard deviation of the batch), as the data scale of the paper's was not "
-            "found; "
-            'the notebook is the setting noise = "one-sided".',
+            "The final paper adds Gaussian noise, on both sides of an image; the authors' notebook adds uniform noise "
+            "from [0, 1] and so moves every image to one side, which they call a mistake. The paper is followed, with "
+            "the notebook's scale (half a standard deviation of the batch), because the paper's own was not found; the "
+            'notebook\'s noise is the setting noise = "one-sided".',
         ),
     )
 

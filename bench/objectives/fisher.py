@@ -32,7 +32,7 @@ class Fisher(Objective):
         ),
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,C(\tilde{x}), \quad \Lambda \leftarrow \Lambda + \rho\,(\Omega-1)",
         published=Published(
-            source="the authors' code: RMSProp 5e-5, 5 D steps, rho 1e-6, batch norm; the paper's own were not found",
+            source="the authors' code: RMSProp 5e-5, 5 D steps, rho 1e-6, batch norm; the paper's were not found",
             optimizer="rmsprop",
             learning_rate_discriminator=5e-5,
             learning_rate_generator=5e-5,

@@ -35,8 +35,7 @@ class Hinge(Objective):
         ),
         code_differences=(
             "The authors' code moves G before D in an iteration and gives it twice as many images; here D goes first "
-            "and "
-            "both see the same number.",
+            "and both see the same number.",
             "The authors' learning rate falls linearly to 0; here the study's schedule halves it.",
         ),
         controlled_notes=("Without spectral norm: the loss alone, not SN-GAN.",),

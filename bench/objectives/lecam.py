@@ -24,7 +24,7 @@ class LeCam(OverBase):
 
     weight: float = Field(0.3, ge=0, description="lambda: the regulariser's weight")
     decay: float = Field(0.99, ge=0, lt=1, description="how slowly the two anchors follow the mean scores")
-    start: int = Field(1000, ge=0, description="discriminator steps before it acts; the anchors move from the first on")
+    start: int = Field(1000, ge=0, description="discriminator steps before it acts; the anchors move from the start")
     sides: Literal["one", "two"] = Field("one", description="one: only beyond the anchor (code); two: squares (paper)")
 
     stop_gradients: ClassVar[str] = "the anchors: the moving averages carry no gradient"
@@ -62,9 +62,8 @@ class LeCam(OverBase):
             "The anchors are detached, corrected for their start at zero, and updated before they are used.",
         ),
         code_differences=(
-            "The paper squares both differences; the authors' code, which made the results, squares only what lies "
-            "beyond "
-            'the anchor and is followed. The paper\'s is the setting sides = "two".',
+            "The paper squares both differences; the authors' code, which made the results and is followed, squares "
+            'only what lies beyond the anchor. The paper\'s form is the setting sides = "two".',
             "The authors' two code bases use decay 0.9 (BigGAN) and 0.99 with the correction for zero (StyleGAN2).",
         ),
         controlled_notes=("Over the base's losses alone, with one discriminator step.",),

@@ -37,8 +37,7 @@ class Minimax(Objective):
         notes=(
             "At the optimal discriminator the value is 2 log 2 - 2 JS(p, q).",
             "One-sided label smoothing (Salimans et al., arXiv 1606.03498, section 3.4) is the setting `real_label`: "
-            "with "
-            "alpha the optimal D is alpha p / (p + q).",
+            "with a label of alpha the optimal D is alpha p / (p + q).",
             "The generator's gradient vanishes while D rejects its samples: saturation is a result here, not an error.",
         ),
     )

@@ -33,9 +33,8 @@ class MaximumMeanDiscrepancy(Objective):
 
     variant: Literal["binkowski", "li"] = Field(
         "binkowski",
-        description="binkowski: rational quadratic kernel, unbiased, gradient penalty; li: Gaussian kernels, root of "
-        "the "
-        "biased estimate, weights of D clipped",
+        description="binkowski: rational quadratic kernel, unbiased estimate, gradient penalty; li: Gaussian kernels, "
+        "root of the biased estimate, weights of D clipped",
     )
     penalty_weight: float = Field(
         1.0, ge=0, description="binkowski: lambda, the weight of the witness's gradient penalty"
@@ -92,8 +91,7 @@ class MaximumMeanDiscrepancy(Objective):
             "unbiased estimate subtracts a diagonal that the dot product does not have. The paper's kernel is used.",
             "The code takes the penalty's norm over the channel axis alone; here over all pixels and channels.",
             "Li's D is an autoencoder with a reconstruction and a rank term; here its kernel, estimate and clipping "
-            "on the "
-            "backbone's embedding. The root has an infinite slope at 0: 1e-12 is added below it.",
+            "act on the backbone's embedding. The root has an infinite slope at 0: 1e-12 is added below it.",
         ),
         controlled_notes=("Not its authors' algorithm: one discriminator step per generator step.",),
     )

@@ -30,9 +30,8 @@ class NonSaturating(Minimax):
         ),
         notes=("With D optimal, G follows the gradient of KL(q || p) - 2 JS(p, q).",),
         code_differences=(
-            "The authors' Theano code adds weight decay 1e-5 to both networks; the paper does not, and is followed: "
-            "the "
-            "code's is the setting `weight_decay` of an entry.",
+            "The authors' Theano code adds weight decay 1e-5 to both networks; the paper, which is followed, does not. "
+            "The code's is the setting `weight_decay` of an entry.",
             "A well-known TensorFlow port takes two generator steps per discriminator step; the paper takes one.",
         ),
     )

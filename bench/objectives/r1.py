@@ -44,9 +44,8 @@ class ZeroCentredReal(NonSaturating):
             "In the Dirac-GAN it converges where the plain GAN circles; gamma 1 is critically damped there.",
         ),
         code_differences=(
-            "The paper's penalty is gamma / 2 times the squared norm, the authors' code has no 1/2: its reg_param 10 "
-            "is "
-            "gamma 20 here. The paper's form is followed; write gamma = 20 for the code's.",
+            "The paper's penalty is gamma / 2 times the squared norm; the authors' code has no 1/2, so that its "
+            "reg_param 10 is gamma 20 here. The paper's form is followed; write gamma = 20 for the code's.",
             "The authors' code adds uniform noise of 1/128 to real images; not done here.",
         ),
     )

@@ -30,7 +30,7 @@ class RegularisedRelativistic(RelativisticStandard):
         generator_loss=RelativisticStandard.card.generator_loss,
         published=Published(
             source="the authors' FFHQ-64 preset at its start: Adam 2e-4, (0, 0.9), gamma 2, no norm in D; its cosine "
-            "schedules of rate, beta2 and gamma are not",
+            "schedules of rate, beta2 and gamma are left out",
             betas=(0.0, 0.9),
             norm="none",
             settings={"gamma": 2.0},

@@ -14,7 +14,7 @@ from bench.objectives.base import Card, Golden, Network, Objective, Published, S
 class RelativisticAverage(Objective):
     """Jolicoeur-Martineau 2018, section 4.2: each image is compared with the mean score of the other kind.
 
-    A subclass says what a comparison costs: `preferred` and `rejected` are scores N less the other kind's mean.
+    A subclass says what comparisons cost, given N scores less the mean of the other kind's.
     """
 
     halved: bool = Field(False, description="divide both losses by 2, as the author's code does; the paper sums")
@@ -45,9 +45,8 @@ class RelativisticAverage(Objective):
         ),
         notes=("Both means carry their gradients.",),
         code_differences=(
-            "The paper sums two expectations, the author's code halves the sum, which Adam hides. The paper is "
-            "followed; "
-            "the code's scale is the setting `halved`.",
+            "The paper sums two expectations; the author's code halves the sum, which Adam hides. The paper is "
+            "followed; the code's scale is the setting `halved`.",
         ),
     )
 

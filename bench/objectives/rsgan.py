@@ -38,9 +38,8 @@ class RelativisticStandard(Objective):
         ),
         notes=(
             "C is determined up to a constant; at the optimal D the value is log 2 - JS(p x q, q x p).",
-            "Its empirical loss has no sub-optimal local minima that drop modes, the separable losses have (Sun et "
-            "al., "
-            "arXiv 2011.04926).",
+            "Its empirical loss has no sub-optimal local minima that drop modes; losses that judge each image alone "
+            "have them (Sun et al., arXiv 2011.04926).",
         ),
         code_differences=("Codes that count real-fake and fake-real pairs state twice this loss; Adam hides it.",),
     )

@@ -46,8 +46,7 @@ class SlicingAdversarial(OverBase):
         notes=("For G it is the base loss: both scores are the same number.",),
         code_differences=(
             "The authors' code multiplies the features by |w| before the stop-gradient, so that the base loss trains "
-            "the "
-            "layer's length; the paper's w has none. The code is followed.",
+            "the layer's length; in the paper the last layer has no length. The code is followed.",
         ),
         controlled_notes=("Over the base's losses alone, with one discriminator step.",),
     )

@@ -38,9 +38,8 @@ class Wasserstein(Objective):
         golden=(Golden(discriminator=-0.566667, generator=0.066667),),
         notes=("Clipping bounds only layers that no normalisation rescales.",),
         code_differences=(
-            "The authors' code clips before each D step, so the D that G meets is outside the box by one step; here, "
-            "as "
-            "in the paper's algorithm, after it. There is no setting for the code's order.",
+            "The authors' code clips before each D step, so that G meets a D whose last step has left the box. Here D "
+            "is clipped after its step, as in the paper's algorithm; there is no setting for the code's order.",
             "The authors' code takes 100 D steps for the first 25 generator steps and every 500th; the paper does not. "
             "It is the setting `warm_up` of an entry.",
             "The authors' code has the opposite sign (D low on real images) and keeps batch norm in D.",

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ import pytest
 from helpers.data_images import write_zip
 
 from bench.data import DataRequest, PreparedSet, is_prepared, open_prepared, prepare
-from bench.data.crops import Rendered
-from bench.data.workers import render_in_order
 from bench.errors import BenchError
 from bench.files import read_json
 
@@ -147,6 +144,31 @@ def test_a_killed_preparation_goes_on_from_its_last_checkpoint(
     assert (data.train.sha256, data.heldout.sha256) == hashes
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_a_killed_worker_is_told_and_costs_what_was_not_written(
+    request_: DataRequest, hashes: tuple[str, str], tmp_path: Path
+) -> None:
+    process = child(request_, tmp_path, workers=2)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if " 750 " in line:
+            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            break
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.startswith("BenchError: A worker process was killed by SIGKILL"), errors
+    assert "Traceback" not in errors
+    calls: list[tuple[str, int, int]] = []
+    data = prepare(request_, tmp_path, lambda *call: calls.append(call), workers=1)
+    assert calls[0][1] > 750
+    assert (data.train.sha256, data.heldout.sha256) == hashes
+
+
+def workers_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
 def test_what_an_interruption_left_is_not_trusted_blindly(small_request: DataRequest, tmp_path: Path) -> None:
     undisturbed = prepare(small_request, tmp_path / "other", workers=1)
 
@@ -229,47 +251,3 @@ def test_a_changed_pixel_is_found_by_verifying(tmp_path: Path) -> None:
     train.images_path.write_bytes(data)
     with pytest.raises(BenchError, match="the SHA-256 of its images is"):
         PreparedSet.open(train.path).verify()
-
-
-def test_the_workers_never_run_the_callers_script(request_: DataRequest, tmp_path: Path) -> None:
-    # With multiprocessing, a script without a guard would run again in every worker and wait for its own parent's lock.
-    script = tmp_path / "script.py"
-    script.write_text(CHILD.replace('if __name__ == "__main__":', "if True:"))
-    command = [sys.executable, script, request_.model_dump_json(), tmp_path / "data", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stderr == ""
-    assert done.stdout.count("sha256") == 1
-
-
-def test_work_goes_on_in_this_process_when_the_others_die() -> None:
-    parent = os.getpid()
-    payloads = [(parent, value) for value in range(12)]
-    values = [int(block.images[0]) for block in render_in_order(_die_in_workers, payloads, workers=2)]
-    assert values == list(range(12))
-
-
-def test_results_come_in_order_and_from_other_processes() -> None:
-    blocks = list(render_in_order(_work_of_uneven_length, range(20), workers=3))
-    assert [int(block.bad[0][1]) for block in blocks] == list(range(20))
-    assert os.getpid() not in {int(block.bad[0][0]) for block in blocks}
-
-
-def test_an_error_in_a_worker_is_raised_here() -> None:
-    with pytest.raises(ZeroDivisionError):
-        list(render_in_order(_divide, [1, 0, 1], workers=2))
-
-
-def _die_in_workers(payload: tuple[int, int]) -> Rendered:
-    parent, value = payload
-    if os.getpid() != parent and value == 5:
-        os._exit(1)
-    return Rendered(np.array([value], np.uint8))
-
-
-def _work_of_uneven_length(value: int) -> Rendered:
-    time.sleep(0.02 * (value % 3))
-    return Rendered(np.zeros(1, np.uint8), ((str(os.getpid()), str(value)),))
-
-
-def _divide(value: int) -> Rendered:
-    return Rendered(np.array([1 // value], np.uint8))

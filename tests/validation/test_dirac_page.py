@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,9 +17,10 @@ from bench.cli.dirac import theory
 from bench.cli.shared import Roots
 from bench.errors import BenchError
 from bench.report.render.markdown import text as markdown_text
-from bench.validation.dirac.page import COMPUTED, LEAD, PREDICTS, PREDICTS_NOT, READING
+from bench.validation.dirac.behaviour import Behaviour
+from bench.validation.dirac.page import COMPUTED, LEAD, PREDICTS, PREDICTS_NOT, READING, Claim
 from bench.validation.dirac.predictions import PREDICTIONS
-from bench.validation.dirac.survey import eigenvalue_text
+from bench.validation.dirac.survey import eigenvalue_text, portrait
 
 OWN = '''
 from typing import ClassVar
@@ -102,12 +104,27 @@ def test_no_page_is_wider_than_its_window(folder: Path, width: int, dark: bool) 
         assert chromium.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
 
 
+def test_the_page_says_nothing_of_objectives_that_were_not_simulated(folder: Path) -> None:
+    text = (folder / "theory.md").read_text().partition("How it is computed")[0]
+    for name in set(PREDICTIONS) - {"nsgan", "r1", "lsgan"}:
+        assert not re.search(rf"(?<!\w){name}(?!\w)", text), name
+
+
+def test_a_claim_is_made_of_those_that_bear_it_out_alone() -> None:
+    claim = Claim(("r1", "nsgan", "r3gan"), "Some ({names}) do.")
+    r1, nsgan = portrait("r1"), portrait("nsgan")
+    assert claim.about([r1, nsgan, portrait("lsgan")]) == "Some (r1, nsgan) do."
+    assert claim.about([replace(r1, flow_does=Behaviour.DRIFTS), nsgan]) == "Some (nsgan) do."
+    assert claim.about([replace(r1, flow_does=Behaviour.DRIFTS)]) is None
+
+
 def test_the_committed_page_is_todays() -> None:
     """docs/theory.md is a copy of what `bench theory` writes: every sentence of it is still in the code."""
     docs = Path(__file__).parents[2] / "docs"
     committed = (docs / "theory.md").read_text()
     for sentence in (*LEAD, READING, *PREDICTS, *PREDICTS_NOT, *COMPUTED):
-        assert markdown_text(sentence) in committed
+        text = sentence if isinstance(sentence, str) else sentence.sentence.partition("{names}")[2]
+        assert markdown_text(text) in committed
     for name, prediction in PREDICTIONS.items():
         assert re.search(rf"^\| {name}\W.*{re.escape(markdown_text(prediction.why))} \|$", committed, re.MULTILINE), (
             name

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench import objectives
 from bench.errors import BenchError
-from bench.validation.modes.counting import ceiling_and_floor, count_points, count_triples, reverse_kl
+from bench.validation.modes.counting import ModeCount, ceiling_and_floor, count_points, count_triples, reverse_kl
 from bench.validation.modes.jobs import Job, make_job
+from bench.validation.modes.page import DISCUSSION, Measured, MeasuredPart, ModesPage, references
 from bench.validation.modes.published import STANDARD_ERROR, published, published_for
-from bench.validation.modes.results import ModesFolder, summarise
+from bench.validation.modes.results import Mean, ModesFolder, RowResult, summarise
 from bench.validation.modes.rows import find_rows, row_names
-from bench.validation.modes.table import as_frame, literature_table, result_table
+from bench.validation.modes.table import CEILING, as_frame, literature_table, result_table
 from bench.validation.modes.tasks import GRID, RING, STACKED, draw_points
 
 
@@ -194,3 +197,64 @@ def test_two_calls_do_not_share_a_folder(tmp_path: Path) -> None:
         ModesFolder(tmp_path).owned(),
     ):
         pass
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def committed() -> Measured:
+    """Return the results that docs/modes.csv holds, as `bench modes` had them when it wrote docs/modes.md."""
+    table = pd.read_csv(DOCS / "modes.csv", keep_default_na=False, na_values=[""])
+    table = table.astype(object).where(table.notna(), None)
+
+    def mean(line: Any, name: str, count: int) -> Mean | None:
+        return None if line[name] is None else Mean(line[name], line[f"{name}_half_width"], count)
+
+    results = {
+        (line["task"], line["row"]): RowResult(
+            *(line[name] for name in ("task", "row", "planned", "done", "diverged")),
+            mean(line, "modes", line["done"]),
+            mean(line, "high_quality", line["done"]),
+            mean(line, "kl", line["kl_runs"]),
+            line["cpu_seconds"],
+            records=(),
+        )
+        for line in table.to_dict("records")
+    }
+    page = ModesPage.plan(("ring", "grid", "stacked"), (), None, None)
+    folder = ModesFolder(Path("nowhere"))
+    stacked = {CEILING: ModeCount(1_000, 1.0, 0.02)}  # measured by a classifier that is not in the repository
+    parts = tuple(
+        MeasuredPart(
+            part,
+            tuple(results[part.task.name, row.label] for row in part.rows),
+            stacked if part.task is STACKED else references(part.task, folder),
+        )
+        for part in page.parts
+    )
+    return Measured(parts, folder, page.command)
+
+
+def test_the_committed_page_is_what_its_numbers_decide() -> None:
+    """To see the difference: copy what `markdown` returns over docs/modes.md."""
+    figures = {name: DOCS / "images" / f"modes-{name}.png" for name in ("ring", "grid")}
+    assert (DOCS / "modes.md").read_text() == committed().markdown(DOCS, figures)
+
+
+def test_a_page_speaks_of_what_was_run_alone(tmp_path: Path) -> None:
+    page = ModesPage.plan(("grid",), ("nsgan",), (1_000,), 5)
+    folder = ModesFolder(tmp_path / "runs")
+    folder.path.mkdir()
+    folder.add(record(page.jobs[0]))
+    (path, *_) = page.measure(folder).write(tmp_path / "out")
+    text = path.read_text()
+    words = set(re.findall(r"[\w-]+", text))
+    assert not words & (set(row_names(GRID)) - {"nsgan"} | {"Ring", "Stacked", "digits", "scikit-learn"})
+    assert "5 generator steps" in text
+    assert "2,000 generator steps" not in text
+    assert "pilots with seeds" not in text  # seed 1000 is such a one
+    assert "    bench modes nsgan --task grid --seeds 1000 --steps 5 --write out\n" in text
+    assert DISCUSSION not in text
+    (tmp_path / "out" / DISCUSSION).write_text("what somebody made of it")
+    page.measure(folder).write(tmp_path / "out")
+    assert f"({DISCUSSION})" in path.read_text()

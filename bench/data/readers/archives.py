@@ -93,12 +93,12 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Encoded:
 def open_folder_of_numbers(folder: Path) -> Container:
     """Open an unpacked folder of numbered images (000001.jpg and so on)."""
     with os.scandir(folder) as entries:
-        found = sorted((entry for entry in entries if file_number(entry.name) is not None), key=lambda e: e.name)
-    stats = ((entry.name, entry.stat()) for entry in found)
+        numbered = sorted((entry for entry in entries if file_number(entry.name) is not None), key=lambda e: e.name)
+    stats = ((entry.name, entry.stat()) for entry in numbered)
     return Container(
         kind="folder",
         fingerprint=hash_lines(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats),
-        locate=lambda: by_number(folder, ((entry.name, folder / entry.name) for entry in found)),
+        locate=lambda: by_number(folder, ((entry.name, folder / entry.name) for entry in numbered)),
         read=lambda paths: [read_file(path, path.name) for path in paths],
         details={"file": folder.name},
     )

@@ -196,8 +196,8 @@ def download(folder: Path, fetch: Callable[[Path], None] | None = None, md5: str
         folder.mkdir(parents=True, exist_ok=True)
         (fetch or _fetch_from_drive)(unchecked)
         check_is_data(unchecked, WAYS)
-        if (found := file_md5(unchecked)) != md5:
-            raise BenchError(f"What was downloaded is not {ARCHIVE_NAME}: its MD5 is {found}, not {md5}", hint=WAYS)
+        if (actual := file_md5(unchecked)) != md5:
+            raise BenchError(f"What was downloaded is not {ARCHIVE_NAME}: its MD5 is {actual}, not {md5}", hint=WAYS)
         unchecked.replace(target)
     except BenchError:
         raise

@@ -87,10 +87,10 @@ def golden_numbers(variant: Variant) -> Iterator[Problem]:
             )
     for index, golden in enumerate(cls.card.golden):
         settings = f", with {_short(dict(golden.settings))}" if golden.settings else ""
-        for key, expected, found, given in _compared(cls, golden):
-            if not abs(found - expected) <= GOLDEN_TOLERANCE:
+        for key, expected, actual, given in _compared(cls, golden):
+            if not abs(actual - expected) <= GOLDEN_TOLERANCE:
                 yield Problem(
-                    f"golden[{index}]: {key} is {found:.6f} where the card says {expected:.6f}, for {given}{settings}",
+                    f"golden[{index}]: {key} is {actual:.6f} where the card says {expected:.6f}, for {given}{settings}",
                     _MEND_GOLDEN,
                 )
 
@@ -131,11 +131,11 @@ def _compared(cls: type[Objective], golden: Golden) -> Iterator[tuple[str, float
     if golden.joint is not None:
         yield "joint", golden.joint, _joint(objective, golden, step), f"encoded {_short(golden.encoded)}"
     if golden.discriminator is not None:
-        found = total(objective.discriminator_loss(said, real, fake, step)).item()
-        yield "discriminator", golden.discriminator, found, given
+        actual = total(objective.discriminator_loss(said, real, fake, step)).item()
+        yield "discriminator", golden.discriminator, actual, given
     if golden.generator is not None:
-        found = total(objective.generator_loss(said, fake.clone().requires_grad_(), real, step)).item()
-        yield "generator", golden.generator, found, given
+        actual = total(objective.generator_loss(said, fake.clone().requires_grad_(), real, step)).item()
+        yield "generator", golden.generator, actual, given
     if golden.penalty is not None:
         linear = f"C(x) = w x with w = {_short(golden.linear)}"
         yield "penalty", golden.penalty, _penalty(objective, golden, step), linear

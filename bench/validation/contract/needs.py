@@ -16,7 +16,7 @@ def needs(cls: type[Objective]) -> tuple[str, ...]:
     objective = cls()
     tried = [variant for variant in variants(cls) if variant.objective == objective]
     state = objective.initial_state()
-    found = {
+    asked_for = {
         "one update of both networks": objective.updates == "joint",
         f"{objective.fakes_per_real} generated batches": objective.fakes_per_real > 1,
         "real images in G's step": any(_generator_sees_real(variant) for variant in tried),
@@ -26,7 +26,7 @@ def needs(cls: type[Objective]) -> tuple[str, ...]:
         "a change of D after its step": any(_changes_discriminator(variant) for variant in tried),
         f"{objective.latent_law} latents": objective.latent_law is not None,
     }
-    return tuple(need for need, wanted in found.items() if wanted)
+    return tuple(need for need, wanted in asked_for.items() if wanted)
 
 
 def _generator_sees_real(variant: Variant) -> bool:

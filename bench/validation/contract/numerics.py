@@ -49,11 +49,11 @@ def penalties_are_in_fp32(variant: Variant) -> Iterator[Problem]:
                     f'{loss}\'s term "{term}" is {str(value.dtype).removeprefix("torch.")} under mixed precision',
                     "Widen what is summed over pixels: `widened(...)` from bench.objectives.base.",
                 )
-            found, expected = value.item(), full[loss][term].item()
-            off = abs(found - expected) / max(abs(expected), 1e-3)
+            actual, expected = value.item(), full[loss][term].item()
+            off = abs(actual - expected) / max(abs(expected), 1e-3)
             if loss == "discriminator_penalty" and not off <= _PENALTY_TOLERANCE:
                 yield Problem(
-                    f'the penalty\'s term "{term}" is {found:.6g} under mixed precision and {expected:.6g} in fp32, '
+                    f'the penalty\'s term "{term}" is {actual:.6g} under mixed precision and {expected:.6g} in fp32, '
                     f"{100 * off:.2g} % apart",
                     "Take its gradient with input_gradient(D, images), which leaves mixed precision for it.",
                 )

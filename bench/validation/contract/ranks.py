@@ -8,16 +8,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.multiprocessing.spawn import spawn
 
 from bench.config.recipe import Recipe
 from bench.networks.backbone import Norm, build_networks
 from bench.objectives import load
+from bench.processes import Team
 from bench.training.engine import EagerEngine
 from bench.training.ranks import Ranks
 from bench.training.schedule import IterationSettings
@@ -64,17 +65,14 @@ class Certificate:
 
 
 def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Trial | None = None) -> list[Certificate]:
-    """Train objectives (names, or paths of a user's files) with one process and with each of `counts`; compare.
-
-    Processes are spawned: a script that calls this must guard its own start by `if __name__ == "__main__"`.
-    """
+    """Train objectives (names, or paths of a user's files) with one process and with each of `counts`; compare."""
     trial = trial or Trial()
     single = _trained(objectives, Ranks(), trial)
     certificates = []
     for count in counts:
         ranks = _over_ranks(count, objectives, trial)
         for index, name in enumerate(objectives):
-            alone, others = single[index], [found[index] for found in ranks]
+            alone, others = single[index], [results[index] for results in ranks]
             losses, gradients, weights = map(relative_difference, others[0], alone)
             certificates.append(
                 Certificate(
@@ -90,18 +88,23 @@ def certify(objectives: Sequence[str], counts: Sequence[int] = (2, 4), trial: Tr
     return certificates
 
 
-def relative_difference(found: Tensor, expected: Tensor) -> float:
+def relative_difference(value: Tensor, expected: Tensor) -> float:
     """Return the norm of the difference relative to the norm of what was expected."""
-    return float((found - expected).norm() / expected.norm())
+    return float((value - expected).norm() / expected.norm())
 
 
 def _over_ranks(count: int, objectives: Sequence[str], trial: Trial) -> list[list[tuple[Tensor, ...]]]:
     with tempfile.TemporaryDirectory() as folder:
-        spawn(_rank, (count, folder, tuple(objectives), trial), count)  # type: ignore[no-untyped-call]
+        with Team(partial(_rank, count, folder, tuple(objectives), trial), count) as team:
+            for rank in range(count):
+                team.give(rank)
+            while team.busy:
+                for call in team.wait():
+                    call.get()  # one rank's error is raised at once: the others would wait for it
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(count)]
 
 
-def _rank(rank: int, count: int, folder: str, objectives: Sequence[str], trial: Trial) -> None:
+def _rank(count: int, folder: str, objectives: Sequence[str], trial: Trial, rank: int) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
     try:

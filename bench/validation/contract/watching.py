@@ -29,7 +29,7 @@ class HeldConstant(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: list[Tensor] = []
+        self._constants: list[Tensor] = []
         self._next: int | None = None
 
     @contextmanager
@@ -56,10 +56,10 @@ class HeldConstant(TorchFunctionMode):
         if not isinstance(out, Tensor) or in_place or (torch.is_grad_enabled() and not detaches):
             return out
         if self._next is None:
-            self._found.append(out.detach().clone())
+            self._constants.append(out.detach().clone())
             return out
         self._next += 1
-        return self._found[self._next - 1].clone()
+        return self._constants[self._next - 1].clone()
 
 
 class GradientsTaken(TorchFunctionMode):

@@ -114,7 +114,7 @@ def _solved(game: DiracGan, start: Place, duration: float, samples: int, toleran
     lost.terminal = True  # type: ignore[attr-defined]
     times = np.linspace(0, duration, samples)
     try:
-        found = solve_ivp(
+        solution = solve_ivp(
             field,
             (0, duration),
             [start.theta, start.psi],
@@ -126,9 +126,9 @@ def _solved(game: DiracGan, start: Place, duration: float, samples: int, toleran
         )
     except _TooRoughError:
         return None
-    if found.status < 0:
+    if solution.status < 0:
         return None
-    return Path(times[: found.y.shape[1]], found.y[0], found.y[1])
+    return Path(times[: solution.y.shape[1]], solution.y[0], solution.y[1])
 
 
 def _walked(move: Callable[[Place], Place], start: Place, duration: float, count: int) -> Path:

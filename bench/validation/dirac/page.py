@@ -1,4 +1,4 @@
-"""The page about the portraits: HTML, Markdown, figure and table. What it claims of theory stands in predictions.py."""
+"""The page about the portraits: HTML, Markdown, figure and table. What theory says of each stands in predictions.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from bench.report.render.markdown import text as markdown_text
 from bench.report.words import joined, plural
 from bench.validation.dirac.behaviour import Behaviour
 from bench.validation.dirac.portraits import draw_portraits
+from bench.validation.dirac.predictions import PREDICTIONS
 from bench.validation.dirac.survey import DURATION, START, STEP, Portrait, as_table, eigenvalue_text
+
+Section = tuple[str, tuple[str, ...]]
+"""A heading and the points under it."""
 
 TITLE = "Every objective on one point"
 FIGURE = "phase-portraits"
@@ -33,7 +37,7 @@ LEAD = (
     "straight line through the origin, C(x) = ψx (Mescheder et al. 2018, arXiv 1801.04406). All of training is then "
     "one dot (θ, ψ) that moves in a plane, and whatever it can do can be seen.",
     "Every arrow and path was computed from the objective’s own losses by automatic differentiation: no formula was "
-    "drawn. What the formulas say stands in the table under it.",
+    "drawn. What theory says of each stands in the table, beside what the simulation did.",
 )
 READING = (
     "G is right where θ = 0, on the upright line; both players rest at the cross. The blue line is training with "
@@ -42,27 +46,61 @@ READING = (
     "does. A pair such as ±0.5i says that near the cross the players chase each other round and round; a negative real "
     "part is a pull inwards; where the field jumps, there is nothing to linearise."
 )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of theory, printed only beside portraits whose simulation bears it out: `{names}` are those drawn."""
+
+    objectives: tuple[str, ...]
+    sentence: str
+
+    def about(self, portraits: Sequence[Portrait]) -> str | None:
+        """Return the sentence about the portraits that theory foresaw; None where there is none."""
+        borne_out = [p.name for p in portraits if p.name in self.objectives and p.agrees]
+        return self.sentence.format(names=", ".join(borne_out)) if borne_out else None
+
+
+def _foreseen(behaviour: Behaviour) -> tuple[str, ...]:
+    return tuple(name for name, prediction in PREDICTIONS.items() if prediction.behaviour is behaviour)
+
+
 PREDICTS = (
-    "Circles: the players chase each other. Neither loss settles, and samples get better and worse in turns. What ends "
-    "the chase is then not the loss but a falling learning rate, or averaging of G’s weights: the mean of a circle is "
-    "its centre.",
-    "Closing in slowly: the non-saturating and relativistic losses do arrive, but the nearer, the slower (the distance "
-    "falls as 1/√t): the last stretch takes most of the training.",
-    "Zero-centred penalties (r1, r1r2, r3gan) converge exponentially. There is a best strength: far above the "
-    "critical γ, D is so flat that G creeps, under R1 at the rate 1/(4γ).",
-    "Penalties that want slope 1 (wgan-gp, dragan) hold D steep where G has already arrived, so that G cannot "
-    "rest; clipping and the one-sided penalty (wgan, wgan-lp) only cap the circle. In training such a G goes on "
-    "moving by as much as the learning rate lets it.",
-    "Distances and reconstructions (cramer, mmd-gan, ebgan, began, vae) do not chase: D cannot turn their "
-    "sign. Where the speed does not fall on approach, discrete steps overshoot and rattle by about a step; a falling "
-    "learning rate ends that.",
+    Claim(
+        _foreseen(Behaviour.CIRCLES),
+        "Circles ({names}): the players chase each other. Neither loss settles, and samples get better and worse in "
+        "turns. What ends the chase is then not the loss but a falling learning rate, or averaging of G’s weights: the "
+        "mean of a circle is its centre.",
+    ),
+    Claim(
+        _foreseen(Behaviour.CLOSES_IN),
+        "Closing in slowly ({names}): G does arrive, but the nearer, the slower (the distance falls as 1/√t): the last "
+        "stretch takes most of the training.",
+    ),
+    Claim(
+        ("r1", "r1r2", "r3gan"),
+        "Zero-centred penalties ({names}) converge exponentially. There is a best strength: far above the critical γ, "
+        "D is so flat that G creeps, under R1 at the rate 1/(4γ).",
+    ),
+    Claim(
+        ("wgan-gp", "dragan"),
+        "Penalties that want slope 1 ({names}) hold D steep where G has already arrived, so that G cannot rest. In "
+        "training such a G goes on moving by as much as the learning rate lets it.",
+    ),
+    Claim(("wgan", "wgan-lp"), "Clipping and the one-sided penalty ({names}) only cap the circle."),
+    Claim(
+        ("cramer", "mmd-gan", "ebgan", "began", "vae"),
+        "Distances and reconstructions ({names}) do not chase: D cannot turn their sign. Where the speed does not fall "
+        "on approach, discrete steps overshoot and rattle by about a step; a falling learning rate ends that.",
+    ),
 )
 PREDICTS_NOT = (
     "There is one point: nothing here speaks of modes dropped, of diversity or of how images look. An objective that "
     "circles here can make better images than one that converges; that is for a study’s seeds to decide.",
-    "D is a line with one number and no bias. lsgan suffers from that alone: with a bias it could say ½ everywhere. "
-    "san has no direction to turn, fisher and sobolev have no room for their constraint, and the autoencoders "
-    "remember a single point.",
+    "D is a line with one number and no bias, and an autoencoder remembers a single point.",
+    Claim(("lsgan",), "{names} suffers from the missing bias alone: with one, D could say ½ everywhere."),
+    Claim(("san",), "{names} has no direction to turn."),
+    Claim(("fisher", "sobolev"), "A single number leaves no room for the constraint of {names}."),
     "The steps are plain gradient descent: no Adam, no batch noise, no norm, no learning-rate schedule.",
     "Penalty weights and the clip are those of a game of unit size; their defaults belong to images of thousands of "
     "numbers. Settings that are not named over a panel are at their defaults.",
@@ -116,12 +154,13 @@ def write(portraits: Sequence[Portrait], folder: Path, command: str = "bench the
     write_atomic(paths.svg, on_white(figure.wide))
     write_atomic(paths.png, figure.png)
     write_atomic(paths.table, as_table(ordered).to_csv(index=False, lineterminator="\n"))
-    write_atomic(paths.markdown, _render_markdown(figure, table, command))
-    write_atomic(paths.html, _render_html(figure, table, command))
+    sections = _sections(ordered)
+    write_atomic(paths.markdown, _render_markdown(figure, table, sections, command))
+    write_atomic(paths.html, _render_html(figure, table, sections, command))
     return paths
 
 
-def _render_markdown(figure: _Figure, table: Table, command: str) -> str:
+def _render_markdown(figure: _Figure, table: Table, sections: Sequence[Section], command: str) -> str:
     blocks = [
         f"# {TITLE}",
         *map(markdown_text, LEAD),
@@ -130,21 +169,28 @@ def _render_markdown(figure: _Figure, table: Table, command: str) -> str:
         markdown_text(figure.caption),
         markdown_table(table),
     ]
-    for heading, points in _sections():
+    for heading, points in sections:
         blocks += [f"## {heading}", "\n".join(f"- {markdown_text(point)}" for point in points)]
     blocks += ["## To repeat it", f"    {command}"]
     return "\n\n".join(blocks) + "\n"
 
 
-def _sections() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return (
-        ("What it predicts for training", PREDICTS),
-        ("What it does not", PREDICTS_NOT),
+def _sections(portraits: Sequence[Portrait]) -> list[Section]:
+    """Return headings with their points; a section without a point is left out."""
+    sections = (
+        ("What theory predicts for training, where the simulation agrees", _borne_out(PREDICTS, portraits)),
+        ("What it does not predict", _borne_out(PREDICTS_NOT, portraits)),
         ("How it is computed", COMPUTED),
     )
+    return [(heading, tuple(points)) for heading, points in sections if points]
 
 
-def _render_html(figure: _Figure, table: Table, command: str) -> str:
+def _borne_out(points: Sequence[str | Claim], portraits: Sequence[Portrait]) -> list[str]:
+    told = (point if isinstance(point, str) else point.about(portraits) for point in points)
+    return [point for point in told if point is not None]
+
+
+def _render_html(figure: _Figure, table: Table, sections: Sequence[Section], command: str) -> str:
     environment = Environment(  # the report's style sheet, so that both look alike
         loader=ChoiceLoader([PackageLoader("bench.validation.dirac"), PackageLoader("bench.report.render")]),
         autoescape=True,
@@ -159,7 +205,7 @@ def _render_html(figure: _Figure, table: Table, command: str) -> str:
         reading=READING,
         portraits=figure,
         table=table,
-        sections=_sections(),
+        sections=sections,
         command=command,
         version=__version__,
     )
@@ -203,7 +249,7 @@ def _table(portraits: Sequence[Portrait]) -> Table:
     return Table(
         "portraits",
         "What the simulation did, marked where theory predicts otherwise. u = θψ, and σ is the logistic function.",
-        tuple(map(Heading, ("objective", "eigenvalues at the cross", "flow", f"steps of {STEP}", "why"))),
+        tuple(map(Heading, ("objective", "eigenvalues at the cross", "flow", f"steps of {STEP}", "what theory says"))),
         tuple(map(_row, portraits)),
     )
 

@@ -127,10 +127,10 @@ def _number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def _near(found: Pair | None, predicted: Pair | None) -> bool:
-    if found is None or predicted is None:
-        return found is predicted
-    first, second = (np.sort_complex(np.round(pair, 6)) for pair in (found, predicted))
+def _near(simulated: Pair | None, predicted: Pair | None) -> bool:
+    if simulated is None or predicted is None:
+        return simulated is predicted
+    first, second = (np.sort_complex(np.round(pair, 6)) for pair in (simulated, predicted))
     return bool(np.allclose(first, second, atol=1e-5))
 
 

@@ -45,10 +45,10 @@ def digits() -> Digits:
             "The task stacked takes its digits from scikit-learn, which is not installed",
             hint="Type: pip install 'ganbench[modes]'",
         ) from error
-    found = load_digits()
-    small = torch.from_numpy(found.images).float()[:, None] / 8 - 1
+    known = load_digits()
+    small = torch.from_numpy(known.images).float()[:, None] / 8 - 1
     large = interpolate(small, size=(RESOLUTION, RESOLUTION), mode="bilinear", align_corners=False)
-    return Digits(large[:, 0], torch.from_numpy(found.target).long())
+    return Digits(large[:, 0], torch.from_numpy(known.target).long())
 
 
 def stacked_triples(seed: int | str) -> Tensor:
@@ -140,9 +140,9 @@ def count_images(reader: Reader, images: Tensor) -> ModeCount:
     channels = images.reshape(-1, RESOLUTION, RESOLUTION)
     reach = likely_distance()
     parts = [channels[start : start + CHUNK] for start in range(0, len(channels), CHUNK)]
-    found = torch.cat([reader(part).argmax(1) for part in parts]).reshape(-1, 3)
+    read = torch.cat([reader(part).argmax(1) for part in parts]).reshape(-1, 3)
     likely = torch.cat([distance_to_digits(part, digits().images) <= reach for part in parts]).reshape(-1, 3).all(1)
-    return count_triples(found.numpy(), likely.numpy())
+    return count_triples(read.numpy(), likely.numpy())
 
 
 def distance_to_digits(images: Tensor, known: Tensor) -> Tensor:

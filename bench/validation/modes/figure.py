@@ -36,14 +36,14 @@ class Panel:
 def panels(task: PointTask, results: Sequence[RowResult], folder: ModesFolder) -> list[Panel]:
     """Return the data's own panel and one per row with a finished run: its median seed, named."""
     count = task.samples
-    found = [Panel("data", f"{task.modes} of {task.modes}", draw_points(task, count, "ceiling"))]
+    drawn = [Panel("data", f"{task.modes} of {task.modes}", draw_points(task, count, "ceiling"))]
     for result in results:
         record = result.median()
         if record is None:
             continue
         detail = "diverged" if record["diverged"] else f"{record['modes']} of {task.modes}"
-        found.append(Panel(result.row, f"{detail}, seed {record['seed']}", folder.points(record["id"])))
-    return found
+        drawn.append(Panel(result.row, f"{detail}, seed {record['seed']}", folder.points(record["id"])))
+    return drawn
 
 
 def draw(task: PointTask, drawn: Sequence[Panel]) -> bytes:

@@ -59,10 +59,12 @@ class ModesFolder:
     def points(self, id_: str) -> npt.NDArray[np.float32] | None:
         """Return a run's points N x 2; None when it diverged, or they are gone."""
         try:
-            found: npt.NDArray[np.float32] = np.load(points_file(self.path, id_), allow_pickle=False).astype(np.float32)
+            points: npt.NDArray[np.float32] = np.load(points_file(self.path, id_), allow_pickle=False).astype(
+                np.float32
+            )
         except (OSError, ValueError):
             return None
-        return found
+        return points
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,16 @@ def mean_of(values: Sequence[float]) -> Mean | None:
 
 
 def _row_result(task: str, row: str, jobs: Sequence[Job], records: Mapping[str, Record]) -> RowResult:
-    found = [records[job.id] for job in jobs if job.id in records]
+    measured = [records[job.id] for job in jobs if job.id in records]
     return RowResult(
         task=task,
         row=row,
         planned=len(jobs),
-        done=len(found),
-        diverged=sum(record["diverged"] for record in found),
-        modes=mean_of([record["modes"] for record in found]),
-        high_quality=mean_of([record["high_quality"] for record in found]),
-        kl=mean_of([record["kl"] for record in found if record["kl"] is not None]),
-        cpu_seconds=float(np.mean([record["cpu_seconds"] for record in found])) if found else None,
-        records=tuple(found),
+        done=len(measured),
+        diverged=sum(record["diverged"] for record in measured),
+        modes=mean_of([record["modes"] for record in measured]),
+        high_quality=mean_of([record["high_quality"] for record in measured]),
+        kl=mean_of([record["kl"] for record in measured if record["kl"] is not None]),
+        cpu_seconds=float(np.mean([record["cpu_seconds"] for record in measured])) if measured else None,
+        records=tuple(measured),
     )
