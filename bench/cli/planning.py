@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ from bench.formatting import duration
 if TYPE_CHECKING:
     from bench.runs.cost import Cost
     from bench.runs.plan import Plan, PlanState, RunSpec
+    from bench.statistics import AfterLoss
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def plan(
         return _say_how_many_seeds(roots, roots.planned_study(study), resolve, as_json=as_json)
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.plan import make_plan
+    from bench.statistics import deciding
 
     the_plan = make_plan(roots.read_study(study, overrides(**options)))
     slots = choose_slots(devices, runs_per_device(per_device, workers), the_plan.study.training.threads)
@@ -77,11 +80,14 @@ def plan(
     if calibrate:
         _calibrate(the_plan.select(names), roots, slots)
     rows = _rows(the_plan.select(names), roots, slots)
+    losses = _lost_verdicts(the_plan)
     seconds = sum(row.cost.seconds for row in rows if row.missing) / len(slots)
     if as_json:
-        _print_as_json(the_plan, rows, slots, seconds)
+        _print_as_json(the_plan, rows, slots, seconds, losses)
     else:
         _print_as_table(the_plan, rows, slots, seconds)
+        for line in deciding.lost_verdicts_in_words(losses):
+            click.echo(line)
     return EXIT_DONE
 
 
@@ -103,6 +109,15 @@ def _rows(runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
     ]
 
 
+def _lost_verdicts(the_plan: Plan) -> dict[str, AfterLoss]:
+    """Return in which protocols of the whole study one lost run would cost a verdict."""
+    from bench.statistics import deciding
+
+    study = the_plan.study
+    rows: Counter[str] = Counter(entry.protocol for entry in the_plan.entries if not entry.same_as)
+    return deciding.lost_verdicts(rows, len(study.seeds), study.primary_metric)
+
+
 def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
     from bench.execution.calibrating import calibrate
 
@@ -113,7 +128,9 @@ def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
     calibrate(runs, roots.runs, slots, tell)
 
 
-def _print_as_json(the_plan: Plan, rows: list[_Row], slots: list[str], seconds: float) -> None:
+def _print_as_json(
+    the_plan: Plan, rows: list[_Row], slots: list[str], seconds: float, losses: dict[str, AfterLoss]
+) -> None:
     from bench.execution.devices import device_type
 
     print_json(
@@ -122,6 +139,7 @@ def _print_as_json(the_plan: Plan, rows: list[_Row], slots: list[str], seconds: 
             "device": device_type(slots[0]),
             "at_a_time": len(slots),
             "missing_seconds": round(seconds),
+            "after_a_loss": {protocol: asdict(loss) for protocol, loss in losses.items()},
             "runs": [
                 {
                     "label": the_plan.label_of(row.spec),

@@ -160,9 +160,9 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None, study: s
     studies = {}
     for name in tables:
         extra = overrides if overrides and name == (study or default) else {}
-        found = _read_study(name, tables, common, extra, path.parent, problems)
-        if found is not None:
-            studies[name] = found
+        study_read = _read_study(name, tables, common, extra, path.parent, problems)
+        if study_read is not None:
+            studies[name] = study_read
     if problems:
         raise BenchError(describe(path, text, problems), hint="Nothing was run. Mend these and type it again.")
     return Config(path, default, studies)
@@ -201,37 +201,37 @@ def _read_study(
     problems: list[Problem],
 ) -> Study | None:
     where = ("study", name)
-    mine: list[Problem] = []
+    own: list[Problem] = []  # apart from other studies': these alone decide whether this one can be used
     if not LABEL.fullmatch(name):
-        mine.append(Problem(where, name, "a study's name is made of letters, digits and . _ @ + -"))
-    values = _merged(name, tables, common, mine)
+        own.append(Problem(where, name, "a study's name is made of letters, digits and . _ @ + -"))
+    values = _merged(name, tables, common, own)
     values = _merge(values, {key: value for key, value in overrides.items() if key != ADDED_OBJECTIVES})
     values["name"] = name
     if overrides.get(ADDED_OBJECTIVES):
         values["objectives"] = [*values.get("objectives", []), *overrides[ADDED_OBJECTIVES]]
-    mine.extend(_read_seeds(values, where))
+    own.extend(_read_seeds(values, where))
     if isinstance(values.get("objectives"), list):
         values["objectives"] = [
             entry
             for index, item in enumerate(values["objectives"])
-            if (entry := _read_entry(item, (*where, "objectives", index), folder, mine)) is not None
+            if (entry := _read_entry(item, (*where, "objectives", index), folder, own)) is not None
         ]
-    mine.extend(_cross_checks(values, where))
+    own.extend(_cross_checks(values, where))
     study = None
     try:
         study = Study.model_validate(_tuples(values))
     except ValidationError as error:
-        mine.extend(problems_of(error, where, Study))
+        own.extend(problems_of(error, where, Study))
     if study is not None:
-        mine.extend(_batch_problems(study, where))
+        own.extend(_batch_problems(study, where))
         if study.twin_seeds and study.twin_label in {entry.label for entry in expanded_entries(study)}:
             what = "is an entry's label, and what the baseline on `twin_seeds` is called; give the entry another"
-            mine.append(Problem((*where, "objectives"), study.twin_label, what))
-    for problem in mine:
-        found_in = replace(problem, where=_written_in(problem.where, name, tables, common))
-        if found_in not in problems:  # a mistake in what studies share is one mistake
-            problems.append(found_in)
-    return None if mine else study
+            own.append(Problem((*where, "objectives"), study.twin_label, what))
+    for problem in own:
+        located = replace(problem, where=_written_in(problem.where, name, tables, common))
+        if located not in problems:  # a mistake in what studies share is one mistake
+            problems.append(located)
+    return None if own else study
 
 
 def _read_seeds(values: dict[str, Any], where: tuple[str | int, ...]) -> list[Problem]:
@@ -252,13 +252,13 @@ def _read_seeds(values: dict[str, Any], where: tuple[str | int, ...]) -> list[Pr
 
 
 def _batch_problems(study: Study, where: tuple[str | int, ...]) -> list[Problem]:
-    batch, found = study.budget.batch, []
+    batch, mistakes = study.budget.batch, []
     if batch > (study.data.train_count or batch):
-        found.append(f"is more than train_count {study.data.train_count}")
+        mistakes.append(f"is more than train_count {study.data.train_count}")
     for packing in {recipe.packing or 1 for recipe in (study.recipe, *(e.recipe for e in study.objectives)) if recipe}:
         if batch % packing or batch // packing < 2:
-            found.append(f"cannot be packed by {packing}: it must be a multiple, and hold two packs or more")
-    return [Problem((*where, "budget", "batch"), batch, what) for what in found]
+            mistakes.append(f"cannot be packed by {packing}: it must be a multiple, and hold two packs or more")
+    return [Problem((*where, "budget", "batch"), batch, what) for what in mistakes]
 
 
 def _written_in(

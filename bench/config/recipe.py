@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Optimizer = Literal["adam", "rmsprop"]
 
@@ -52,25 +52,10 @@ class Recipe(Table):
     latent_law: Literal["normal", "uniform"] | None = None
 
 
-class RecipeOverrides(Table):
-    """The same keys, each optional; `learning_rate` sets both players'."""
+class _Overrides(Table):
+    """Any of a recipe's keys, each None where it is not given; `learning_rate` sets both players'."""
 
-    optimizer: Optimizer | None = None
     learning_rate: float | None = Field(None, gt=0, le=1)
-    learning_rate_discriminator: float | None = Field(None, gt=0, le=1)
-    learning_rate_generator: float | None = Field(None, gt=0, le=1)
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] | None = None
-    alpha: float | None = Field(None, ge=0, lt=1)
-    epsilon: float | None = Field(None, gt=0)
-    discriminator_steps: int | None = Field(None, ge=1, le=1000)
-    norm: Literal["batch", "layer", "spectral", "none"] | None = None
-    warm_up: WarmUp | None = None
-    weight_decay: float | None = Field(None, ge=0, lt=1)
-    packing: int | None = Field(None, ge=1, le=16)
-    lazy_penalty: int | None = Field(None, ge=1, le=1000)
-    instance_noise: float | None = Field(None, ge=0, le=10)
-    instance_noise_steps: int | None = Field(None, ge=1)
-    latent_law: Literal["normal", "uniform"] | None = None
 
     def over(self, base: Recipe) -> Recipe:
         """Return `base` with what is set here in its place."""
@@ -81,3 +66,20 @@ class RecipeOverrides(Table):
                 "learning_rate_generator": self.learning_rate,
             } | values
         return Recipe.model_validate(base.model_dump() | values)
+
+
+if TYPE_CHECKING:
+    # A type checker cannot read a generated model. It takes the keys from Recipe, and does not see that each may be
+    # None here.
+    class RecipeOverrides(Recipe, _Overrides): ...
+else:
+    RecipeOverrides = create_model(
+        "RecipeOverrides",
+        __base__=_Overrides,
+        __module__=__name__,
+        __doc__=_Overrides.__doc__,
+        **{
+            name: (Annotated[key.annotation | None, Field(), *key.metadata], None)
+            for name, key in Recipe.model_fields.items()
+        },
+    )

@@ -134,6 +134,9 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         return
     otherwise = made_otherwise(written)
     for name, frame in frames.items():
+        if otherwise and f"{name}.csv" not in written["files"]:
+            yield Finding("statistics", "not checked", f"{name}.csv is not part of this report, made with {otherwise}")
+            continue
         yield from _table("statistics", report / f"{name}.csv", frame, otherwise)
     other = [name for name, text in latex.items() if _bytes(report / "latex" / name) != text.encode()]
     if other and otherwise:

@@ -26,13 +26,14 @@ from bench.statistics.intervals import (
     mean_interval,
     rate_interval,
 )
+from bench.statistics.limits import AfterLoss, Limit, after_loss, fewest_seeds_for_ranks, limits
+from bench.statistics.mixtures import Mixture, mixtures
 from bench.statistics.pairs import Pair, compare_pairs
 from bench.statistics.power import (
     MoreSeeds,
     Resolution,
     detectable_gap,
     device_seconds_per_run,
-    fewest_seeds_for_ranks,
     resolutions,
     resolve,
     resolve_in_study,
@@ -58,10 +59,13 @@ __all__ = [
     "SEEDS_FOR_BOOTSTRAP",
     "SEEDS_FOR_INTERVAL",
     "SEEDS_FOR_VERDICT",
+    "AfterLoss",
     "Arm",
     "Change",
     "Comparison",
+    "Limit",
     "Matched",
+    "Mixture",
     "MoreSeeds",
     "Pair",
     "Permutation",
@@ -70,6 +74,7 @@ __all__ = [
     "Standing",
     "StudyStatistics",
     "Summary",
+    "after_loss",
     "compact_letters",
     "compare_changes",
     "compare_pairs",
@@ -85,7 +90,9 @@ __all__ = [
     "interquartile_interval",
     "interquartile_mean",
     "interquartile_note",
+    "limits",
     "mean_interval",
+    "mixtures",
     "permutation_tests",
     "probability_of_improvement",
     "rate_interval",

@@ -13,7 +13,6 @@ from scipy import stats
 from bench.errors import BenchError
 from bench.metrics.catalogue import metric_info
 from bench.statistics.intervals import SEEDS_FOR_VERDICT
-from bench.statistics.significance import Welch, welch_tests
 
 Floats = npt.NDArray[np.float64]
 Better = Literal["lower", "higher"]
@@ -47,41 +46,6 @@ class Arm:
     def complete(self) -> bool:
         """Tell whether every planned run has a score."""
         return len(self.scores) == self.planned
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a test of two arms works on: scores (or their negatives) or ranks, of which lower is better.
-
-    `welch` is None for "ranks", whose p a permutation test gives.
-    """
-
-    test: Test
-    first: Floats
-    second: Floats
-    welch: Welch | None
-
-    @property
-    def first_is_better(self) -> bool:
-        """Tell which way a difference would be decided."""
-        return bool(self.first.mean() < self.second.mean())
-
-
-def trials(pairs: Sequence[tuple[Arm, Arm]], better: Better) -> list[Trial]:
-    """Choose the test of each pair of arms without missing runs: Welch's, or of ranks where a run was lost.
-
-    Lost runs rank last. Ranks also stand in where no score of either arm varies. With equal laws the choice does not
-    depend on which run is whose, so both tests keep their level.
-    """
-    whole = [first.complete and second.complete for first, second in pairs]
-    values = [(badness(first, better), badness(second, better)) for first, second in pairs]
-    tests = iter(welch_tests([pair for pair, complete in zip(values, whole, strict=True) if complete]))
-    chosen = []
-    for arms, pair, complete in zip(pairs, values, whole, strict=True):
-        welch = next(tests) if complete else None
-        first, second = pair if welch else pooled_ranks(arms, better)
-        chosen.append(Trial("Welch" if welch else "ranks", first, second, welch))
-    return chosen
 
 
 def untested(first: Arm, second: Arm) -> str:
@@ -123,11 +87,11 @@ def probability_of_improvement(first: Arm, second: Arm, better: Better) -> float
     Lost runs are worse than any score. It is Mann and Whitney's U over n m; source: Agarwal et al. 2021
     (arXiv 2108.13264).
     """
-    mine, theirs = badness(first, better)[:, None], badness(second, better)[None, :]
-    return float(np.mean((mine < theirs) + 0.5 * (mine == theirs)))
+    one, other = badness(first, better)[:, None], badness(second, better)[None, :]
+    return float(np.mean((one < other) + 0.5 * (one == other)))
 
 
 def attainable_step(first: Arm, second: Arm, better: Better) -> float:
     """Return the least step between two values of that probability: 1 / (n m), half of it where runs are equal."""
-    mine, theirs = badness(first, better), badness(second, better)
-    return (0.5 if np.isin(mine, theirs).any() else 1.0) / (len(mine) * len(theirs))
+    one, other = badness(first, better), badness(second, better)
+    return (0.5 if np.isin(one, other).any() else 1.0) / (len(one) * len(other))

@@ -10,12 +10,13 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.statistics.arms import NEVER_RANKS, Arm, Test, ranking_direction, trials, untested
+from bench.statistics.arms import NEVER_RANKS, Arm, Test, ranking_direction, untested
+from bench.statistics.families import Judged, judge_family
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL
-from bench.statistics.significance import difference_interval, holm, permutation_tests
+from bench.statistics.significance import difference_interval
 from bench.statistics.summary import Summary
 
-Verdict = Literal["", "better", "worse", "undecided"]
+Verdict = Literal["", "better", "worse", "lost", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Comparison:
     `difference` is the label's mean less the baseline's, over the runs that have a score, with Welch's 95 % interval.
     `test` is "Welch", or "ranks" where a planned run of either was lost (or no score varies): an exact permutation test
     of ranks with lost runs last. `p_holm` is its `p` adjusted for the `family` of comparisons that the plan holds under
-    this protocol; `verdict` is of the label, at 5 %. Where `unjudged` says why, there is neither p nor verdict.
+    this protocol; `verdict` is of the label, at 5 %, or "lost" where none of its planned runs finished and the baseline
+    has a score, whatever the test could say. Where `unjudged` says why, there is neither p nor verdict.
 
     `permutation_p` stands beside it, unadjusted: of the mean difference, or of the ranks. It could not have been below
     `permutation_smallest_p`; `permutation_could_pass` tells whether that passes Holm's first step, ALPHA / family.
@@ -100,41 +102,52 @@ def seed_correlation(first: Arm, second: Arm) -> tuple[float | None, int]:
 
     None below SEEDS_FOR_INTERVAL shared seeds or where one side has no spread to speak of.
     """
-    mine, theirs = dict(first.scores), dict(second.scores)
-    seeds = sorted(mine.keys() & theirs.keys())
-    pairs = np.array([(mine[seed], theirs[seed]) for seed in seeds], dtype=np.float64)
+    one, other = dict(first.scores), dict(second.scores)
+    seeds = sorted(one.keys() & other.keys())
+    pairs = np.array([(one[seed], other[seed]) for seed in seeds], dtype=np.float64)
     if len(seeds) < SEEDS_FOR_INTERVAL or np.any(np.ptp(pairs, axis=0) <= 1e-12 * np.abs(pairs).max(axis=0)):
         return None, len(seeds)
     return float(stats.pearsonr(pairs[:, 0], pairs[:, 1]).statistic), len(seeds)
 
 
+def verdict_of(judged: Judged, scored: int, other_scored: int) -> Verdict:
+    """Return the verdict of the first arm of a comparison; the arms have so many runs with a score.
+
+    An arm without any is "lost" where the other has one: that needs no test, and with few seeds and a large family no
+    test could say it.
+    """
+    if scored == 0 and other_scored > 0:
+        return "lost"
+    if judged.decided:
+        return "better" if judged.first_is_better else "worse"
+    return "undecided"
+
+
 def _compare(rows: Sequence[Summary], base: Summary) -> list[Comparison]:
     better = ranking_direction(base.metric)
     compared = [_described(row, base, len(rows)) for row in rows]
-    judged = [index for index, comparison in enumerate(compared) if not comparison.unjudged]
-    if better is None or not judged:
+    tested = [row.arm for row, comparison in zip(rows, compared, strict=True) if not comparison.unjudged]
+    if better is None or not tested:
         return compared
-    chosen = trials([(rows[index].arm, base.arm) for index in judged], better)
-    permutations = permutation_tests([(found.first, found.second) for found in chosen])
-    p_values = [
-        found.welch.p if found.welch else permutation.p for found, permutation in zip(chosen, permutations, strict=True)
-    ]
-    # The plan's other comparisons, still without a p, take part in Holm's correction as 1.
-    adjusted = holm([*p_values, *[1.0] * (len(rows) - len(judged))])
-    for place, index in enumerate(judged):
-        p_holm = float(adjusted[place])
-        compared[index] = replace(
-            compared[index],
-            test=chosen[place].test,
-            p=p_values[place],
-            p_holm=p_holm,
-            verdict=("better" if chosen[place].first_is_better else "worse") if p_holm <= ALPHA else "undecided",
-            permutation_p=permutations[place].p,
-            permutation_smallest_p=permutations[place].smallest_p,
-            permutation_exact=permutations[place].exact,
-            permutation_could_pass=permutations[place].smallest_p <= ALPHA / len(rows),
-        )
-    return compared
+    judged = iter(judge_family([(arm, base.arm) for arm in tested], len(rows), better, permute_all=True))
+    return [comparison if comparison.unjudged else _decided(comparison, next(judged)) for comparison in compared]
+
+
+def _decided(comparison: Comparison, judged: Judged) -> Comparison:
+    """Add a comparison's test, and what a permutation test says beside it."""
+    permutation = judged.permutation
+    assert permutation is not None
+    return replace(
+        comparison,
+        test=judged.test,
+        p=judged.p,
+        p_holm=judged.p_holm,
+        verdict=verdict_of(judged, comparison.scored, comparison.baseline_scored),
+        permutation_p=permutation.p,
+        permutation_smallest_p=permutation.smallest_p,
+        permutation_exact=permutation.exact,
+        permutation_could_pass=permutation.smallest_p <= ALPHA / comparison.family,
+    )
 
 
 def _described(row: Summary, base: Summary, family: int) -> Comparison:

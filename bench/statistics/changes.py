@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.statistics.arms import NEVER_RANKS, Arm, Better, Test, ranking_direction, trials, untested
-from bench.statistics.baseline import Verdict
-from bench.statistics.intervals import ALPHA
-from bench.statistics.significance import difference_interval, holm, permutation_tests
+from bench.statistics.arms import NEVER_RANKS, Arm, Test, ranking_direction, untested
+from bench.statistics.baseline import Verdict, verdict_of
+from bench.statistics.families import Judged, judge_family
+from bench.statistics.significance import difference_interval
 from bench.statistics.summary import Summary
 
 
@@ -68,40 +68,27 @@ def compare_changes(matched: Sequence[Matched], *, judged: bool) -> list[Change]
     """
     family = sum(not (cell.refused or cell.repeated) for cell in matched)
     changes = [_described(cell, family, judged) for cell in matched]
-    tested = [index for index, change in enumerate(changes) if not change.unjudged]
     better = ranking_direction(matched[0].first.metric) if matched else None
+    tested = [cell for cell, change in zip(matched, changes, strict=True) if not change.unjudged]
     if better is None or not tested:
         return changes
-    arms = [_arms(matched[index]) for index in tested]
-    for index, change in zip(tested, _tested([changes[index] for index in tested], arms, better), strict=True):
-        changes[index] = change
-    return changes
-
-
-def _tested(changes: Sequence[Change], arms: Sequence[tuple[Arm, Arm]], better: Better) -> list[Change]:
     # The second study comes first, so that a verdict is of it.
-    chosen = trials([(second, first) for first, second in arms], better)
-    by_ranks = iter(permutation_tests([(found.first, found.second) for found in chosen if not found.welch]))
-    p_values = [found.welch.p if found.welch else next(by_ranks).p for found in chosen]
-    adjusted = holm([*p_values, *[1.0] * (changes[0].family - len(changes))])
-    return [
-        replace(
-            change,
-            test=found.test,
-            p=p,
-            p_holm=float(p_holm),
-            verdict=("better" if found.first_is_better else "worse") if p_holm <= ALPHA else "undecided",
-        )
-        for change, found, p, p_holm in zip(changes, chosen, p_values, adjusted[: len(changes)], strict=True)
-    ]
+    arms = [(second, first) for first, second in map(_arms, tested)]
+    tests = iter(judge_family(arms, family, better))
+    return [change if change.unjudged else _decided(change, next(tests)) for change in changes]
+
+
+def _decided(change: Change, test: Judged) -> Change:
+    verdict = verdict_of(test, change.second_scored, change.first_scored)
+    return replace(change, test=test.test, p=test.p, p_holm=test.p_holm, verdict=verdict)
 
 
 def _described(cell: Matched, family: int, judged: bool) -> Change:
     first, second = cell.first, cell.second
-    barred = cell.refused or cell.repeated
-    both = first.mean is not None and second.mean is not None and not barred
+    incomparable = cell.refused or cell.repeated
+    both = first.mean is not None and second.mean is not None and not incomparable
     interval = difference_interval(second.scores, first.scores) if both else None
-    why = barred or ("" if judged else "descriptive") or _undirected(first.metric) or untested(*_arms(cell))
+    why = incomparable or ("" if judged else "descriptive") or _undirected(first.metric) or untested(*_arms(cell))
     return Change(
         protocol=first.protocol,
         label=first.label,
@@ -120,7 +107,7 @@ def _described(cell: Matched, family: int, judged: bool) -> Change:
         difference_low=interval[0] if interval else None,
         difference_high=interval[1] if interval else None,
         unjudged=why,
-        family=family if judged and not barred else 0,
+        family=family if judged and not incomparable else 0,
     )
 
 

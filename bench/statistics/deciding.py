@@ -1,7 +1,8 @@
-"""`bench plan --resolve A,B`: how many seeds would decide between two entries, in words. Never imports torch."""
+"""What `bench plan` says of seeds, in words: how many would decide a pair, and what a lost run would cost."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from bench.errors import BenchError
 from bench.formatting import duration
 from bench.runs.folder import read_plan
-from bench.statistics import ALPHA, MoreSeeds, resolve_in_study
+from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, AfterLoss, MoreSeeds, after_loss, resolve_in_study
+from bench.statistics.arms import ranking_direction
 from bench.statistics.results import collect
 
 
@@ -39,6 +41,34 @@ def in_words(answer: MoreSeeds) -> list[str]:
     lines.append(
         f"  at the ends of the interval: {_seeds(answer.seeds_at_widest)} or {_seeds(answer.seeds_at_narrowest)}"
     )
+    return lines
+
+
+def lost_verdicts(rows: Mapping[str, int], seeds: int, primary_metric: str) -> dict[str, AfterLoss]:
+    """Return the protocols in which a single lost run can leave its row without a verdict, and what would mend it.
+
+    `rows` are the entries by protocol, A/A arms not counted. Nothing where the plan allows no verdicts anyway.
+    """
+    if seeds < SEEDS_FOR_VERDICT or ranking_direction(primary_metric) is None:
+        return {}
+    losses = {protocol: after_loss(count, seeds) for protocol, count in rows.items() if count > 1}
+    return {protocol: loss for protocol, loss in losses.items() if not (loss.baseline_possible and loss.pairs_possible)}
+
+
+def lost_verdicts_in_words(losses: Mapping[str, AfterLoss]) -> list[str]:
+    """Return a line for each kind of table in `lost_verdicts`; protocols with as many rows share one."""
+    lines = []
+    for loss in dict.fromkeys(losses.values()):
+        families = [
+            (f"the {loss.comparisons} comparisons with the baseline", loss.baseline_possible, loss.seeds_for_baseline),
+            (f"all {loss.pairs} pairs", loss.pairs_possible, loss.seeds_for_pairs),
+        ]
+        impossible = [f"{name} ({seeds} seeds could)" for name, possible, seeds in families if not possible]
+        protocols = ", ".join(protocol for protocol, other in losses.items() if other == loss)
+        lines.append(
+            f"{protocols}: with {loss.seeds} seeds, a row that loses a run (diverged or failed) gets no verdict among "
+            f"{' or '.join(impossible)}: it is tested by ranks, whose p cannot be small enough."
+        )
     return lines
 
 

@@ -13,11 +13,10 @@ from bench.statistics.arms import (
     attainable_step,
     probability_of_improvement,
     ranking_direction,
-    trials,
     untested,
 )
-from bench.statistics.intervals import ALPHA
-from bench.statistics.significance import games_howell_interval, holm, permutation_tests
+from bench.statistics.families import Judged, judge_family
+from bench.statistics.significance import games_howell_interval
 from bench.statistics.summary import Summary
 
 
@@ -84,26 +83,24 @@ def _described(pair: Pair, first: Arm, second: Arm, better: Better) -> Pair:
 
 def _tested(pairs: list[Pair], arms: Mapping[str, Arm], better: Better) -> list[Pair]:
     """Add tests to the pairs of one protocol."""
-    tested = [index for index, pair in enumerate(pairs) if not pair.untested]
-    chosen = trials([(arms[pairs[index].first], arms[pairs[index].second]) for index in tested], better)
-    by_ranks = iter(permutation_tests([(found.first, found.second) for found in chosen if not found.welch]))
-    p_values = [found.welch.p if found.welch else next(by_ranks).p for found in chosen]
-    adjusted = holm([*p_values, *[1.0] * (len(pairs) - len(tested))])
-    result = list(pairs)
-    for place, index in enumerate(tested):
-        pair, found = pairs[index], chosen[place]
-        interval = None
-        if found.welch:
-            first, second = arms[pair.first].values, arms[pair.second].values
-            interval = games_howell_interval(first, second, found.welch.freedom, len(arms))
-        apart = adjusted[place] <= ALPHA and (interval is None or not interval[0] <= 0 <= interval[1])
-        result[index] = replace(
-            pair,
-            difference_low=interval[0] if interval else None,
-            difference_high=interval[1] if interval else None,
-            test=found.test,
-            p=p_values[place],
-            p_holm=float(adjusted[place]),
-            winner=(pair.first if found.first_is_better else pair.second) if apart else "",
-        )
-    return result
+    tested = [pair for pair in pairs if not pair.untested]
+    judged = iter(judge_family([(arms[pair.first], arms[pair.second]) for pair in tested], len(pairs), better))
+    return [pair if pair.untested else _decided(pair, next(judged), arms) for pair in pairs]
+
+
+def _decided(pair: Pair, judged: Judged, arms: Mapping[str, Arm]) -> Pair:
+    """Add a pair's test and, where scores were tested, Games and Howell's interval, which must agree."""
+    interval = None
+    if judged.welch:
+        first, second = arms[pair.first].values, arms[pair.second].values
+        interval = games_howell_interval(first, second, judged.welch.freedom, len(arms))
+    apart = judged.decided and (interval is None or not interval[0] <= 0 <= interval[1])
+    return replace(
+        pair,
+        difference_low=interval[0] if interval else None,
+        difference_high=interval[1] if interval else None,
+        test=judged.test,
+        p=judged.p,
+        p_holm=judged.p_holm,
+        winner=(pair.first if judged.first_is_better else pair.second) if apart else "",
+    )

@@ -15,6 +15,7 @@ from bench.errors import BenchError, suggest
 from bench.statistics.arms import Arm, ranking_direction
 from bench.statistics.baseline import compare_to_baseline
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT
+from bench.statistics.limits import fewest_seeds_for_ranks
 from bench.statistics.pairs import compare_pairs
 from bench.statistics.results import matching
 from bench.statistics.significance import welch_tests
@@ -105,14 +106,6 @@ def detectable_gap(seeds: int, alpha: float = ALPHA) -> float:
     freedom = 2 * seeds - 2
     threshold = stats.t.isf(alpha / 2, freedom)
     return float(special.nctdtrinc(freedom, 1 - POWER, threshold) * np.sqrt(2 / seeds))
-
-
-def fewest_seeds_for_ranks(alpha: float = ALPHA) -> int:
-    """Return from how many seeds per arm an exact two-sided permutation test can reach `alpha` at all."""
-    seeds = 1
-    while 2 / comb(2 * seeds, seeds) > alpha:
-        seeds += 1
-    return seeds
 
 
 def resolutions(
@@ -221,14 +214,14 @@ def _verdicts(
     """Return, by protocol, whether the report tells two entries apart and by which p after Holm's correction."""
     if baseline in (first, second):
         return {
-            found.protocol: (found.verdict in ("better", "worse"), found.p_holm)
-            for found in compare_to_baseline(primary, baseline)
-            if found.label in (first, second)
+            comparison.protocol: (comparison.verdict in ("better", "worse", "lost"), comparison.p_holm)
+            for comparison in compare_to_baseline(primary, baseline)
+            if comparison.label in (first, second)
         }
     return {
-        found.protocol: (bool(found.winner), found.p_holm)
-        for found in compare_pairs(primary)
-        if {found.first, found.second} == {first, second}
+        pair.protocol: (bool(pair.winner), pair.p_holm)
+        for pair in compare_pairs(primary)
+        if {pair.first, pair.second} == {first, second}
     }
 
 

@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.files import read_jsonl, write_atomic
 from bench.metrics.catalogue import collapsed
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.folder import EffectiveState, RunFolder, Status, read_plan
+from bench.runs.folder import EffectiveState, FailureKind, RunFolder, Status, read_plan
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ COLUMNS = (
     Column("protocol", "string", "controlled, published or custom"),
     Column("seed", "Int64", "training seed"),
     Column("run", "string", "the run's folder, relative to the study's"),
-    Column("state", "string", "planned, running, interrupted, done, diverged or failed"),
+    Column("state", "string", "planned, running, interrupted (also by its machine), done, diverged or failed"),
     Column("reason", "string", "why a run diverged or failed, else empty"),
     Column("generator_steps", "Int64", "generator steps at the snapshot; in a row without metric, those the run took"),
     Column("discriminator_steps", "Int64", "discriminator steps taken by then"),
@@ -55,6 +55,8 @@ COLUMNS = (
 )
 KEY = ("generator_steps", "generator", "sample_seed", "metric")
 _FROM_LINE = ("generator", "sample_seed", "metric", "value", "floor", "samples", "reference", "reference_samples")
+# Kinds of failure that come from where a run was computed, not from what was asked of it.
+MACHINE_FAILURES: frozenset[FailureKind] = frozenset({"memory", "device", "process"})
 _COUNTS = ("discriminator_steps", "images_seen", "device_seconds")
 
 
@@ -147,12 +149,11 @@ def _rows_of_run(
     lines: list[dict[str, Any]],
     settings: EvaluationSettings,
 ) -> list[dict[str, Any]]:
-    state: EffectiveState = folder.effective_state()
     run = {
         "study": plan["study"],
         **{name: planned[name] for name in ("label", "objective", "protocol", "seed")},
         "run": planned["path"],
-        "state": state,
+        "state": _state(folder, status),
         "reason": status.reason,
     }
     final = plan["final_step"]
@@ -179,6 +180,17 @@ def _rows_of_run(
             | {"generator_steps": steps, "final": steps == final, "collapsed": verdicts[line["generator"]]}
         )
     return rows
+
+
+def _state(folder: RunFolder, status: Status) -> EffectiveState:
+    """Return a run's state; one that its machine ended is interrupted, not failed, for it says nothing of its row.
+
+    `bench run` takes it up again, and until then it is missing from the statistics instead of lost.
+    """
+    state = folder.effective_state()
+    if state == "failed" and status.failures and status.failures[-1].kind in MACHINE_FAILURES:
+        return "interrupted"
+    return state
 
 
 def _data_digests(status: Status, lines: Iterable[Mapping[str, Any]]) -> set[str]:

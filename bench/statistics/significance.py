@@ -72,9 +72,9 @@ def welch_tests(pairs: Sequence[tuple[Floats, Floats]]) -> list[Welch | None]:
         with warnings.catch_warnings():
             # scipy warns where one arm's values are all but equal: the test then rests on the other's spread.
             warnings.filterwarnings("ignore", message="Precision loss", category=RuntimeWarning)
-            found = stats.ttest_ind(first[spread], second[spread], axis=1, equal_var=False)
-            interval = found.confidence_interval(CONFIDENCE)
-        columns = (found.pvalue, interval.low, interval.high, found.df)
+            test = stats.ttest_ind(first[spread], second[spread], axis=1, equal_var=False)
+            interval = test.confidence_interval(CONFIDENCE)
+        columns = (test.pvalue, interval.low, interval.high, test.df)
         for member, row in zip(np.array(members)[spread], np.stack(columns, axis=1).tolist(), strict=True):
             tests[member] = Welch(*row)
     return tests
@@ -172,7 +172,7 @@ def _by_shape(pairs: Sequence[tuple[Floats, Floats]]) -> Iterator[tuple[list[int
     """
     shapes = [(len(first), len(second)) for first, second in pairs]
     for shape in dict.fromkeys(shapes):
-        members = [index for index, found in enumerate(shapes) if found == shape]
+        members = [index for index, other in enumerate(shapes) if other == shape]
         first, second = (np.stack([pairs[index][arm] for index in members]) for arm in (0, 1))
         yield members, first, second
 

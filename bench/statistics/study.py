@@ -10,6 +10,8 @@ import pandas as pd
 
 from bench.statistics.baseline import Comparison, compare_same, compare_to_baseline
 from bench.statistics.frames import frame_of
+from bench.statistics.limits import Limit, limits
+from bench.statistics.mixtures import Mixture, mixtures
 from bench.statistics.pairs import Pair, compare_pairs
 from bench.statistics.power import Resolution, resolutions
 from bench.statistics.stability import Stability, stability
@@ -31,6 +33,8 @@ class StudyStatistics:
     standings: tuple[Standing, ...]
     resolutions: tuple[Resolution, ...]
     same: tuple[Comparison, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    mixtures: tuple[Mixture, ...] = ()
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return every table by the name of its CSV file, columns as the rows' fields."""
@@ -41,6 +45,8 @@ class StudyStatistics:
             "pairs": frame_of(self.pairs, Pair),
             "standings": frame_of(self.standings, Standing),
             "resolution": frame_of(self.resolutions, Resolution),
+            "limits": frame_of(self.limits, Limit),
+            "mixtures": frame_of(self.mixtures, Mixture),
         }
 
 
@@ -53,14 +59,17 @@ def study_statistics(results: pd.DataFrame, plan: Mapping[str, Any]) -> StudySta
     """
     summaries, twins = summarise(results, plan), twins_of(plan)
     pairs = compare_pairs(summaries, twins)
+    comparisons = compare_to_baseline(summaries, plan["baseline"], twins)
     return StudyStatistics(
         summaries=tuple(summaries),
         stability=tuple(stability(results, plan)),
-        comparisons=tuple(compare_to_baseline(summaries, plan["baseline"], twins)),
+        comparisons=tuple(comparisons),
         pairs=tuple(pairs),
         standings=tuple(standings(summaries, pairs, twins)),
         resolutions=tuple(resolutions(summaries, twins, within_runs(results, plan["generator"], twins))),
         same=tuple(_with_themselves(summaries, twins)),
+        limits=tuple(limits(summaries, comparisons, pairs)),
+        mixtures=tuple(mixtures(results, plan, summaries)),
     )
 
 

@@ -180,9 +180,9 @@ def _ordered_metrics(plan: Mapping[str, Any], scores: pd.DataFrame) -> list[str]
 
 def _counts(results: pd.DataFrame, generator: str) -> dict[tuple[str, str], dict[str, int]]:
     runs = results.drop_duplicates(["protocol", "label", "seed"])
-    fallen = matching(results, state="done", generator=generator, collapsed=True)
-    fallen = fallen.drop_duplicates(["protocol", "label", "seed"])
-    collapsed = fallen.groupby(["protocol", "label"]).size().to_dict()
+    collapsed_rows = matching(results, state="done", generator=generator, collapsed=True)
+    collapsed_runs = collapsed_rows.drop_duplicates(["protocol", "label", "seed"])
+    collapsed = collapsed_runs.groupby(["protocol", "label"]).size().to_dict()
     counts = {}
     for key, group in runs.groupby(["protocol", "label"], sort=False):
         states = group["state"]
@@ -236,7 +236,7 @@ def _summary(
 def _described(summary: Summary) -> Summary:
     """Add mean, median and interquartile mean of the values, their intervals, and what they are over."""
     scores = summary.scores
-    interval = _possible(mean_interval(scores), summary.metric, scores)
+    interval = within_bounds(mean_interval(scores), summary.metric, scores)
     middle = interquartile_interval(scores) if summary.role == "primary" else None
     basis = ""
     if summary.diverged + summary.failed:
@@ -257,7 +257,9 @@ def _described(summary: Summary) -> Summary:
     )
 
 
-def _possible(interval: tuple[float, float] | None, metric: str, scores: Sequence[float]) -> tuple[float, float] | None:
+def within_bounds(
+    interval: tuple[float, float] | None, metric: str, scores: Sequence[float]
+) -> tuple[float, float] | None:
     """Return a mean's interval without what the metric cannot be, such as a coverage below 0 or above 1."""
     try:
         info = metric_info(metric)

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from bench.config.models import Config, find_config, load_config, packaged_config, parse_seeds
+from bench.config.recipe import Recipe, RecipeOverrides
 from bench.errors import BenchError
 from bench.runs.plan import make_plan
 
@@ -166,3 +168,17 @@ def test_reading_the_file_needs_no_torch() -> None:
         "load_config(find_config(None)); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_override_has_every_key_of_a_recipe_with_its_bounds_and_none_by_default() -> None:
+    assert set(RecipeOverrides.model_fields) == {*Recipe.model_fields, "learning_rate"}
+    assert set(RecipeOverrides().model_dump().values()) == {None}
+    assert RecipeOverrides().over(Recipe(packing=2)) == Recipe(packing=2)
+    both = RecipeOverrides(learning_rate=2e-4, learning_rate_generator=1e-3).over(Recipe())
+    assert (both.learning_rate_discriminator, both.learning_rate_generator) == (2e-4, 1e-3)
+    for name, key in Recipe.model_fields.items():
+        assert RecipeOverrides.model_fields[name].metadata == key.metadata, name
+    for outside in ({"alpha": 1.5}, {"packing": 17}, {"norm": "layers"}, {"betas": (0.5, 1.0)}, {"packing": 1.0}):
+        with pytest.raises(ValidationError) as caught:
+            RecipeOverrides.model_validate(outside)
+        assert caught.value.errors()[0]["loc"][0] == next(iter(outside))

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from bench.errors import BenchError
-from bench.metrics.catalogue import METRICS, collapsed, metric_info
-from bench.metrics.settings import EvaluationSettings
+from bench.metrics import catalogue
+from bench.metrics.catalogue import (
+    METRICS,
+    collapsed,
+    extractor_title,
+    frechet_name,
+    inception_score_name,
+    metric_info,
+)
+from bench.metrics.settings import EvaluationSettings, ExtractorName
 
 
 def test_every_metric_is_described() -> None:
@@ -21,6 +31,23 @@ def test_every_metric_is_described() -> None:
         assert info.better in ("lower", "higher", None)
         assert info.better is not None or not info.ranks, f"{name} ranks without a direction"
     assert len({info.title for info in METRICS.values()}) == len(METRICS)
+
+
+def test_the_table_says_what_the_names_say() -> None:
+    table = tomllib.loads((Path(catalogue.__file__).parent / "catalogue.toml").read_text("utf-8"))
+    for extractor, keys in table["extractor"].items():
+        assert keys["frechet"] == frechet_name(extractor)
+        assert keys.get("inception_score", inception_score_name(extractor)) == inception_score_name(extractor)
+        assert extractor_title(extractor) == keys["network"]
+    known = {"name", "extractors", "ranks", "title", "unit", "better", "low", "high", "description", "source"}
+    for row in (*table["of_extractor"], *table["metric"]):
+        assert set(row) <= known, row["name"]
+        assert set(row.get("extractors", ())) <= set(table["extractor"])
+    assert not any("{" in info.name + info.title + info.description for info in METRICS.values())
+    assert list(table["extractor"]) == list(get_args(ExtractorName))
+    assert METRICS["is"].title == "Inception score"
+    assert "is_judge" not in METRICS
+    assert "ball of 5 nearest" in METRICS["coverage_judge"].description
 
 
 def test_diagnostics_never_rank() -> None:

@@ -197,3 +197,14 @@ def test_only_runs_that_were_measured_at_the_end_tell_whether_rows_still_moved(t
     results.loc[curve & results["generator_steps"].eq(225), "value"] = 900.0
     halfway = replace(study, results=results[~(curve & results["generator_steps"].eq(900))])
     assert not any("longer training" in sentence for sentence in conclusions(halfway).open)
+
+
+def test_a_row_without_a_finished_run_is_called_lost_among_what_is_decided(tmp_path: Path) -> None:
+    seeds = tuple(range(5))
+    fates = {("wgan", "controlled", seed): Fate("diverged", 100, "no finite loss") for seed in seeds}
+    study = study_of(StudyFixture(seeds=seeds, fates=fates), tmp_path)
+    (wgan,) = (c for c in study.statistics.comparisons if c.label == "wgan")
+    assert (wgan.verdict, wgan.family >= 7) == ("lost", True)
+    found = conclusions(study)
+    assert any("lost is wgan" in sentence for sentence in found.decided)
+    assert not any(re.search(r"\bwgan\b(?!-)", s) for s in found.open if "what differs from" in s)

@@ -143,6 +143,19 @@ def test_columns_of_other_code_are_left_open(place: Path) -> None:
     ]
 
 
+def test_a_table_that_an_older_report_never_had_is_left_open(place: Path) -> None:
+    (place / "report" / "limits.csv").unlink()
+    manifest = read_json(place / "report" / "manifest.json")
+    del manifest["files"]["limits.csv"]
+    write_json(place / "report" / "manifest.json", manifest)
+    shutil.rmtree(place / "runs")
+    assert [finding.level for finding in failures(place)] == ["statistics"]
+    make_elsewhere(place, code="0123456789abcdef")
+    assert not failures(place)
+    open_questions = [f.what for f in verify(place / "report", place / "runs") if f.outcome == "not checked"]
+    assert any("limits.csv" in what for what in open_questions)
+
+
 def test_a_hand_edited_mean_is_named_even_when_its_checksum_was_forged(place: Path) -> None:
     summary = place / "report" / "summary.csv"
     heading, first, *_ = summary.read_text().splitlines()

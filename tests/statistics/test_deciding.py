@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +14,7 @@ from helpers.study_fixture import realistic
 from bench.cli import bench
 from bench.errors import BenchError
 from bench.statistics import MoreSeeds
-from bench.statistics.deciding import answers, in_words
+from bench.statistics.deciding import answers, in_words, lost_verdicts, lost_verdicts_in_words
 
 
 def test_it_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
@@ -55,3 +56,30 @@ def test_what_is_no_pair_is_named(tmp_path: Path, pair: str, words: str) -> None
     realistic(seeds=(0, 1, 2)).write(tmp_path)
     with pytest.raises(BenchError, match=words):
         answers(tmp_path, "quick", pair)
+
+
+def test_a_plan_warns_where_one_lost_run_costs_a_verdict(tmp_path: Path) -> None:
+    def planned(*options: str) -> dict[str, Any]:
+        command = ["--runs", str(tmp_path), "plan", "--study", "faces", "--json", *options]
+        result = CliRunner().invoke(bench, command)
+        assert result.exit_code == 0, result.output
+        losses: dict[str, Any] = json.loads(result.stdout)["after_a_loss"]
+        return losses
+
+    five = planned()
+    assert list(five) == ["controlled", "published"]
+    assert {loss["rows"] for loss in five.values()} == {9}  # its A/A arm takes no part
+    keys = ("baseline_possible", "pairs_possible", "seeds_for_baseline", "seeds_for_pairs")
+    assert {tuple(loss[key] for key in keys) for loss in five.values()} == {(False, False, 6, 7)}
+    six = planned("--seeds", "0-5")
+    assert {(loss["baseline_possible"], loss["pairs_possible"]) for loss in six.values()} == {(True, False)}
+    assert planned("--seeds", "0-6") == {}
+
+
+def test_a_plan_without_verdicts_warns_of_none() -> None:
+    rows = {"controlled": 9, "published": 9, "custom": 1}
+    assert list(lost_verdicts(rows, 5, "fd_lite0")) == ["controlled", "published"]
+    assert len(lost_verdicts_in_words(lost_verdicts(rows, 5, "fd_lite0"))) == 1  # they have as many rows
+    assert len(lost_verdicts_in_words(lost_verdicts(rows | {"custom": 12}, 5, "fd_lite0"))) == 2
+    assert lost_verdicts(rows, 4, "fd_lite0") == {}
+    assert lost_verdicts(rows, 5, "fd_judge") == {}

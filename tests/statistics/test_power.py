@@ -18,8 +18,11 @@ from scipy import stats
 
 from bench.errors import BenchError
 from bench.statistics import (
+    AfterLoss,
     Arm,
     Comparison,
+    Limit,
+    Mixture,
     MoreSeeds,
     Pair,
     Resolution,
@@ -204,7 +207,7 @@ def test_every_table_survives_csv_and_every_column_is_explained() -> None:
     found = study_statistics(*study_of(entries))
     documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")))
     kinds = {"comparisons": Comparison, "pairs": Pair, "standings": Standing}
-    kinds |= {"stability": Stability, "resolution": Resolution}
+    kinds |= {"stability": Stability, "resolution": Resolution, "limits": Limit, "mixtures": Mixture}
     for name, kind in kinds.items():
         frame = found.frames()[name]
         read = pd.read_csv(
@@ -215,7 +218,7 @@ def test_every_table_survives_csv_and_every_column_is_explained() -> None:
                 pd.testing.assert_series_equal(read[column], frame[column], check_exact=True)
         assert list(frame.columns) == [field.name for field in fields(kind)]
         assert set(frame.columns) <= documented
-    assert {field.name for field in fields(MoreSeeds)} <= documented
+    assert {field.name for kind in (MoreSeeds, AfterLoss) for field in fields(kind)} <= documented
 
 
 def _large_study(seeds: int) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,8 @@ import pytest
 from helpers.study_fixture import HELDOUT, TRAIN, Fate, StudyFixture, plan_of, troubled
 
 from bench.errors import BenchError
-from bench.runs.folder import RunFolder
+from bench.runs.folder import Failure, FailureKind, RunFolder
+from bench.statistics import summarise
 from bench.statistics.results import COLUMNS, collect, evaluation_codes, matching, read_results, write_results
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +80,29 @@ def test_every_planned_run_has_a_row_whatever_became_of_it(tmp_path: Path) -> No
     assert "<script>" in matching(table, label="wgan", seed=2).iloc[0]["reason"]
     assert matching(table, label="began", seed=0)["collapsed"].all()
     assert not matching(table, label="began", seed=1)["collapsed"].any()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state"),
+    [
+        (["memory"], "interrupted"),
+        (["device"], "interrupted"),
+        (["code", "process"], "interrupted"),
+        (["process", "code"], "failed"),
+        (["input"], "failed"),
+        (["other"], "failed"),
+        ([], "failed"),
+    ],
+)
+def test_a_failure_of_the_machine_is_missing_and_not_lost(kinds: list[FailureKind], state: str, tmp_path: Path) -> None:
+    fates = {("wgan", "controlled", 1): Fate("failed", 230, "why")}
+    study = StudyFixture(objectives=("nsgan", "wgan"), seeds=(0, 1), fates=fates).write(tmp_path)
+    _edit(_run(study, "wgan", 1) / "status.json", failures=[asdict(Failure("cpu", kind, "why")) for kind in kinds])
+    table = collect(tmp_path, "example")
+    (row,) = matching(table, label="wgan", seed=1).to_dict("records")
+    assert (row["state"], row["reason"], row["generator_steps"]) == (state, "why", 230)
+    summary = next(s for s in summarise(table, plan_of(study)) if s.label == "wgan")
+    assert (summary.failed, summary.missing, summary.arm.lost) == ((1, 0, 1) if state == "failed" else (0, 1, 0))
 
 
 def test_a_run_that_somebody_holds_is_running(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def _described(study: Study) -> Iterator[str]:
 
 def _told_from_the_baseline(study: Study, protocol: str) -> Iterator[str]:
     found = _comparisons(study, protocol)
-    told = _grouped((c.verdict, c.label) for c in found if c.verdict in ("better", "worse"))
+    told = _grouped((c.verdict, c.label) for c in found if c.verdict in ("better", "worse", "lost"))
     if told:
         yield (
             f"{protocol.capitalize()}, by {describe_metric(study.primary).title}, against {found[0].baseline}: {told} "
@@ -82,7 +82,7 @@ def _told_from_the_baseline(study: Study, protocol: str) -> Iterator[str]:
 
 def _not_told_from_the_baseline(study: Study, protocol: str) -> Iterator[str]:
     found = _comparisons(study, protocol)
-    left = [(c.verdict or "not judged", c.label) for c in found if c.verdict not in ("better", "worse")]
+    left = [(c.verdict or "not judged", c.label) for c in found if c.verdict not in ("better", "worse", "lost")]
     if left:
         told = "no row is judged yet" if not any(c.verdict for c in found) else _grouped(left)
         yield f"{protocol.capitalize()}, what differs from {found[0].baseline}: {told}."
@@ -95,7 +95,7 @@ def _comparisons(study: Study, protocol: str) -> list[Comparison]:
 
 def _grouped(verdicts: Iterable[tuple[str, str]]) -> str:
     """Write (verdict, label) as "better is a; worse are b and c"; "" of none."""
-    groups: dict[str, list[str]] = {name: [] for name in ("better", "worse", "undecided", "not judged")}
+    groups: dict[str, list[str]] = {name: [] for name in ("better", "worse", "lost", "undecided", "not judged")}
     for name, label in verdicts:
         groups[name].append(label)
     return "; ".join(
