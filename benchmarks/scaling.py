@@ -97,10 +97,9 @@ def steps_of(options: argparse.Namespace, device: torch.device) -> int:
 
 def timed(workplace: Path, count: int, device: torch.device) -> dict[str, float]:
     """Run the whole study with `count` runs at a time, in a runs folder of its own."""
-    together = ("--workers", str(count)) if device.type == "cpu" else ("--per-device", str(count))
     place = "cuda:0" if str(device) == "cuda" else str(device)  # one device, not all of them
     began = time.perf_counter()
-    bench(workplace, "--runs", f"runs-{count}", "run", "--all", "--devices", place, *together)
+    bench(workplace, "--runs", f"runs-{count}", "run", "--all", "--devices", place, "--per-device", str(count))
     wall = time.perf_counter() - began
     files = sorted((workplace / f"runs-{count}").glob("scaling/*/seed-*/status.json"))
     found = [read_json(file) for file in files]

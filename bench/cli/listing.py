@@ -1,4 +1,4 @@
-"""What there is to choose from: rows for `bench list`."""
+"""What `bench list` says: the objectives, studies, datasets and metrics to choose from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Rows = list[dict[str, object]]
 
 
 def listing(kind: str, config: Config) -> Rows:
-    """Return the rows of one kind: objectives, studies, datasets or metrics. Objectives import torch."""
+    """Return a row for each objective, study, dataset or metric. Those of objectives import torch."""
     return {"objectives": _objectives, "studies": _studies, "datasets": _datasets, "metrics": _metrics}[kind](config)
 
 

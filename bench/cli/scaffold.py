@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 def write_objective(name: str, directory: Path) -> tuple[Path, Path]:
     """Write my_objective.py and test_my_objective.py for the name my-objective, and return their paths.
 
-    Raises BenchError when the name cannot be one, is taken, or a file is there already; nothing is then written.
+    Raises BenchError, and writes nothing, when the name is not allowed or taken, or a file exists already.
     """
     stem = name.replace("-", "_")
     class_name = "".join(word.capitalize() for word in name.split("-"))
@@ -28,7 +28,7 @@ def write_objective(name: str, directory: Path) -> tuple[Path, Path]:
     _check(name, stem, class_name, text)
     for file in files:
         if file.exists():
-            raise BenchError(f"{file} is there already", hint="Choose another name or --directory, or move it away.")
+            raise BenchError(f"{file} exists already", hint="Choose another name or --directory, or move it away.")
     values = {
         "name": name,
         "stem": stem,
@@ -54,7 +54,7 @@ def _check(name: str, stem: str, class_name: str, text: str) -> None:
     if name in names():
         raise BenchError(
             f'"{name}" is one of the package\'s objectives',
-            hint=f"Choose another name, such as my-{name}; `bench list objectives` shows those that are taken.",
+            hint=f"Choose another name, such as my-{name}. `bench list objectives` shows the names in use.",
         )
     if re.search(rf"\b{class_name}\b", text):
         raise BenchError(f'"{name}" would hide a name that the file needs', hint=f"Choose another, such as my-{name}.")

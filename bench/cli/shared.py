@@ -1,20 +1,19 @@
-"""What the verbs share: where things lie, which study is meant, and options that override the file."""
+"""What the verbs share: where things lie, which study is meant, and options that several of them take."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from bench.config.models import Config, Study, find_config, load_config, parse_seeds
+from bench.cli.hints import TYPED_STUDY
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.config.models import Config, Study
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,6 +28,8 @@ class Roots:
     data: Path
 
     def read_config(self, study: str | None = None, overrides: dict[str, Any] | None = None) -> Config:
+        from bench.config.models import find_config, load_config
+
         return load_config(find_config(self.config), overrides, study)
 
     def read_study(self, study: str | None, overrides: dict[str, Any] | None = None) -> Study:
@@ -37,20 +38,27 @@ class Roots:
     def planned_study(self, study: str | None) -> str:
         """Return the name of the study meant where only runs are read: the one named, else the file's default.
 
-        Names what lies in the runs folder without a valid file too, so that results outlive their bench.toml.
+        Without a valid file it is the only study in the runs folder, so that results outlive their bench.toml.
         """
         if study is not None:
             return study
         try:
             return self.read_config().default_study
         except BenchError:
-            found = sorted(path.parent.name for path in self.runs.glob("*/plan.json"))
-            if len(found) == 1:
-                return found[0]
+            planned = sorted(path.parent.name for path in self.runs.glob("*/plan.json"))
+            if len(planned) == 1:
+                return planned[0]
             raise
 
 
-study_option = click.option("--study", metavar="NAME", help="The study [the file's default_study].")
+def _remember_study(context: click.Context, parameter: click.Parameter, study: str | None) -> str | None:
+    context.meta[TYPED_STUDY] = study
+    return study
+
+
+study_option = click.option(
+    "--study", metavar="NAME", callback=_remember_study, help="The study [the file's default_study]."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 
 
@@ -77,10 +85,7 @@ def overrides(seeds: str | None, protocols: tuple[str, ...], steps: int | None, 
     """Return the options as a table that goes on top of the study's. Raises BenchError for seeds it cannot read."""
     values: dict[str, Any] = {}
     if seeds is not None:
-        try:
-            values["seeds"] = list(parse_seeds(seeds))
-        except ValueError as error:
-            raise BenchError(f'--seeds "{seeds}" {error}', hint="For example: --seeds 0-4") from error
+        values["seeds"] = list(read_seeds(seeds))
     if protocols:
         values["protocols"] = list(dict.fromkeys(protocols))
     if steps is not None:
@@ -106,32 +111,17 @@ def device_options(function: Function) -> Function:
             help="Runs that share a device, each in a process of its own [1 on a GPU; on the CPU one per core and "
             "thread of a run].",
         ),
-        click.option("--workers", type=click.IntRange(min=1), hidden=True, help="The old name of --per-device."),
     ]
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def runs_per_device(per_device: int | None, workers: int | None) -> int | None:
-    """Return what --per-device says, or its old name. Raises BenchError where both are given."""
-    if per_device is not None and workers is not None:
-        raise BenchError(
-            f"--per-device {per_device} and --workers {workers} say the same thing twice",
-            hint="--workers is the old name of --per-device: leave it out.",
-        )
-    return workers if per_device is None else per_device
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Read what was typed after --seeds. Raises BenchError where it is not a list of seeds."""
+    from bench.config.models import parse_seeds
 
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on stderr, where that is a terminal, and give what moves it: what is done, how much, of how much."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON, keys in order."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    try:
+        return parse_seeds(text)
+    except ValueError as error:
+        raise BenchError(f'--seeds "{text}" {error}', hint="For example: --seeds 0-4") from error

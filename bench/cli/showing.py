@@ -1,4 +1,4 @@
-"""One run in words, for `bench show`."""
+"""What `bench show` says about a run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bench.runs.portable import imported_from
 
 
 def find_run(asked: Path, runs_root: Path, study: str) -> RunFolder:
-    """Return the run meant by a folder, an id (or its beginning), or label/seed. Raises BenchError when none is."""
+    """Return the run that a folder, an id (or its beginning) or label/seed names. Raises BenchError when none does."""
     if (asked / "spec.json").is_file():
         return RunFolder(asked)
     plan = read_plan(runs_root, study)
     text = asked.as_posix()
     label, _, seed = text.rpartition("/")
-    found = [
+    matching = [
         run for run in plan["runs"] if run["id"].startswith(text) or (label in _names(run) and seed == str(run["seed"]))
     ]
-    if not found:
+    if not matching:
         raise BenchError(f'Study "{study}" has no run "{text}"', hint="`bench status` shows its runs.")
-    if len(found) > 1:
-        names = ", ".join(f"{run['label']}-{run['protocol']}/{run['seed']}" for run in found)
-        raise BenchError(f'"{text}" could be any of {names}', hint="Type one of these.")
-    return RunFolder(runs_root / study / found[0]["path"])
+    if len(matching) > 1:
+        names = ", ".join(f"{run['label']}-{run['protocol']}/{run['seed']}" for run in matching)
+        raise BenchError(f'"{text}" could be any of {names}', hint="Type one of these instead.")
+    return RunFolder(runs_root / study / matching[0]["path"])
 
 
 def _names(run: dict[str, Any]) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def _names(run: dict[str, Any]) -> tuple[str, ...]:
 def describe_run(folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Return the run's spec, status, last log line and final metrics, flattened for printing."""
     if not folder.spec_file.exists():
-        raise BenchError(f"{folder.path} has not begun", hint="Type `bench run --all`.")
+        raise BenchError(f"{folder.path} has not begun", hint="`bench run --all` starts it.")
     spec = read_json(folder.spec_file)
     status = folder.status()
     log = read_jsonl(folder.log_file)

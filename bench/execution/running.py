@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from bench.runs.cost import estimate, read_calibration
 from bench.runs.folder import RunFolder
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
 from bench.runs.portable import IMPORTED_FILE
+
+_REMOVED = ".removed-"  # begins the name of a run folder that `clean` is deleting: no reader of runs looks into it
 
 
 @dataclass(frozen=True)
@@ -202,21 +205,32 @@ def clean(runs_root: Path, study: str, plan: Plan | None, *, everything: bool) -
     if not root.is_dir():
         raise BenchError(f"There is no folder {root}", hint="`bench status` shows which studies have runs.")
     folders = sorted(path for path in root.glob("*/seed-*") if path.is_dir())
+    half_removed = sorted(path for path in root.glob(f"*/{_REMOVED}*") if path.is_dir())
     if everything or plan is None:
-        return folders
+        return folders + half_removed
     planned = {folder_of(run, runs_root).path for run in plan.runs}
-    return [path for path in folders if path not in planned]
+    return [path for path in folders if path not in planned] + half_removed
 
 
 def remove(folders: Sequence[Path]) -> None:
-    """Delete run folders. Raises BenchError, before deleting any, when one is being worked on."""
+    """Delete run folders. Raises BenchError, before deleting any, when one is being worked on.
+
+    Each is renamed before it is deleted: a run that was deleted halfway would still say "done", without its snapshots.
+    """
     for path in folders:
         if RunFolder(path).is_locked():
             raise BenchError(f"{path} is being worked on", hint="Stop that run first.")
-    for path in folders:
+    doomed = [path if path.name.startswith(_REMOVED) else path.rename(_free_name(path)) for path in folders]
+    for path in doomed:
         shutil.rmtree(path)
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+
+def _free_name(path: Path) -> Path:
+    """Return a name for a folder that is being deleted, which an earlier call that was killed has not taken."""
+    numbers = itertools.count(1)
+    return next(name for number in numbers if not (name := path.with_name(f"{_REMOVED}{path.name}-{number}")).exists())
 
 
 def _move_aside(path: Path) -> None:

@@ -33,7 +33,7 @@ def test_neighbours_among_photographs_are_drawn_and_shown_on_request_alone(
         assert run(on_cpu(words)) == 0, capsys.readouterr()
         return (tmp_path / "reports" / "tiny" / "report.html").read_text("utf-8") if "report" in words else ""
 
-    type_("run", "--all", "--workers", "1")
+    type_("run", "--all", "--per-device", "1")
     assert not list((tmp_path / "runs").rglob("nearest.png"))
     assert "Nearest training images" not in type_("report")
     page = type_("report", "--show-training-images")

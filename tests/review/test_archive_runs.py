@@ -18,7 +18,7 @@ def sender(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one trained run and its archive, weights of the final step included."""
     folder = tmp_path_factory.mktemp("sender")
     write_tiny_study(folder)
-    type_(folder, "run", "--all", "--workers", "1")
+    type_(folder, "run", "--all", "--per-device", "1")
     type_(folder, "export", "-o", str(folder / "tiny.zip"), "--weights", "final")
     return folder
 

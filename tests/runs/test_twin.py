@@ -139,7 +139,7 @@ def test_it_runs_and_replays_and_joins_the_baseline(tmp_path: Path) -> None:
     (compared,) = load_study(tmp_path / "runs", "tiny").statistics.same
     assert (compared.label, compared.baseline, compared.planned) == ("vae-twin", "vae", 1)
     study(tmp_path, quick, ('twin_seeds = "7-8"\n', ""), ('seeds = "0"', 'seeds = "0,7"'))
-    assert "0 of 1 runs" in type_("run", "vae", "--seeds", "7", "--dry-run")
+    assert "0 of 1 run " in type_("run", "vae", "--seeds", "7", "--dry-run")
 
 
 def with_twin(root: Path, label: str = "nsgan-twin", seeds: int = 5, **changes: Any) -> Path:

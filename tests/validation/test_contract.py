@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.proving import check
+from bench.cli.verbs.check import check
 from bench.errors import BenchError
 from bench.validation.contract import CHECKS, check_objective
 

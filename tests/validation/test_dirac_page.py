@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 from helpers.browser import browser, find_browser
 
-from bench.cli.dirac import theory
 from bench.cli.shared import Roots
+from bench.cli.verbs.theory import theory
 from bench.errors import BenchError
 from bench.report.render.markdown import text as markdown_text
 from bench.validation.dirac.behaviour import Behaviour

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import bench
 from bench.cli.listing import listing
-from bench.cli.proving import new
 from bench.cli.scaffold import write_objective
 from bench.config.models import load_config, packaged_config
 from bench.errors import BenchError
@@ -90,7 +90,7 @@ def test_a_new_objective_meets_the_contract_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert new.main(["my-objective"], standalone_mode=False) == 0
+    assert bench.main(["new", "my-objective"], prog_name="bench", standalone_mode=False) == 0
     assert "Next: bench check ./my_objective.py" in capsys.readouterr().out
     file, test = Path("my_objective.py"), Path("test_my_objective.py")
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 45
@@ -108,8 +108,8 @@ def test_a_new_objective_meets_the_contract_at_once(
     module.test_my_objective_meets_the_contract()
 
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(BenchError, match="is there already"):
-        new.main(["my-objective"], standalone_mode=False)
+    with pytest.raises(BenchError, match="exists already"):
+        bench.main(["new", "my-objective"], prog_name="bench", standalone_mode=False)
     assert file.read_text(encoding="utf-8") == "mine"
 
 
@@ -136,6 +136,6 @@ def test_the_documented_objective_is_what_bench_new_writes(tmp_path: Path) -> No
 )
 def test_names_that_would_not_work_are_refused(name: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(BenchError) as error:
-        new.main([name, "--directory", str(tmp_path)], standalone_mode=False)
+        bench.main(["new", name, "--directory", str(tmp_path)], prog_name="bench", standalone_mode=False)
     assert words in str(error.value)
     assert not list(tmp_path.iterdir())

@@ -7,26 +7,25 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from bench.cli.shared import (
-    Roots,
-    device_options,
-    json_option,
-    override_options,
-    overrides,
-    print_json,
-    runs_per_device,
-    study_option,
-)
+from bench.cli.shared import Roots, device_options, json_option, override_options, overrides, study_option
+from bench.cli.text import counted, print_json, say
 from bench.errors import EXIT_DONE, BenchError
 from bench.formatting import duration
 
 if TYPE_CHECKING:
     from bench.runs.cost import Cost
+    from bench.runs.folder import RunFolder
     from bench.runs.plan import Plan, PlanState, RunSpec
     from bench.statistics import AfterLoss
+
+
+PROOFS = {
+    "proved": "proved unchanged: the present code gives the same bits",
+    "differs": "stale: the present code gives other bits",
+    "another machine": "stale: its fingerprint is of another kind of machine",
+    "no fingerprint": "stale: it has no fingerprint that this version can repeat",
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,13 @@ class _Row:
 @study_option
 @override_options
 @device_options
-@click.option("--resolve", metavar="A,B", help="Say instead how many more seeds would decide between two entries.")
-@click.option("--calibrate", is_flag=True, help="Time a few steps of every kind first, for an estimate worth having.")
+@click.option("--resolve", metavar="A,B", help="Say how many more seeds would decide between two entries, instead.")
+@click.option("--calibrate", is_flag=True, help="Time a few steps of every kind first, for a better estimate.")
+@click.option(
+    "--prove",
+    is_flag=True,
+    help="Repeat the fingerprints of stale rows first: the same bits make their runs valid again.",
+)
 @json_option
 @click.pass_obj
 def plan(
@@ -57,37 +61,39 @@ def plan(
     study: str | None,
     resolve: str | None,
     calibrate: bool,
+    prove: bool,
     devices: str,
     per_device: int | None,
-    workers: int | None,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Show the runs of a study: what is done, stale, missing or failed, and what the rest would cost.
+    """Show a study's runs, and what the missing ones would cost.
 
-    NAME is an entry's label or a glob such as 'wgan*'; none means all.
+    A run is done, stale, missing or failed. NAME is an entry's label or a glob such as 'wgan*'; none means all.
     """
     if resolve is not None:
-        return _say_how_many_seeds(roots, roots.planned_study(study), resolve, as_json=as_json)
+        return _show_seeds_needed(roots, roots.planned_study(study), resolve, as_json=as_json)
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.plan import make_plan
     from bench.statistics import deciding
 
-    the_plan = make_plan(roots.read_study(study, overrides(**options)))
-    slots = choose_slots(devices, runs_per_device(per_device, workers), the_plan.study.training.threads)
+    planned = make_plan(roots.read_study(study, overrides(**options)))
+    slots = choose_slots(devices, per_device, planned.study.training.threads)
     if len(kinds := list(dict.fromkeys(map(device_type, slots)))) > 1:
         raise BenchError(f"A plan counts on one kind of device, not on {' and '.join(kinds)}", hint="Name one of them.")
+    if prove:
+        _prove(planned.select(names), roots)
     if calibrate:
-        _calibrate(the_plan.select(names), roots, slots)
-    rows = _rows(the_plan.select(names), roots, slots)
-    losses = _lost_verdicts(the_plan)
+        _calibrate(planned.select(names), roots, slots)
+    rows = _rows(planned.select(names), roots, slots)
+    losses = _lost_verdicts(planned)
     seconds = sum(row.cost.seconds for row in rows if row.missing) / len(slots)
     if as_json:
-        _print_as_json(the_plan, rows, slots, seconds, losses)
+        _print_as_json(planned, rows, slots, seconds, losses)
     else:
-        _print_as_table(the_plan, rows, slots, seconds)
+        _print_as_table(planned, rows, slots, seconds)
         for line in deciding.lost_verdicts_in_words(losses):
-            click.echo(line)
+            say(line)
     return EXIT_DONE
 
 
@@ -103,10 +109,16 @@ def _rows(runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
             run,
             state_of(run, roots.runs),
             estimate(run, roots.runs, device_type(slots[0]), calibration),
-            folder_of(run, roots.runs).status().reason,
+            _reason(run, folder_of(run, roots.runs)),
         )
         for run in runs
     ]
+
+
+def _reason(run: RunSpec, folder: RunFolder) -> str | None:
+    """Return why a run is in its state: its failure, or how other code than the present came to count as the same."""
+    accepted = {"fingerprint": "proved unchanged", "name": "code accepted by name", None: None}
+    return folder.status().reason or accepted[folder.accepted_code(run.code)]
 
 
 def _lost_verdicts(the_plan: Plan) -> dict[str, AfterLoss]:
@@ -118,31 +130,38 @@ def _lost_verdicts(the_plan: Plan) -> dict[str, AfterLoss]:
     return deciding.lost_verdicts(rows, len(study.seeds), study.primary_metric)
 
 
+def _prove(runs: list[RunSpec], roots: Roots) -> None:
+    from bench.execution.proving import prove
+
+    for proof in prove(runs, roots.runs, roots.data, lambda text: say(text, err=True)):
+        say(f"{proof.run.name}: {PROOFS[proof.verdict]}", err=True)
+
+
 def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
     from bench.execution.calibrating import calibrate
 
     def tell(name: str, seconds: float) -> None:
-        click.echo(f"timed {name}: {1000 * seconds:.0f} ms a generator step", err=True)
+        say(f"timed {name}: {1000 * seconds:.0f} ms a generator step", err=True)
 
-    click.echo(f"Timing every kind of step, {len(slots)} at a time ...", err=True)
+    say(f"Timing every kind of step, {len(slots)} at a time ...", err=True)
     calibrate(runs, roots.runs, slots, tell)
 
 
 def _print_as_json(
-    the_plan: Plan, rows: list[_Row], slots: list[str], seconds: float, losses: dict[str, AfterLoss]
+    plan: Plan, rows: list[_Row], slots: list[str], seconds: float, losses: dict[str, AfterLoss]
 ) -> None:
     from bench.execution.devices import device_type
 
     print_json(
         {
-            "study": the_plan.study.name,
+            "study": plan.study.name,
             "device": device_type(slots[0]),
             "at_a_time": len(slots),
             "missing_seconds": round(seconds),
             "after_a_loss": {protocol: asdict(loss) for protocol, loss in losses.items()},
             "runs": [
                 {
-                    "label": the_plan.label_of(row.spec),
+                    "label": plan.label_of(row.spec),
                     "protocol": row.spec.protocol,
                     "seed": row.spec.training.seed,
                     "id": row.spec.id,
@@ -157,38 +176,37 @@ def _print_as_json(
     )
 
 
-def _print_as_table(the_plan: Plan, rows: list[_Row], slots: list[str], seconds: float) -> None:
+def _print_as_table(plan: Plan, rows: list[_Row], slots: list[str], seconds: float) -> None:
+    from bench.cli.console import Console, plain_table
     from bench.execution.devices import device_type
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("label", "protocol", "seed", "id", "state", "cost", "why"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        spec, text = row.spec, duration(row.cost.seconds)
-        table.add_row(
-            the_plan.label_of(spec),
-            spec.protocol,
-            str(spec.training.seed),
-            spec.id,
+    headings = ("label", "protocol", "seed", "id", "state", "cost", "why")
+    lines = [
+        (
+            plan.label_of(row.spec),
+            row.spec.protocol,
+            row.spec.training.seed,
+            row.spec.id,
             row.state,
-            text if row.cost.measured else f"~{text}",
+            ("" if row.cost.measured else "~") + duration(row.cost.seconds),
             row.reason or "",
         )
-    console = Console(highlight=False)
-    console.print(f"{the_plan.study.title}\n", markup=False)
-    console.print(table)
+        for row in rows
+    ]
+    console = Console()
+    console.print(f"{plan.study.title}\n")
+    console.print(plain_table(headings, lines))
     missing = [row for row in rows if row.missing]
     rough = any(not row.cost.measured for row in missing)
-    how = "a rough guess from the arithmetic: --calibrate times a few steps" if rough else "measured"
+    how = "a rough guess from the number of operations; --calibrate times a few steps" if rough else "measured"
     console.print(
-        f"\n{len(missing)} of {len(rows)} runs to train, {len(slots)} at a time on {device_type(slots[0])}: "
-        f"about {duration(seconds)} of training ({how}){_evaluating(rows, slots)}.",
-        markup=False,
+        f"\n{len(missing)} of {counted(len(rows), 'run')} to train, {len(slots)} at a time on {device_type(slots[0])}: "
+        f"about {duration(seconds)} of training ({how}){_evaluating(rows, slots)}."
     )
 
 
 def _evaluating(rows: list[_Row], slots: list[str]) -> str:
-    """Return what evaluating adds, by the runs that were evaluated here: what a step costs says nothing of it."""
+    """Return what evaluation adds, from runs that were evaluated here: the cost of a step does not predict it."""
     from bench.execution.devices import evaluation_slots
 
     known = [row.cost.evaluation_seconds for row in rows if row.cost.evaluation_seconds is not None]
@@ -199,13 +217,13 @@ def _evaluating(rows: list[_Row], slots: list[str]) -> str:
     return f" and {duration(seconds)} of evaluation{' beside it' if beside else ''} (as in finished runs)"
 
 
-def _say_how_many_seeds(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
+def _show_seeds_needed(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
     from bench.statistics import deciding
 
-    found = deciding.answers(roots.runs, study, pair)
+    answers = deciding.answers(roots.runs, study, pair)
     if as_json:
-        print_json([deciding.as_json(answer) for answer in found])
+        print_json([deciding.as_json(answer) for answer in answers])
         return EXIT_DONE
-    for answer in found:
-        click.echo("\n".join(deciding.in_words(answer)))
+    for answer in answers:
+        say("\n".join(deciding.in_words(answer)))
     return EXIT_DONE

@@ -1,4 +1,4 @@
-"""The verbs about images."""
+"""The verbs that handle images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.cli.shared import Roots, study_option
+from bench.cli.text import say
 from bench.errors import EXIT_DONE
 
 
@@ -20,11 +20,14 @@ def data() -> None:
 @data.command("prepare")
 @study_option
 @click.option("--images", metavar="PATH", help="Where the study's images lie, in place of data.path.")
-@click.option("--download", is_flag=True, help="Try to fetch CelebA first (often refused; the README says what else).")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode [one per core].")
+@click.option(
+    "--download", is_flag=True, help="Try to download CelebA first (Google often refuses; the README names other ways)."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode images [one per core].")
 @click.pass_obj
 def prepare_command(roots: Roots, study: str | None, images: str | None, download: bool, workers: int | None) -> int:
-    """Turn a study's images into one array of bytes, once. Interrupted, it goes on where it was."""
+    """Turn a study's images into one array of bytes, once. An interrupted call continues where it was."""
+    from bench.cli.console import Console, counting_bar
     from bench.data import prepare
 
     overrides: dict[str, Any] = {"data": {"path": images}} if images is not None else {}
@@ -33,8 +36,7 @@ def prepare_command(roots: Roots, study: str | None, images: str | None, downloa
         from bench.data.readers.celeba import download as fetch
 
         fetch(Path(request.path or roots.data / "celeba"))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with counting_bar(Console()) as progress:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:
@@ -44,5 +46,5 @@ def prepare_command(roots: Roots, study: str | None, images: str | None, downloa
 
         prepared = prepare(request, roots.data, report, workers)
     for part in (prepared.train, prepared.heldout):
-        click.echo(f"{part.manifest['split']:6} {part.count:,} images, SHA-256 {part.sha256[:16]}, in {part.path}")
+        say(f"{part.manifest['split']:6} {part.count:,} images, SHA-256 {part.sha256[:16]}, in {part.path}")
     return EXIT_DONE

@@ -1,0 +1,117 @@
+"""What `run` and `evaluate` share: start the work that runs lack, and say what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.console import Console
+from bench.cli.hints import command_line, typed_options
+from bench.cli.shared import Roots
+from bench.cli.text import counted
+from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED
+
+if TYPE_CHECKING:
+    from bench.execution.jobs import Job
+    from bench.execution.running import Outcomes
+    from bench.runs.plan import Plan, RunSpec
+
+
+def launch(
+    roots: Roots,
+    plan: Plan,
+    selected: Sequence[RunSpec],
+    slots: list[str],
+    console: Console,
+    checkpoint_seconds: float = 60.0,
+    ranks: int = 1,
+) -> int:
+    """Train and evaluate what the selected runs lack, and return the exit code."""
+    from bench.evaluation.extractors import require_extractors
+    from bench.execution.devices import has_bf16_instructions
+    from bench.execution.pool import PoolOptions
+    from bench.execution.proving import prove
+    from bench.execution.running import prepare_images, run_all
+    from bench.execution.stopping import StopOnSignals
+
+    study = plan.study
+    console.print(f"study    {study.name}: {counted(len(selected), 'run')}, {len(slots)} at a time on {_names(slots)}")
+    twins = sum(plan.label_of(spec) != spec.label for spec in selected)
+    if twins:
+        console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds")
+    if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
+        console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
+    require_extractors(study.evaluation, study.data.source, roots.data)
+    prepare_images(plan, roots.data, console)
+    for proof in prove(selected, roots.runs, roots.data, lambda text: console.print(f"proving  {text}")):
+        if proof.verdict == "proved":
+            console.print(f"proved   {proof.run.name}: the present code gives the same bits; it is not trained again")
+    with StopOnSignals() as stop:
+        outcomes = run_all(
+            plan,
+            selected,
+            runs_root=roots.runs,
+            slots=slots,
+            options=PoolOptions(roots.data, study.training.threads, checkpoint_seconds, ranks),
+            console=console,
+            stop=stop,
+        )
+        return _show_outcomes(outcomes, roots.runs / study.name, slots, console, stop.exit_code)
+
+
+def show_missing(plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list[str], console: Console) -> None:
+    """Print what --dry-run asks for: every run that lacks something, and what."""
+    todo = [(spec, what) for spec, what in work if what is not None]
+    for spec, what in todo:
+        label = plan.label_of(spec)
+        console.print(f"{what:9} {spec.name}" + (f" ({label})" if label != spec.label else ""))
+    console.print(
+        f"{len(todo)} of {counted(len(work), 'run')} of {plan.study.name} to train or evaluate, {len(slots)} at a time "
+        f"on {_names(slots)}. Nothing was done (--dry-run)."
+    )
+
+
+def label_of_file(name: str) -> str:
+    """Return the label of the entry that a user's own objective file adds to a study."""
+    return Path(name).stem.replace("_", "-")
+
+
+def _show_outcomes(outcomes: Outcomes, folder: Path, slots: list[str], console: Console, stopped_with: int) -> int:
+    if not outcomes.complete:
+        console.print("\nStopped; every run was saved. Type the same command again to continue.")
+        return stopped_with or EXIT_INTERRUPTED
+    parts = [f"{outcomes.done} done"]
+    parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
+    parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
+    parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
+    console.print(f"\n{', '.join(parts)}. The runs are in {folder}.")
+    failed = [job for job in outcomes.jobs if job.outcome == "failed"]
+    if failed:
+        _show_failures(failed, slots, console)
+    console.print(f"Next: {command_line('report')}", soft_wrap=True)
+    return EXIT_RUNS_FAILED if outcomes.failed else EXIT_DONE
+
+
+def _show_failures(failed: Sequence[Job], slots: list[str], console: Console) -> None:
+    """Name the failed runs with their reasons, what may help, and the command that tries them again."""
+    from bench.execution.failures import advice
+
+    for job in failed:
+        console.print(f"failed   {job.spec.name}: {job.reason}")
+    helps = [advice(job.failures[-1], slots.count(str(job.device))) for job in failed]
+    for text in dict.fromkeys(text for text in helps if text is not None):
+        console.print(text)
+    context = click.get_current_context()
+    own = [name for name in context.params["names"] if name.endswith(".py")]  # files that add their entry to the study
+    added = {label_of_file(name) for name in own}
+    labels = [label for label in dict.fromkeys(job.spec.label for job in failed) if label not in added]
+    options = typed_options(context, leave_out=("everything", "again"))
+    again = command_line(context.info_name or "", *options, *own, *labels)
+    console.print(f"To try again: {again}", soft_wrap=True)
+
+
+def _names(slots: list[str]) -> str:
+    return ", ".join(dict.fromkeys(slots))

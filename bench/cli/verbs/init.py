@@ -1,0 +1,26 @@
+"""The verb that writes a bench.toml."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from bench.cli.text import say
+from bench.errors import EXIT_DONE, BenchError
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("bench.toml"))
+def init(path: Path) -> int:
+    """Write a bench.toml to start from. It is a copy of the packaged studies."""
+    from bench.config.models import packaged_config
+    from bench.files import write_atomic
+
+    if path.exists():
+        raise BenchError(f"{path} exists already", hint="Name another file, or move it away.")
+    write_atomic(path, packaged_config().read_bytes())
+    option = "" if path == Path("bench.toml") else f"--config {shlex.quote(str(path))} "
+    say(f"Wrote {path}. `bench {option}plan` shows the runs of its default study.")
+    return EXIT_DONE

@@ -1,0 +1,42 @@
+"""The verb that writes the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli.shared import Roots, study_option
+from bench.cli.text import say
+from bench.errors import EXIT_DONE
+
+
+@click.command()
+@study_option
+@click.option("--out", type=click.Path(path_type=Path), help="The folder to write into [reports/<study>].")
+@click.option(
+    "--show-training-images",
+    is_flag=True,
+    help="Show the training images nearest to generated ones. Only drawn images are shown without this option: others "
+    "may be photographs of real people who did not agree to be published. Runs that lack them get them first.",
+)
+@click.pass_obj
+def report(roots: Roots, study: str | None, out: Path | None, show_training_images: bool) -> int:
+    """Write a study's report.
+
+    That is report.html, report.md, LaTeX tables, figures, CSV tables and manifest.json. An unfinished study has a
+    report too, which says what is missing.
+    """
+    from bench.report import ReportOptions, render, shown_folders
+
+    name = roots.planned_study(study)
+    if show_training_images:
+        from bench.execution.photographs import draw_training_images
+
+        draw_training_images(shown_folders(roots.runs, name), roots.data)
+    options = ReportOptions(show_training_images=show_training_images)
+    paths = render(roots.runs, name, out or roots.reports / name, options)
+    say(f"HTML      {paths.html}")
+    say(f"Markdown  {paths.markdown}")
+    say(f"Results   {paths.results}")
+    return EXIT_DONE

@@ -1,0 +1,81 @@
+"""The verb that trains and evaluates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.shared import Roots, device_options, override_options, overrides, study_option
+from bench.errors import EXIT_DONE, BenchError
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Every entry of the study.")
+@study_option
+@override_options
+@device_options
+@click.option("--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, a device each.")
+@click.option(
+    "--checkpoint-seconds", type=float, default=60.0, show_default=True, help="Seconds between a run's checkpoints."
+)
+@click.option(
+    "--accept-code",
+    is_flag=True,
+    help="Count stale runs as trained by the present code; recorded with them as accepted by name.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_obj
+def run(
+    roots: Roots,
+    /,
+    names: tuple[str, ...],
+    everything: bool,
+    study: str | None,
+    devices: str,
+    per_device: int | None,
+    ranks: int,
+    checkpoint_seconds: float,
+    accept_code: bool,
+    dry_run: bool,
+    **options: Any,
+) -> int:
+    """Train and evaluate what a study lacks.
+
+    That is the whole study, or its entries NAME. NAME is a label, a glob such as 'wgan*', or the path of your own
+    objective's file. The command can be repeated at any time: finished work is not repeated, and an interrupted run
+    continues from its last checkpoint.
+    """
+    from bench.cli import launch
+    from bench.cli.console import Console
+    from bench.config.models import ADDED_OBJECTIVES
+    from bench.execution.devices import choose_slots, refuse_silent_cpu
+    from bench.execution.proving import accept
+    from bench.execution.running import made_for_gpus, work_for
+    from bench.runs.plan import make_plan
+
+    if not names and not everything:
+        raise BenchError(
+            "Which runs?", hint="Type `bench run --all`, or `bench run NAME...` (`bench list` shows the names)."
+        )
+    table = overrides(**options)
+    own = [name for name in names if name.endswith(".py")]
+    if own:
+        table[ADDED_OBJECTIVES] = [str(Path(name).resolve()) for name in own]
+        names = tuple(launch.label_of_file(name) if name in own else name for name in names)
+    plan = make_plan(roots.read_study(study, table))
+    selected = plan.select(names)
+    slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
+    console = Console()
+    if accept_code and not dry_run:
+        for spec in accept(selected, roots.runs):
+            console.print(f"accepted {spec.name}, which other code trained")
+    work = [(spec, work_for(spec, roots.runs)) for spec in selected]
+    if any(lacking is not None for _, lacking in work):
+        refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, roots.runs))
+    if dry_run:
+        launch.show_missing(plan, work, slots, console)
+        return EXIT_DONE
+    return launch.launch(roots, plan, selected, slots, console, checkpoint_seconds, ranks)

@@ -1,0 +1,62 @@
+"""The verb that checks a report's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.shared import Roots, json_option, study_option
+from bench.cli.text import counted, print_json, say
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+
+if TYPE_CHECKING:
+    from bench.review.verify import Measure
+
+
+@click.command()
+@click.argument("report", required=False, type=click.Path(path_type=Path))
+@study_option
+@click.option(
+    "--metrics", is_flag=True, help="Measure every run's snapshots again too, which takes as long as evaluating them."
+)
+@json_option
+@click.pass_obj
+def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, as_json: bool) -> int:
+    """Recompute a report's numbers, and say which hold.
+
+    REPORT is a folder that `bench report` wrote [the study's], or an archive that `bench export` wrote. Its files and
+    statistics are always checked. Where its runs are here, in the runs folder or in the archive, the report is also
+    checked against them. `bench replay` checks the training.
+    """
+    from bench.review import verify as verification
+
+    folder = report or roots.reports / roots.planned_study(study)
+    measure = _measure_again(roots.data) if metrics else None
+    if folder.is_file():
+        from bench.cli.console import progress_bar
+        from bench.review.archive import verify_archive
+
+        with progress_bar() as progress:
+            findings = verify_archive(folder, measure, progress)
+    else:
+        findings = verification.verify(folder, roots.runs)
+        if measure is not None:
+            findings += verification.verify_metrics(folder, roots.runs, measure)
+    failed = sum(finding.outcome == "FAILS" for finding in findings)
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{finding.outcome:<12}{finding.level:<12}{finding.what}")
+        left_open = sum(finding.outcome == "not checked" for finding in findings)
+        verdict = f"{counted(failed, 'finding')} failed" if failed else "what was checked holds"
+        say(f"\n{folder}: {verdict}" + (f"; {left_open} not checked, see above." if left_open else "."))
+    return EXIT_RUNS_FAILED if failed else EXIT_DONE
+
+
+def _measure_again(data_root: Path) -> Measure:
+    from bench.execution.evaluating import measure_again
+
+    return lambda run: measure_again(run, data_root)
