@@ -29,7 +29,7 @@ from bench.statistics import study_statistics
 from bench.statistics.results import collect
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from study_fixture import OBJECTIVES, StudyFixture  # the tests lie beside the benchmarks
+from helpers.study_fixture import OBJECTIVES, StudyFixture  # the tests lie beside the benchmarks
 
 
 @dataclass(frozen=True)

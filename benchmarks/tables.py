@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.formatting import markdown_cell, markdown_table
+
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as a Markdown table; columns in the order of their first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, ["---"] * len(columns), *([_cell(row.get(key)) for key in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(columns, ([_cell(row.get(key)) for key in columns] for row in rows))
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return markdown_cell(f"{value:.4g}" if isinstance(value, float) else value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.words import interval, number
+from bench.formatting import format_interval, format_number
 from bench.review.verify import verify
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ def readme_table() -> str:
         for protocol in ("controlled", "published"):
             row = scores[(scores.label == label) & (scores.protocol == protocol)].iloc[0]
             lost = f", {row.collapsed} of {row.planned} collapsed" if row.collapsed else ""
-            cells += [f"{number(row['mean'])} {interval(row.low, row.high)}", f"{row.letters}{lost}"]
+            cells += [f"{format_number(row['mean'])} {format_interval(row.low, row.high)}", f"{row.letters}{lost}"]
             cells.append(f"{100 * covered[protocol, label]:.1f} %")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

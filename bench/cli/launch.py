@@ -11,8 +11,8 @@ import click
 from bench.cli.console import Console
 from bench.cli.hints import command_line, typed_options
 from bench.cli.shared import Roots
-from bench.cli.text import counted
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED
+from bench.formatting import plural
 
 if TYPE_CHECKING:
     from bench.execution.jobs import Job
@@ -38,7 +38,7 @@ def launch(
     from bench.execution.stopping import StopOnSignals
 
     study = plan.study
-    console.print(f"study    {study.name}: {counted(len(selected), 'run')}, {len(slots)} at a time on {_names(slots)}")
+    console.print(f"study    {study.name}: {plural(len(selected), 'run')}, {len(slots)} at a time on {_names(slots)}")
     twins = sum(plan.label_of(spec) != spec.label for spec in selected)
     if twins:
         console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds")
@@ -69,7 +69,7 @@ def show_missing(plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list
         label = plan.label_of(spec)
         console.print(f"{what:9} {spec.name}" + (f" ({label})" if label != spec.label else ""))
     console.print(
-        f"{len(todo)} of {counted(len(work), 'run')} of {plan.study.name} to train or evaluate, {len(slots)} at a time "
+        f"{len(todo)} of {plural(len(work), 'run')} of {plan.study.name} to train or evaluate, {len(slots)} at a time "
         f"on {_names(slots)}. Nothing was done (--dry-run)."
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from bench.formatting import duration
+from bench.formatting import format_duration
 from bench.runs.folder import RunFolder, read_plan
 from bench.runs.portable import imported_from
 
@@ -60,8 +60,8 @@ def progress_table(rows: list[dict[str, Any]]) -> Group:
             row["run"],
             row["phase"] or row["state"],
             f"{row['generator_steps']:,} / {total:,}" if total else "",
-            duration(row["device_seconds"]) if row["device_seconds"] else "",
-            "" if row["seconds_left"] is None else duration(row["seconds_left"]),
+            format_duration(row["device_seconds"]) if row["device_seconds"] else "",
+            "" if row["seconds_left"] is None else format_duration(row["seconds_left"]),
             ", ".join([*(["imported"] if row["imported"] else []), *([row["reason"]] if row["reason"] else [])]),
         )
     states = [row["state"] for row in rows]

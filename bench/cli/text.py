@@ -18,11 +18,6 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("", text)
 
 
-def counted(number: int, word: str) -> str:
-    """Write "1 run", "2 runs"."""
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
-
-
 def say(text: str, *, err: bool = False) -> None:
     """Print lines to stdout, or to stderr."""
     click.echo(printable(text), err=err)

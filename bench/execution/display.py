@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bench.execution.devices import device_type
 from bench.execution.jobs import Job
-from bench.formatting import duration
+from bench.formatting import format_duration
 
 PLAIN_SECONDS = 30.0
 AROUND_SECONDS = 40.0  # a run's start and evaluation, roughly: nothing estimates them
@@ -79,7 +79,7 @@ class PlainDisplay:
 
     def finished(self, job: Job) -> None:
         self._ended += 1
-        took = duration(job.finished - job.started)
+        took = format_duration(job.finished - job.started)
         why = f": {job.reason}" if job.reason else ""
         self._line(f"{job.outcome or '':8} {job.spec.name} in {took} ({self._ended} of {self._total}){why}")
 
@@ -100,7 +100,7 @@ class PlainDisplay:
             for job in running
         ]
         left = seconds_left(jobs, now - self._began)
-        self._line("running  " + ", ".join(parts) + (f"; about {duration(left)} left" if left else ""))
+        self._line("running  " + ", ".join(parts) + (f"; about {format_duration(left)} left" if left else ""))
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -134,7 +134,7 @@ class LiveDisplay:
     def finished(self, job: Job) -> None:
         styles = {"done": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
         line = Text(f"{job.outcome or '':11} ", style=styles.get(job.outcome or "", ""))
-        line.append(f"{job.spec.name}  {duration(job.finished - job.started)}", style="default")
+        line.append(f"{job.spec.name}  {format_duration(job.finished - job.started)}", style="default")
         if job.reason:
             line.append(f"  {job.reason}", style="dim")
         self._live.console.print(line)
@@ -169,9 +169,9 @@ class LiveDisplay:
         waiting = self._total - ended - len(running)
         left = seconds_left(jobs, time.monotonic() - self._began)
         summary = Text(f"{ended} of {self._total} runs through, {len(running)} running, {waiting} waiting")
-        summary.append(f"; {duration(time.monotonic() - self._began)} so far", style="dim")
+        summary.append(f"; {format_duration(time.monotonic() - self._began)} so far", style="dim")
         if left is not None:
-            summary.append(f", about {duration(left)} left", style="dim")
+            summary.append(f", about {format_duration(left)} left", style="dim")
         return Group(table, summary)
 
 

@@ -127,8 +127,8 @@ class SampleSet:
     @property
     def pictures(self) -> list[Picture]:
         """Return every picture, in the order of the page."""
-        found = (self.wall, self.progress, *self.extremes, *self.closer)
-        return [picture for picture in found if picture is not None]
+        candidates = (self.wall, self.progress, *self.extremes, *self.closer)
+        return [picture for picture in candidates if picture is not None]
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,12 @@ class Conclusions:
     @property
     def lists(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return each list under its words, in the order of the page; none that is empty."""
-        found = (
+        named = (
             ("These seeds decide:", self.decided),
             ("They do not decide:" if self.decided else "These seeds do not decide:", self.open),
             ("Described, not tested:", self.described),
         )
-        return tuple((words, sentences) for words, sentences in found if sentences)
+        return tuple((words, sentences) for words, sentences in named if sentences)
 
 
 @dataclass(frozen=True)

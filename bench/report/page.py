@@ -7,9 +7,11 @@ from functools import partial
 from typing import TypeVar
 
 from bench import __version__
+from bench.formatting import joined, plural
 from bench.report.figures.captioned import curve_figures, score_figure
 from bench.report.figures.plane import plane_figure
 from bench.report.figures.plots import Look
+from bench.report.metric_text import describe_metric, protocol_title
 from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions, SampleSection, StabilitySection
 from bench.report.pictures.closer import how_to_read
 from bench.report.pictures.walls import sample_set
@@ -26,7 +28,6 @@ from bench.report.sections.stability import seeds_figure, stability_table
 from bench.report.sections.tables import every_metric_table, headline_table, metrics_table, ordered
 from bench.report.sections.verdicts import pairs_table, same_table, what_seeds_say
 from bench.report.study import Study
-from bench.report.words import describe_metric, joined, plural, protocol_title
 
 Part = TypeVar("Part")
 

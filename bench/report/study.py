@@ -143,8 +143,8 @@ class Study:
         return self._stability_by_key[entry.protocol, entry.label]
 
     def resolution(self, protocol: str, metric: str) -> Resolution | None:
-        found = (r for r in self.statistics.resolutions if (r.protocol, r.metric) == (protocol, metric))
-        return next(found, None)
+        matches = (r for r in self.statistics.resolutions if (r.protocol, r.metric) == (protocol, metric))
+        return next(matches, None)
 
     def summaries_of(self, protocol: str, metric: str) -> Iterator[tuple[Entry, Summary]]:
         return ((entry, self.summary(entry, metric)) for entry in self.entries_of(protocol))

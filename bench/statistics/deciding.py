@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.formatting import duration
+from bench.formatting import format_duration
 from bench.runs.folder import read_plan
 from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, AfterLoss, MoreSeeds, after_loss, resolve_in_study
 from bench.statistics.arms import ranking_direction
@@ -98,5 +98,5 @@ def _more(answer: MoreSeeds) -> str:
         return ""
     if answer.first_more == answer.second_more == 0:
         return ", which are planned"
-    cost = "" if answer.device_seconds is None else f", {duration(answer.device_seconds)} of device time"
+    cost = "" if answer.device_seconds is None else f", {format_duration(answer.device_seconds)} of device time"
     return f": {answer.first_more} and {answer.second_more} more than planned{cost}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_atomic
+from bench.formatting import NOTHING, format_rate, markdown_cell, markdown_table
 from bench.objectives import load, names
 from bench.objectives.base import ALL_NORMS
 from bench.runs.cost import cost_ratios, read_costs
@@ -75,16 +76,16 @@ def page() -> str:
         f"{len(listed)} objectives, one file each. C(x) is D's score of an image without activation, x a real image, "
         "x̃ = G(z) a generated one. Every loss is minimised and averaged over the batch.",
         "",
-        *_table(
+        markdown_table(
             ("objective", "year", "family", "D's head", "D's norms", "needs", "step"),
             [
                 (
                     f"[{facts.name}](#{facts.name})",
-                    facts.card["year"],
-                    facts.card["family"],
+                    str(facts.card["year"]),
+                    markdown_cell(facts.card["family"]),
                     facts.card["head"],
                     facts.norms,
-                    ", ".join(facts.needs) or "–",
+                    ", ".join(facts.needs) or NOTHING,
                     facts.cost_text,
                 )
                 for facts in listed
@@ -135,8 +136,11 @@ def _section(facts: Facts) -> list[str]:
     if card["ranks"]:
         lines += ["", f"Over several ranks: {card['ranks']}."]
     if card["settings"]:
-        rows = [(f"`{key}`", shown(value["default"]), value["description"]) for key, value in card["settings"].items()]
-        lines += ["", *_table(("setting", "default", "meaning"), rows)]
+        rows = [
+            map(markdown_cell, (f"`{key}`", shown(value["default"]), value["description"]))
+            for key, value in card["settings"].items()
+        ]
+        lines += ["", markdown_table(("setting", "default", "meaning"), rows)]
     lines += ["", f"Authors' recipe: {recipe_text(card)} Source: {card['published']['source']}."]
     for key, heading in _REMARKS:
         if card[key]:
@@ -148,7 +152,7 @@ def recipe_text(card: Mapping[str, Any]) -> str:
     """Return the authors' recipe in a sentence."""
     published = card["published"]
     d, g = published["learning_rate_discriminator"], published["learning_rate_generator"]
-    rates = _rate(d) if d == g else f"{_rate(d)} (D) and {_rate(g)} (G)"
+    rates = format_rate(d) if d == g else f"{format_rate(d)} (D) and {format_rate(g)} (G)"
     name = {"adam": "Adam", "rmsprop": "RMSProp"}[published["optimizer"]]
     betas = f" ({', '.join(f'{beta:g}' for beta in published['betas'])})" if published["optimizer"] == "adam" else ""
     steps = published["discriminator_steps"]
@@ -166,17 +170,6 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "{}"
     return str(value)
-
-
-def _rate(value: float) -> str:
-    """Write a learning rate as papers do: 2e-4."""
-    mantissa, exponent = f"{value:e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    cells = [headings, ["---"] * len(headings), *rows]
-    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
 
 
 if __name__ == "__main__":

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from helpers.study_fixture import Fate, StudyFixture, plan_of
 
+from bench.formatting import format_number
 from bench.report.figures.captioned import curve_figures, mean_curves, metric_curves
-from bench.report.figures.chart import Line, Panel, chart
+from bench.report.figures.panels import Line, Panel, draw_panels
 from bench.report.figures.plane import plane_figure
 from bench.report.figures.plots import WIDE, Look, draw_curves, draw_plane, style
 from bench.report.model import Cell, Table
 from bench.report.sections.budget import equal_seconds_table
 from bench.report.sections.stability import seeds_figure, stability_table
 from bench.report.study import Study, load_study
-from bench.report.words import number
 
 METRIC = "fd_lite0@500"
 LOST, UNBEGUN, RUNNING = Fate("diverged", 500, "non-finite loss"), None, Fate("running", 640, phase="training")
@@ -124,9 +124,9 @@ def test_the_floor_is_that_of_the_snapshots_and_is_said(study: Study) -> None:
     seeds = seeds_figure(study, "controlled", Look(study.labels))
     assert seeds is not None
     for drawn in (figure, seeds):
-        assert "The dashed line, 2.90, is what real images score" in drawn.caption
+        assert "The dashed line, 2.90" in drawn.caption
     assert "real images 2.90" in figure.wide
-    assert seeds.wide.count("stroke-dasharray") == len(study.labels)
+    assert seeds.wide.count("stroke-dasharray: ") == len(study.labels)
     table = equal_seconds_table(study, "controlled")
     assert table is not None
     for of in (table, figure.table):
@@ -136,10 +136,11 @@ def test_the_floor_is_that_of_the_snapshots_and_is_said(study: Study) -> None:
 
 def test_a_panels_floor_lies_above_its_axis() -> None:
     line = Line(pd.Series([0.0, 9.0]).to_numpy(), pd.Series([500.0, 900.0]).to_numpy(), "#000")
-    svg = chart([Panel("one", (line,), floor=60.0)], 1, 250, 100, "steps")
-    dashed = next(part for part in svg.split("<path ") if "stroke-dasharray" in part)
-    level = float(dashed.split('d="M')[1].split("H")[0].split()[1])
-    assert 60 < level < 74  # the axis is at 76 points
+    with style():
+        (axes,) = draw_panels([Panel("one", (line,), floor=60.0)], 1, WIDE, 1.4, "steps").axes
+    low, high = axes.get_ylim()
+    assert low < 60 < 500 < high == 900
+    assert 0.02 < (60 - low) / (high - low) < 0.1
 
 
 def test_the_words_of_a_curve_are_of_the_picture_they_stand_at(study: Study) -> None:
@@ -166,5 +167,8 @@ def test_the_planes_axes_fit_the_rows(real: tuple[float, float], end: float) -> 
 def test_the_planes_caption_says_where_real_images_lie(study: Study) -> None:
     figure = plane_figure(study, "controlled", Look(study.labels))
     assert figure is not None
-    assert f"Real images have recall {number(0.91)} and precision {number(0.92)}: the ring." in figure.caption
+    assert (
+        f"Real images have recall {format_number(0.91)} and precision {format_number(0.92)}: the ring."
+        in figure.caption
+    )
     assert figure.table.rows[-1].cells[1].text == "0.920"

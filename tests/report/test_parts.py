@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,54 +11,13 @@ import pytest
 from PIL import Image
 
 from bench.objectives import load, names
-from bench.report.figures.chart import Line, Panel, chart
-from bench.report.figures.plots import MARKERS, PALETTE, Look
-from bench.report.figures.raster import png_of_chart, points_of
+from bench.report.figures.panels import Line, Panel, draw_panels
+from bench.report.figures.plots import MARKERS, NARROW, PALETTE, Look, one_width, style
 from bench.report.figures.svg import DARK, dark, draw_equation, equations, on_white, tidy
 from bench.report.render.html import anchor
 from bench.report.render.markdown import text
 from bench.report.render.naming import file_stem
 from bench.report.sections.losses import draw_losses, thinned
-from bench.report.words import interval, number, plain, rate
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (1234.5, "1,234"),
-        (96.034, "96.0"),
-        (4.567, "4.57"),
-        (0.6123, "0.612"),
-        (0.0, "0.000"),
-        (-0.5, "−0.500"),
-        (0.000123, "1.2e-04"),
-        (-0.000123, "−1.2e-04"),
-        (None, "–"),
-        (float("nan"), "–"),
-    ],
-)
-def test_numbers_have_three_or_four_digits(value: float | None, shown: str) -> None:
-    assert number(value) == shown
-
-
-def test_signs_and_intervals() -> None:
-    assert number(12.06, 1, sign=True) == "+12.1"
-    assert number(-12.06, 1, sign=True) == "−12.1"
-    assert interval(-1.0, 2.0, 1, sign=True) == "[−1.0, +2.0]"
-    assert interval(None, 2.0) == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(2e-4, "2e-4"), (5e-5, "5e-5"), (1e-3, "1e-3"), (0.01, "0.01"), (10.0, "10"), (0.0, "0")]
-)
-def test_rates(value: float, shown: str) -> None:
-    assert rate(value) == shown
-
-
-def test_settings_are_plain() -> None:
-    assert plain([0.5, 0.999]) == "(0.5, 0.999)"
-    assert plain(None) == "none"
-    assert plain({"generator_steps": 25, "repeat_every": None}) == "generator_steps 25"
 
 
 @pytest.mark.parametrize("name", names())
@@ -88,7 +46,7 @@ def test_dark_figures_use_no_light_colour() -> None:
     curves = pd.DataFrame(
         {"player": "generator", "term": "fake", "seed": 0, "generator_steps": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 1.5]}
     )
-    svg = draw_losses(curves, "<script> $\\frac \x00")
+    svg, _ = one_width(lambda width: draw_losses(curves, "<script> $\\frac \x00", width), NARROW)
     assert "<script" not in svg
     ElementTree.fromstring(svg)
     assert any(colour in svg for colour in changed)
@@ -101,11 +59,14 @@ def test_dark_figures_use_no_light_colour() -> None:
     assert "@media" not in on_white(svg)
 
 
-def test_a_charts_png_shows_what_its_svg_shows() -> None:
+def test_a_panels_png_and_svg_show_its_line() -> None:
     line = Line(np.array([0.0, 10.0]), np.array([0.0, 1.0]), "#d55e00", name="fake")
-    svg = chart([Panel("one", (line,))], 1, 250, 100, "steps", "<title> $x$")
-    content = png_of_chart(svg)
-    assert content == png_of_chart(svg)
+    panel = Panel("one", (line,))
+    svg, content = one_width(lambda width: draw_panels([panel], 1, width, 1.4, "steps", "<title> $x$"), NARROW)
+    assert (svg, content) == one_width(
+        lambda width: draw_panels([panel], 1, width, 1.4, "steps", "<title> $x$"), NARROW
+    )
+    assert {"one", "steps", "<title> $x$", "fake"} <= {element.text for element in ElementTree.fromstring(svg).iter()}
     with Image.open(io.BytesIO(content)) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     assert np.median(pixels) == 255
@@ -117,29 +78,35 @@ def test_a_charts_png_shows_what_its_svg_shows() -> None:
     assert ink.sum() > 50  # the title
 
 
-def test_path_data_is_read_as_it_was_written() -> None:
-    assert list(points_of("M1 2l.5 -1l1 1M4 4h0M5 5H9M1 1v2.5")) == [
-        [(1, 2), (1.5, 1), (2.5, 2)],
-        [(4, 4), (4, 4)],
-        [(5, 5), (9, 5)],
-        [(1, 1), (1, 3.5)],
-    ]
+def test_gaps_split_a_curve_and_a_lone_point_is_a_dot() -> None:
+    line = Line(np.arange(6.0), np.array([np.nan, 2.0, np.nan, np.nan, 1.0, 3.0]), "#d55e00")
+    with style():
+        (axes,) = draw_panels([Panel("one", (line,))], 1, NARROW, 1.4, "steps").axes
+    dot, rest = axes.collections[0].get_segments()
+    assert dot[:, 0] == pytest.approx([1.0, 1.005])
+    assert list(dot[:, 1]) == [2.0, 2.0]
+    assert rest.tolist() == [[4.0, 1.0], [5.0, 3.0]]
 
 
 def test_svg_is_shortened_without_being_changed() -> None:
-    whole = '<?xml version="1.0"?><svg a="1"><metadata>x</metadata> <path d="M 1.23456 2.0\nL 3 4.999"/></svg>'
-    assert tidy(whole) == '<svg a="1"><path d="M 1.23 2 L 3 5"/></svg>'
+    path = '<g id="a"><path d="M 1.2345 2.0\nL 3 4.999\nL 5.04 6 z"/></g><g id="b"/>'
+    curve = '<path d="M 1.2345 2.0 C 3 4.999 5 6 7 8 L 1 1"/>'
+    whole = f'<?xml version="1.0"?><svg a="1"><metadata>x</metadata> {path} {curve}</svg>'
+    assert tidy(whole) == (
+        '<svg a="1"><g><path d="M 1.2 2 3 5 5 6 z"/></g><path d="M 1.23 2 C 3 5 5 6 7 8 L 1 1"/></svg>'
+    )
 
 
 def test_a_diverging_loss_leaves_a_gap_and_does_not_flatten_the_rest() -> None:
     steps = np.arange(1.0, 11.0)
     values = [*np.linspace(1, 0.5, 8), 1e9, np.nan]
     curves = pd.DataFrame({"player": "generator", "term": "fake", "seed": 0, "generator_steps": steps, "value": values})
-    svg = draw_losses(curves, "x")
-    (drawn,) = re.findall(r'<path d="(M[^"]*)"[^>]*opacity', svg)
-    places = [float(y) for _, y in re.findall(r"l(-?[\d.]+) (-?[\d.]+)", drawn)]
-    assert len(places) == 8  # nine finite values, joined
-    assert max(abs(place) for place in places[:7]) > 0.1  # still seen beside 1e9: a linear axis would show 0
+    with style():
+        (axes,) = draw_losses(curves, "x", NARROW).axes
+        (segment,) = axes.collections[0].get_segments()
+        places = axes.transData.transform(segment)[:, 1] / axes.figure.dpi
+    assert len(places) == 9  # the finite values
+    assert np.ptp(places[:8]) > 0.01  # inches: still seen beside 1e9, where a linear axis would show none
 
 
 def test_thinned_curves_are_means_of_neighbours() -> None:

@@ -163,7 +163,7 @@ def test_neighbours_without_a_description_are_shown_still(tmp_path: Path, text: 
     loaded = load_study(tmp_path / "runs", "example")
     (entry,) = loaded.entries
     *_, nearest = closer_pictures(loaded, entry, entry.runs[0], [], ReportOptions())
-    assert nearest.caption.endswith("below each, the nearest training images.")
+    assert nearest.caption.endswith("the nearest training images.")
 
 
 def with_source(study: Path, source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,7 +136,8 @@ def test_a_change_beyond_noise_is_told_from_noise(reports: Reports) -> None:
     assert wgan.p_holm is not None
     assert wgan.p < wgan.p_holm <= 3 * wgan.p
     words = in_words(found)
-    assert "of 3 rows tested, 2 changed beyond noise: wgan (controlled) better in B and vae (controlled) worse" in words
+    assert "3 rows tested, 2 changed beyond noise" in words
+    assert re.findall(r"(\w+) \(controlled\) is (\w+) in B", words) == [("wgan", "better"), ("vae", "worse")]
 
 
 def test_reports_of_one_law_hardly_ever_change_beyond_noise() -> None:
@@ -286,9 +288,8 @@ def test_the_order_changes_beyond_noise_only_where_both_reports_decide(reports: 
     (order,) = found.orders
     assert order.swapped == (("nsgan", "wgan"),)
     assert order.reversed_pairs == ()
-    assert "1 pair swapped (nsgan, wgan); of 2 pairs that both tell apart, 0 reversed: not beyond noise" in in_words(
-        found
-    )
+    assert order.told_apart == 2
+    assert "1 pair swapped (nsgan, wgan)" in in_words(found)
 
 
 def test_other_metrics_are_shown_on_demand_and_carry_no_verdict(reports: Reports, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import click
 from bench.cli.shared import json_option
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
-from bench.formatting import duration
+from bench.formatting import format_duration
 
 if TYPE_CHECKING:
     from bench.validation.contract.ranks import Certificate
@@ -58,7 +58,7 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
             result["ranks"] = {"holds": one.holds, **asdict(one)}
         print_json(results)
     elif len(reports) > 1:
-        many, took = len(reports), duration(time.perf_counter() - began)
+        many, took = len(reports), format_duration(time.perf_counter() - began)
         verdict = f"{len(failed)} of {many} objectives do not meet the contract: {', '.join(failed)}"
         say(f"\n{verdict if failed else f'{many} objectives meet the contract'} ({took}).")
     return EXIT_RUNS_FAILED if failed else EXIT_DONE

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from bench.cli.shared import Roots, study_option
-from bench.cli.text import counted, say
+from bench.cli.text import say
 from bench.errors import EXIT_DONE
+from bench.formatting import plural
 
 
 @click.command()
@@ -31,7 +32,7 @@ def clean(roots: Roots, study: str | None, everything: bool, yes: bool) -> int:
         return EXIT_DONE
     for folder in folders:
         say(str(folder))
-    count = counted(len(folders), "folder")
+    count = plural(len(folders), "folder")
     if not yes and not click.confirm(f"Remove {count}?"):
         say("Nothing was removed.")
         return EXIT_DONE

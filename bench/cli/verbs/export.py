@@ -11,7 +11,7 @@ from bench.cli.hints import command_line
 from bench.cli.shared import Roots
 from bench.cli.text import say
 from bench.errors import EXIT_DONE
-from bench.formatting import data_size
+from bench.formatting import format_bytes
 
 if TYPE_CHECKING:
     from bench.review.archive import Weights
@@ -44,9 +44,9 @@ def export(roots: Roots, study: str | None, out: Path | None, weights: Weights) 
     name = roots.planned_study(study)
     with progress_bar() as progress:
         done = export_study(roots.runs, name, out or Path(f"{name}.zip"), weights, progress)
-    say(f"Archive  {done.path}, {data_size(done.bytes)}: {done.runs} of {done.planned} planned runs")
+    say(f"Archive  {done.path}, {format_bytes(done.bytes)}: {done.runs} of {done.planned} planned runs")
     more = [choice for choice, size in done.weights_bytes.items() if size > done.weights_bytes[weights]]
     for choice in more:
-        say(f"         --weights {choice} would add {data_size(done.weights_bytes[choice])}")
+        say(f"         --weights {choice} would add {format_bytes(done.weights_bytes[choice])}")
     say(f"Next: {command_line('verify', str(done.path))}")
     return EXIT_DONE

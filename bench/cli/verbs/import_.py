@@ -8,8 +8,9 @@ import click
 
 from bench.cli.hints import command_line
 from bench.cli.shared import Roots
-from bench.cli.text import counted, say
+from bench.cli.text import say
 from bench.errors import EXIT_DONE
+from bench.formatting import plural
 
 
 @click.command("import")
@@ -30,7 +31,7 @@ def import_(roots: Roots, archive: Path, name: str | None) -> int:
     with progress_bar() as progress:
         done = import_study(archive, roots.runs, name, progress)
     skipped = f", {len(done.there)} were here already" if done.there else ""
-    say(f"Imported {counted(len(done.added), 'run')} into {roots.runs / done.study}{skipped}.")
+    say(f"Imported {plural(len(done.added), 'run')} into {roots.runs / done.study}{skipped}.")
     if done.other_code:
         say(f"Trained by other code than this: {done.other_code}. They can be read, not continued.")
     say(f"Next: {command_line('report', '--study', done.study)}")

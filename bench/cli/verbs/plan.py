@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.shared import Roots, device_options, json_option, override_options, overrides, study_option
-from bench.cli.text import counted, print_json, say
+from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, BenchError
-from bench.formatting import duration
+from bench.formatting import format_duration, plural
 
 if TYPE_CHECKING:
     from bench.runs.cost import Cost
@@ -188,7 +188,7 @@ def _print_as_table(plan: Plan, rows: list[_Row], slots: list[str], seconds: flo
             row.spec.training.seed,
             row.spec.id,
             row.state,
-            ("" if row.cost.measured else "~") + duration(row.cost.seconds),
+            ("" if row.cost.measured else "~") + format_duration(row.cost.seconds),
             row.reason or "",
         )
         for row in rows
@@ -200,8 +200,8 @@ def _print_as_table(plan: Plan, rows: list[_Row], slots: list[str], seconds: flo
     rough = any(not row.cost.measured for row in missing)
     how = "a rough guess from the number of operations; --calibrate times a few steps" if rough else "measured"
     console.print(
-        f"\n{len(missing)} of {counted(len(rows), 'run')} to train, {len(slots)} at a time on {device_type(slots[0])}: "
-        f"about {duration(seconds)} of training ({how}){_evaluating(rows, slots)}."
+        f"\n{len(missing)} of {plural(len(rows), 'run')} to train, {len(slots)} at a time on {device_type(slots[0])}: "
+        f"about {format_duration(seconds)} of training ({how}){_evaluating(rows, slots)}."
     )
 
 
@@ -211,10 +211,10 @@ def _evaluating(rows: list[_Row], slots: list[str]) -> str:
 
     known = [row.cost.evaluation_seconds for row in rows if row.cost.evaluation_seconds is not None]
     if not known:
-        return ", evaluation not counted"
+        return ", evaluation not plural"
     beside = evaluation_slots(slots, rows[0].spec.training.training.threads)
     seconds = sum(row.missing for row in rows) * sum(known) / len(known) / len(beside or slots)
-    return f" and {duration(seconds)} of evaluation{' beside it' if beside else ''} (as in finished runs)"
+    return f" and {format_duration(seconds)} of evaluation{' beside it' if beside else ''} (as in finished runs)"
 
 
 def _show_seeds_needed(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:

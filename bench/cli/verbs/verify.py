@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.shared import Roots, json_option, study_option
-from bench.cli.text import counted, print_json, say
+from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+from bench.formatting import plural
 
 if TYPE_CHECKING:
     from bench.review.verify import Measure
@@ -51,7 +52,7 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
         for finding in findings:
             say(f"{finding.outcome:<12}{finding.level:<12}{finding.what}")
         left_open = sum(finding.outcome == "not checked" for finding in findings)
-        verdict = f"{counted(failed, 'finding')} failed" if failed else "what was checked holds"
+        verdict = f"{plural(failed, 'finding')} failed" if failed else "what was checked holds"
         say(f"\n{folder}: {verdict}" + (f"; {left_open} not checked, see above." if left_open else "."))
     return EXIT_RUNS_FAILED if failed else EXIT_DONE
 

@@ -9,19 +9,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from bench.formatting import PERCENT_95, format_number, joined, plural
 from bench.report.figures.plots import AXES, Look, both_widths, draw_curves, draw_scores, few_rows
+from bench.report.metric_text import describe_metric, format_mean_interval, format_metric, mean_decimals
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.study import Study
-from bench.report.words import (
-    PERCENT_95,
-    describe_metric,
-    joined,
-    mean_decimals,
-    mean_interval_text,
-    metric_number,
-    number,
-    plural,
-)
 from bench.statistics import Summary
 from bench.statistics.results import matching
 
@@ -51,9 +43,9 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
         Row(
             (
                 Cell(s.label),
-                Cell(", ".join(f"{metric_number(s.metric, v)} (seed {seed})" for seed, v in s.values) or "no value"),
-                Cell(metric_number(s.metric, s.mean), numeric=True),
-                Cell(mean_interval_text(s.scores, s.low, s.high, mean_decimals(s)), numeric=True),
+                Cell(", ".join(f"{format_metric(s.metric, v)} (seed {seed})" for seed, v in s.values) or "no value"),
+                Cell(format_metric(s.metric, s.mean), numeric=True),
+                Cell(format_mean_interval(s.scores, s.low, s.high, mean_decimals(s)), numeric=True),
             )
         )
         for s in summaries
@@ -61,7 +53,8 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
     means = sorted((s.mean, s.label) for s in measured if s.mean is not None)
     alt = (
         f"Dot plot of {info.title} for {plural(len(measured), 'objective')} under the {protocol} protocol. "
-        f"Means run from {number(means[0][0])} ({means[0][1]}) to {number(means[-1][0])} ({means[-1][1]})."
+        f"Means run from {format_number(means[0][0])} ({means[0][1]}) "
+        f"to {format_number(means[-1][0])} ({means[-1][1]})."
     )
     return Figure(
         name=f"scores-{protocol}",
@@ -84,7 +77,11 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
 
 def dashed_floor(floor: float | None) -> str:
     """Return the sentence on a figure's dashed line; "" where no floor was measured."""
-    return "" if floor is None else f" The dashed line, {number(floor)}, is what real images score against real ones."
+    return (
+        ""
+        if floor is None
+        else f" The dashed line, {format_number(floor)}, is what real images score against real ones."
+    )
 
 
 def curve_figures(study: Study, look: Look) -> list[Figure]:
@@ -180,19 +177,19 @@ def _curve_table(
     """Return each row's mean at some snapshots, with how many of the planned runs it is over where it is not all."""
     some = [steps[round(i)] for i in np.linspace(0, len(steps) - 1, TABLE_STEPS)]
     shown = steps if len(steps) <= TABLE_STEPS else some
-    found = means.set_index(["label", "generator_steps"])[["value", "runs"]].to_dict("index")
+    mean_at = means.set_index(["label", "generator_steps"])[["value", "runs"]].to_dict("index")
     rows = []
     for label in labels:
         planned = len(study.seeds_of(label, protocol))
         cells = [Cell(label)]
         for step in shown:
-            at = found.get((label, step), {"value": None, "runs": 0})
+            at = mean_at.get((label, step), {"value": None, "runs": 0})
             told = f"{at['runs']:.0f} of {planned}" if 0 < at["runs"] < planned else ""
-            cells.append(Cell(metric_number(metric, at["value"]), told, numeric=True))
+            cells.append(Cell(format_metric(metric, at["value"]), told, numeric=True))
         rows.append(Row(tuple(cells)))
     floor = metric_floor(study, protocol, metric)
     if floor is not None:
-        rows.append(Row((Cell("real against real"), *[Cell(number(floor), numeric=True)] * len(shown)), "floor"))
+        rows.append(Row((Cell("real against real"), *[Cell(format_number(floor), numeric=True)] * len(shown)), "floor"))
     return Table(
         f"curve-{metric}-{protocol}-data",
         f"{describe_metric(metric).title}: mean over the runs that have ended, at each snapshot; under it, of how many "

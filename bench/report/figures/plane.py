@@ -6,12 +6,13 @@ from functools import partial
 
 import pandas as pd
 
+from bench.formatting import format_number, joined, plural
 from bench.report.figures.captioned import metric_floor
 from bench.report.figures.plots import Look, both_widths, draw_plane, real_is_near
+from bench.report.metric_text import metric_heading
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.sections.tables import floor_cell, value_cell
 from bench.report.study import Study
-from bench.report.words import joined, metric_heading, number, plural
 
 
 def plane_figure(study: Study, protocol: str, look: Look) -> Figure | None:
@@ -33,7 +34,9 @@ def plane_figure(study: Study, protocol: str, look: Look) -> Figure | None:
     shown = [metric for metric in (precision, recall, density, coverage) if metric in study.metrics]
     means = {str(label): (mine[precision].mean(), mine[recall].mean()) for label, mine in points.groupby("label")}
     told = "; ".join(
-        f"{label} {number(means[label][0])} and {number(means[label][1])}" for label in study.labels if label in means
+        f"{label} {format_number(means[label][0])} and {format_number(means[label][1])}"
+        for label in study.labels
+        if label in means
     )
     return Figure(
         name=f"precision-recall-{protocol}",
@@ -73,7 +76,7 @@ def _where_real_is(points: pd.DataFrame, real: tuple[float, float] | None, recal
     if real is None:
         return ""
     shown = "the ring" if real_is_near(points, real, recall, precision) else "beyond the upper right corner"
-    return f"Real images have recall {number(real[0])} and precision {number(real[1])}: {shown}. "
+    return f"Real images have recall {format_number(real[0])} and precision {format_number(real[1])}: {shown}. "
 
 
 def _at_the_corner(means: dict[str, tuple[float, float]]) -> str:

@@ -18,8 +18,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoMinorLocator, EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from bench.formatting import format_number
 from bench.report.figures.svg import themed, tidy
-from bench.report.words import describe_metric, losses, metric_heading, number
+from bench.report.metric_text import describe_metric, metric_heading, unscored_runs
 from bench.statistics import Summary
 
 INK, MUTED, GRID = "#2b3036", "#6b737c", "#dfe1e3"
@@ -28,6 +29,7 @@ PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*", "<", ">", "d")
 WIDE, NARROW = 6.8, 3.45
 PNG_DPI = 160
+DASHED = (0, (3, 2))
 NEAR = 2.5  # times the rows' greatest share: as far out real images are still drawn
 MOST_WITH_SEEDS = 12  # rows; with more, thin lines for every seed hide each other
 AXES = {
@@ -234,11 +236,16 @@ class Look:
 
 def both_widths(draw: Callable[[float], Canvas], png: bool = True) -> tuple[str, str, bytes]:
     """Draw a figure for desktops and for phones; return both as SVG, and the wide one as PNG where it is asked for."""
+    wide, drawn = one_width(draw, WIDE, png)
+    return wide, one_width(draw, NARROW, png=False)[0], drawn
+
+
+def one_width(draw: Callable[[float], Canvas], width: float, png: bool = True) -> tuple[str, bytes]:
+    """Draw a figure at one width; return it as SVG that takes a dark page's colours, and as PNG where asked for."""
     with style():
         rcParams["svg.fonttype"] = "none"  # letters as letters: a third of the size
-        wide = draw(WIDE)
-        wide_svg = svg_of(wide)
-        return themed(wide_svg), themed(svg_of(draw(NARROW))), png_of(wide) if png else b""
+        canvas = draw(width)
+        return themed(svg_of(canvas)), png_of(canvas) if png else b""
 
 
 def real_is_near(points: pd.DataFrame, real: tuple[float, float] | None, x: str, y: str) -> bool:
@@ -252,7 +259,7 @@ def _draw_real(axes: Axes, real: tuple[float, float], seen: bool) -> None:
     """Mark real images, or name them in the corner beyond which they lie."""
     if seen:
         axes.plot(*real, "o", color="none", markersize=9, markeredgecolor=INK, markeredgewidth=1.2, zorder=4)
-    words = "real images" if seen else f"real images at {number(real[0])}, {number(real[1])} lie beyond ↗"
+    words = "real images" if seen else f"real images at {format_number(real[0])}, {format_number(real[1])} lie beyond ↗"
     axes.annotate(
         words,
         real if seen else (1, 1),
@@ -277,7 +284,7 @@ def _legend_mark(label: str, look: Look) -> Line2D:
 
 
 def _lost(summary: Summary) -> str:
-    return ", ".join(losses(summary))
+    return ", ".join(unscored_runs(summary))
 
 
 def _scale_of_scores(axes: Axes, summaries: Sequence[Summary]) -> None:
@@ -286,10 +293,10 @@ def _scale_of_scores(axes: Axes, summaries: Sequence[Summary]) -> None:
     everything = [*values, *floors, *(bound for s in summaries for bound in (s.low, s.high) if bound is not None)]
     if floors:
         floor = float(np.mean(floors))
-        axes.axvline(floor, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+        axes.axvline(floor, color=INK, linewidth=1, linestyle=DASHED)
         to_the_left = floor > 0.6 * max(everything)
         axes.annotate(
-            f"real images {number(floor)}",
+            f"real images {format_number(floor)}",
             (floor, 1),
             xycoords=("data", "axes fraction"),
             xytext=(-3 if to_the_left else 3, 1),
@@ -311,8 +318,8 @@ def _scale_of_scores(axes: Axes, summaries: Sequence[Summary]) -> None:
 
 def _value_scale(axes: Axes, values: pd.Series[float]) -> bool:
     """Make the axis of values logarithmic where they span much; return whether it is."""
-    found = values.dropna()
-    log = bool(len(found) and found.min() > 0 and found.max() > 4 * found.min())
+    known = values.dropna()
+    log = bool(len(known) and known.min() > 0 and known.max() > 4 * known.min())
     if log:
         axes.set_yscale("log")
         _plain_log_ticks(axes, "y")
@@ -320,9 +327,9 @@ def _value_scale(axes: Axes, values: pd.Series[float]) -> bool:
 
 
 def _draw_floor(axes: Axes, floor: float) -> None:
-    axes.axhline(floor, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+    axes.axhline(floor, color=INK, linewidth=1, linestyle=DASHED)
     axes.annotate(
-        f"real images {number(floor)}",
+        f"real images {format_number(floor)}",
         (1, floor),
         xycoords=("axes fraction", "data"),
         xytext=(0, 2.5),

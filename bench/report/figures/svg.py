@@ -35,18 +35,29 @@ _COLOURS = re.compile("|".join(DARK), re.IGNORECASE)
 _PATH_DATA = re.compile(r'(?<= d=")[^"]*')
 _POSITION = re.compile(r'(?<= )([xy])="(-?\d+\.\d+)"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
+_STRAIGHT = frozenset("MLz")
+_NEEDLESS = re.compile(r'(?<=<g) id="[^"]*"| transform="rotate\(-?0 [^"]*"|stroke-dashoffset: 0; ')
 EM_POINTS = 10.0
 _THEME_START, _THEME_END = "<style>@media (prefers-color-scheme:dark){", "}</style>"
 _THEME = re.compile(f"{re.escape(_THEME_START)}.*?{re.escape(_THEME_END)}", re.DOTALL)
 
 
 def tidy(svg: str) -> str:
-    """Shorten matplotlib's SVG: no prologue or metadata, coordinates to a hundredth of a point."""
+    """Shorten matplotlib's SVG without a visible change: no prologue, metadata, ids of groups or needless digits."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = _PATH_DATA.sub(lambda data: " ".join(_NUMBER.sub(_rounded, data[0]).split()), svg)
+    svg = _PATH_DATA.sub(_shorter_path, svg)
     svg = _POSITION.sub(lambda place: f'{place[1]}="{_short(float(place[2]))}"', svg)
-    return re.sub(r">\s+<", "><", svg)
+    svg = _NEEDLESS.sub("", svg)
+    return re.sub(r">\s+<", "><", svg).replace("<g/>", "")
+
+
+def _shorter_path(data: re.Match[str]) -> str:
+    """Write a curve to a hundredth of a point, and straight lines to a tenth, where L after M goes without saying."""
+    words = data[0].split()
+    if not _STRAIGHT.issuperset(word for word in words if word.isalpha()):
+        return " ".join(_NUMBER.sub(_rounded, data[0]).split())
+    return " ".join(word if word.isalpha() else _short(float(word), 1) for word in words if word != "L")
 
 
 def dark(svg: str) -> str:
@@ -56,10 +67,10 @@ def dark(svg: str) -> str:
 
 def themed(svg: str) -> str:
     """Return a figure that takes the colours of a dark page by itself, in half the bytes of two figures."""
-    found = sorted(set(map(str.lower, _COLOURS.findall(svg))))
+    used = sorted(set(map(str.lower, _COLOURS.findall(svg))))
     rules = "".join(
         f'[{what}="{colour}"],[style*="{what}: {colour}"]{{{what}:{DARK[colour]}!important}}'
-        for colour in found
+        for colour in used
         for what in ("fill", "stroke")
         if f'{what}="{colour}"' in svg or f"{what}: {colour}" in svg
     )
@@ -121,6 +132,6 @@ def _rounded(match: re.Match[str]) -> str:
     return _short(float(match[0]))
 
 
-def _short(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
+def _short(value: float, decimals: int = 2) -> str:
+    text = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from bench.formatting import joined
 from bench.report.model import Picture, ReportOptions, SampleSection
 from bench.report.pictures.images import QUALITIES, Pixels, fitted, read_image, webp
 from bench.report.pictures.timelapse import QUALITY, Grids, TimeLapse, of_one_shape, time_lapse
 from bench.report.study import Entry, Run, Study
-from bench.report.words import joined
 from bench.runs.folder import INTERPOLATIONS, NEAREST
 
 GRID = 8  # images in a row of each of these pictures
@@ -42,7 +42,7 @@ def closer_pictures(study: Study, entry: Entry, run: Run, grids: Grids, options:
 
 def how_to_read(sections: Sequence[SampleSection]) -> str:
     """Return a sentence about what the pictures under the walls show; "" where there are none."""
-    titles = {picture.title for section in sections for found in section.sets for picture in found.closer}
+    titles = {picture.title for section in sections for one_set in section.sets for picture in one_set.closer}
     told = "; ".join(f"{title.lower()}, {reading}" for title, reading in _READING.items() if title in titles)
     return f"To open or to follow under each wall, for its seed: {told}." if told else ""
 
@@ -85,10 +85,10 @@ def _fitted(encode: Callable[[int], bytes], byte_limit: int) -> tuple[bytes, boo
 
 
 def _interpolations(study: Study, entry: Entry, run: Run, byte_limit: int) -> Iterator[Picture]:
-    found = read_image(run.folder.samples / INTERPOLATIONS)
-    if found is None:
+    image = read_image(run.folder.samples / INTERPOLATIONS)
+    if image is None:
         return
-    pixels, _ = found
+    pixels, _ = image
     rows = pixels.shape[0] * GRID // pixels.shape[1]
     yield _still(
         pixels,
@@ -107,10 +107,10 @@ def _interpolations(study: Study, entry: Entry, run: Run, byte_limit: int) -> It
 
 
 def _nearest(study: Study, entry: Entry, run: Run, byte_limit: int) -> Iterator[Picture]:
-    found = read_image(run.folder.samples / NEAREST)
-    if found is None:
+    image = read_image(run.folder.samples / NEAREST)
+    if image is None:
         return
-    pixels, text = found
+    pixels, text = image
     described = _described(text)
     rows = "; ".join(described) or "the nearest training images"
     yield _still(

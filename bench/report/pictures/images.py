@@ -16,8 +16,8 @@ Pixels = npt.NDArray[np.uint8]
 
 def read_pixels(path: Path) -> Pixels | None:
     """Return an image as H x W x 3, or None where there is none or the file is damaged."""
-    found = read_image(path)
-    return None if found is None else found[0]
+    image = read_image(path)
+    return None if image is None else image[0]
 
 
 def read_image(path: Path) -> tuple[Pixels, str] | None:

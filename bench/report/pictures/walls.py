@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from bench.formatting import format_number, joined
+from bench.report.metric_text import describe_metric
 from bench.report.model import Picture, ReportOptions, SampleSet
 from bench.report.pictures.closer import LAPSE_FRAMES, closer_pictures
 from bench.report.pictures.images import QUALITIES, Pixels, fitted, read_pixels, webp
 from bench.report.study import Entry, Run, Study, load_study
-from bench.report.words import describe_metric, joined, number
 from bench.runs.folder import RunFolder
 
 GRID = 8
@@ -112,7 +113,7 @@ def _wall(study: Study, entry: Entry, grid: _Grid, size: _Size) -> Picture:
         file_alt=f"{_counted(grid)} of {entry.label}, seed {run.seed}, step {step:,}.",
         caption=(
             f"Seed {run.seed}, generator step {step:,}"
-            + (f", {study.primary} {number(score)}." if score is not None else ".")
+            + (f", {study.primary} {format_number(score)}." if score is not None else ".")
             + reached
             + collapsed
         ),
@@ -164,7 +165,9 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
                 name=f"{what}-{entry.label}-{entry.protocol}",
                 alt=f"{size.columns} samples of {entry.label}, seed {seed}, the {what} of the {finished}.",
                 file_alt=f"{_counted(grid)} of {entry.label}, seed {seed}, the {what} of the {finished}.",
-                caption=f"The {what} of the {finished}: seed {seed}, {study.primary} {number(value)}.{collapsed}",
+                caption=(
+                    f"The {what} of the {finished}: seed {seed}, {study.primary} {format_number(value)}.{collapsed}"
+                ),
                 suffix="webp",
             )
         )

@@ -62,10 +62,10 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 def _size_of(svg: str) -> Markup:
     """Return width and height attributes in CSS pixels, from a figure's own size in points."""
-    found = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"|height="([\d.]+)pt"[^>]* width="([\d.]+)pt"', svg[:2000])
-    if found is None:
+    sizes = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"|height="([\d.]+)pt"[^>]* width="([\d.]+)pt"', svg[:2000])
+    if sizes is None:
         return Markup("")
-    width, height = (found[1], found[2]) if found[1] else (found[4], found[3])
+    width, height = (sizes[1], sizes[2]) if sizes[1] else (sizes[4], sizes[3])
     pixels = (round(float(value) * PIXELS_PER_POINT) for value in (width, height))
     return Markup('width="{}" height="{}"').format(*pixels)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bench.formatting import markdown_table
 from bench.report.model import (
     FIGURES,
     PUBLISHED_WORDS,
@@ -49,7 +50,7 @@ def render_markdown(page: Page) -> str:
         "## Stability",
         *_stability(page),
         "## Samples",
-        "Raw generator, fixed latents, nothing selected, at the seed whose score is the median.",
+        "Raw generator, fixed latents, nothing selected. Each heading names the seed that is shown, and why.",
         text(page.how_to_read_closer),
         *_samples(page),
         *_losses(page),
@@ -95,15 +96,10 @@ def text(value: str) -> str:
 def table(of: Table) -> str:
     """Write a table: its caption, a pipe table, its notes."""
     heads = [text(heading.text) + (f"<br>{_code(heading.code)}" if heading.code else "") for heading in of.headings]
-    rules = ["---:" if heading.numeric else ":---" for heading in of.headings]
-    lines = [_row(heads), _row(rules), *(_row(_cells(of, row)) for row in of.rows)]
+    body = markdown_table(heads, (_cells(of, row) for row in of.rows), [heading.numeric for heading in of.headings])
     notes = [f"{index}. {text(note)}" for index, note in enumerate(of.notes, start=1)]
-    blocks = [f"*{text(of.caption)}*", "\n".join(lines), "\n".join(notes)]
+    blocks = [f"*{text(of.caption)}*", body, "\n".join(notes)]
     return "\n\n".join(block for block in blocks if block)
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _cells(of: Table, row: Row) -> Iterable[str]:
@@ -190,12 +186,12 @@ def _samples(page: Page) -> Iterable[str]:
     for section in page.samples:
         if len(page.samples) > 1:
             yield f"### {text(section.title)}"
-        for found in section.sets:
-            yield f"#### {text(found.label)}: {text(found.seed_text)}"
-            for picture in (found.wall, found.progress, *found.extremes):
+        for sample_set in section.sets:
+            yield f"#### {text(sample_set.label)}: {text(sample_set.seed_text)}"
+            for picture in (sample_set.wall, sample_set.progress, *sample_set.extremes):
                 if picture:
                     yield from _picture(picture)
-            yield "\n".join(f"- [{text(p.title)}]({p.file}): {text(p.caption)}" for p in found.closer)
+            yield "\n".join(f"- [{text(p.title)}]({p.file}): {text(p.caption)}" for p in sample_set.closer)
 
 
 def _stability(page: Page) -> Iterable[str]:

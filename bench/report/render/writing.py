@@ -83,5 +83,5 @@ def _figure_files(page: Page) -> Iterator[tuple[str, bytes]]:
             yield f"{variant_stem(figure, axis)}.svg", on_white(wide).encode()
         yield f"{stem}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode()
     for section in page.samples:
-        for picture in (picture for found in section.sets for picture in found.pictures):
+        for picture in (picture for sample_set in section.sets for picture in sample_set.pictures):
             yield Path(picture.file).name, picture.evidence

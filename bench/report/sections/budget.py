@@ -5,20 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.formatting import duration
+from bench.formatting import NOTHING, decimals, format_count, format_duration, format_number
 from bench.report.figures.captioned import metric_curves, metric_floor
+from bench.report.metric_text import describe_metric, format_mean_interval, metric_heading, unscored_runs
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
-from bench.report.words import (
-    NOTHING,
-    count,
-    decimals,
-    describe_metric,
-    losses,
-    mean_interval_text,
-    metric_heading,
-    number,
-)
 from bench.statistics import mean_interval
 
 
@@ -43,15 +34,15 @@ def equal_seconds_table(study: Study, protocol: str) -> Table | None:
     ]
     floor = metric_floor(study, protocol, metric)
     if floor is not None:
-        cells = (Cell("real against real", "the floor at the same N"), *[Cell(number(floor), numeric=True)] * 2)
+        cells = (Cell("real against real", "the floor at the same N"), *[Cell(format_number(floor), numeric=True)] * 2)
         rows.append(Row((*cells, Cell(""), Cell(""), Cell("")), "floor"))
     devices = {(run.environment or {}).get("device") for entry in entries for run in entry.runs} - {None}
     mixed = " Runs were computed on several devices, whose seconds are not alike." if len(devices) > 1 else ""
     return Table(
         f"equal-seconds-{protocol}",
         f"At equal device seconds, {protocol} protocol: {describe_metric(metric).title} of each run’s last snapshot at "
-        f"or before {duration(budget)} of training, when the quickest row had brought its last run to the final step; "
-        "mean and interval over the done runs that had a snapshot by then (their number, of all planned ones). "
+        f"or before {format_duration(budget)} of training, when the quickest row had brought its last run to the final "
+        "step; mean and interval over the done runs that had a snapshot by then (their number, of all planned ones). "
         "A row of several generator steps mixes them, one of each run. Only snapshots are known: between two, a run "
         f"may have been further. Descriptive.{mixed}",
         (
@@ -77,9 +68,9 @@ def _of_done_runs(study: Study, protocol: str, metric: str) -> pd.DataFrame:
 
 
 def _row(study: Study, entry: Entry, mine: pd.DataFrame, reached: pd.DataFrame, better: str | None) -> Row:
-    absent = tuple(losses(study.summary(entry, study.primary)))
+    absent = tuple(unscored_runs(study.summary(entry, study.primary)))
     if reached.empty:
-        first = f"first snapshot after {duration(float(mine['device_seconds'].min()))}"
+        first = f"first snapshot after {format_duration(float(mine['device_seconds'].min()))}"
         nothing = Cell(NOTHING, numeric=True)
         runs = Cell(f"0 of {len(entry.runs)}", badges=absent)
         return Row((Cell(entry.label), Cell(NOTHING, first, numeric=True), *[nothing] * 3, runs))
@@ -87,12 +78,12 @@ def _row(study: Study, entry: Entry, mine: pd.DataFrame, reached: pd.DataFrame, 
     by_seed = reached.groupby("seed")["value"]
     best = by_seed.max() if better == "higher" else by_seed.min()
     steps = sorted({int(step) for step in last["generator_steps"]})
-    told = count(steps[0]) if len(steps) == 1 else f"{count(steps[0])} to {count(steps[-1])}"
+    told = format_count(steps[0]) if len(steps) == 1 else f"{format_count(steps[0])} to {format_count(steps[-1])}"
     return Row(
         (
             Cell(entry.label),
             _mean_cell(list(last["value"])),
-            Cell(number(float(best.mean())), numeric=True) if better else Cell(NOTHING, numeric=True),
+            Cell(format_number(float(best.mean())), numeric=True) if better else Cell(NOTHING, numeric=True),
             Cell(told, numeric=True, sort=float(steps[0])),
             Cell(f"{last['device_seconds'].mean():,.0f}", numeric=True),
             Cell(f"{len(last)} of {len(entry.runs)}", badges=absent),
@@ -103,5 +94,5 @@ def _row(study: Study, entry: Entry, mine: pd.DataFrame, reached: pd.DataFrame, 
 def _mean_cell(values: list[float]) -> Cell:
     mean, bounds = sum(values) / len(values), mean_interval(values)
     places = decimals(mean)
-    told = mean_interval_text(values, *bounds, places) if bounds else ""
-    return Cell(number(mean, places), told, numeric=True, sort=mean)
+    told = format_mean_interval(values, *bounds, places) if bounds else ""
+    return Cell(format_number(mean, places), told, numeric=True, sort=mean)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bench.formatting import format_rate, format_setting
 from bench.report.figures.svg import equations
 from bench.report.model import MethodCard
 from bench.report.study import Entry, Study
-from bench.report.words import plain, rate
 
 _LOSSES = (("discriminator_loss", "D minimises"), ("generator_loss", "G minimises"), ("joint_loss", "both minimise"))
 
@@ -52,22 +52,23 @@ def _card(name: str, entries: list[Entry]) -> MethodCard:
 
 def _settings(card: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{name} {plain(value['default'])}" + (f" ({value['description']})" if value.get("description") else "")
+        f"{name} {format_setting(value['default'])}"
+        + (f" ({value['description']})" if value.get("description") else "")
         for name, value in card.get("settings", {}).items()
     )
 
 
 def _more_than_one(value: object) -> str:
-    return plain(value) if value not in (None, 1) else ""
+    return format_setting(value) if value not in (None, 1) else ""
 
 
 def _published(published: Mapping[str, Any]) -> str:
     if not published:
         return ""
     d, g = published["learning_rate_discriminator"], published["learning_rate_generator"]
-    rates = rate(g) if d == g else f"{rate(d)} (D), {rate(g)} (G)"
-    betas = f" {plain(published['betas'])}" if published["optimizer"] == "adam" else ""
+    rates = format_rate(g) if d == g else f"{format_rate(d)} (D), {format_rate(g)} (G)"
+    betas = f" {format_setting(published['betas'])}" if published["optimizer"] == "adam" else ""
     name = {"adam": "Adam", "rmsprop": "RMSProp"}.get(published["optimizer"], str(published["optimizer"]))
-    extra = "".join(f", {key} {plain(value)}" for key, value in (published.get("settings") or {}).items())
+    extra = "".join(f", {key} {format_setting(value)}" for key, value in (published.get("settings") or {}).items())
     steps = published["discriminator_steps"]
     return f"{name}{betas}, learning rate {rates}, D steps per G step {steps}, D norm {published['norm']}{extra}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bench.formatting import format_number
 from bench.metrics.catalogue import collapse_evidence
+from bench.report.metric_text import describe_metric
 from bench.report.study import Run, Study
-from bench.report.words import describe_metric, number
 from bench.statistics.results import matching
 
 
@@ -29,18 +30,19 @@ def collapse_reason(study: Study, run: Run) -> str:
     settings = study.settings
     final = matching(study.results, run=run.path, generator=study.plan["generator"], final=True)
     lines = [{"metric": row.metric, "value": row.value, "floor": row.floor} for row in final.itertuples()]
-    found = collapse_evidence(lines, settings)
-    if found is None:
+    evidence = collapse_evidence(lines, settings)
+    if evidence is None:
         return ""
     reasons = []
-    if found.covers_too_little(settings):
+    if evidence.covers_too_little(settings):
         reasons.append(
-            f"{_title('coverage', found.extractor)} is {number(found.coverage)}, below {settings.collapse_coverage:g} "
-            f"of real images’ {number(found.coverage_floor)}"
+            f"{_title('coverage', evidence.extractor)} is {format_number(evidence.coverage)}, below "
+            f"{settings.collapse_coverage:g} of real images’ {format_number(evidence.coverage_floor)}"
         )
-    if found.repeats_too_much(settings):
+    if evidence.repeats_too_much(settings):
         reasons.append(
-            f"{_title('unique', found.extractor)} is {number(found.unique)}, below {settings.collapse_unique:g}"
+            f"{_title('unique', evidence.extractor)} is {format_number(evidence.unique)}, "
+            f"below {settings.collapse_unique:g}"
         )
     return "; ".join(reasons)
 

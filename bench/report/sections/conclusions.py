@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from statistics import fmean
 
 import pandas as pd
 
+from bench.formatting import PERCENT_95, format_number, joined, plural
 from bench.report.figures.captioned import metric_curves
+from bench.report.metric_text import describe_metric
 from bench.report.model import Conclusions
 from bench.report.sections.leaders import first_places
 from bench.report.sections.verdicts import same_sentence
 from bench.report.study import Entry, Study
-from bench.report.words import PERCENT_95, describe_metric, joined, number, plural
 from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, Comparison, Stability, Summary, difference_interval
 
 STILL_IMPROVING = 0.1  # of a metric's value, over the last part of training
@@ -56,10 +57,10 @@ def _open(study: Study) -> Iterator[str]:
     )
     if "controlled" in study.protocols and len(_rates(study)) == 1:
         yield "What the controlled rows would do at another learning rate: all of them share one."
-    if "published" in study.protocols:
-        yield "What is the loss’s doing in a published row: its recipe differs from the others’ as well."
+    if "published" in study.protocols and _recipes_differ(study):
+        yield "How much of a published row’s score is due to its loss: rows differ in their recipes as well."
     if study.primary != "fid":
-        yield f"How a row compares with FIDs in papers: {describe_metric(study.primary).title} is another number."
+        yield f"How a row compares with FIDs in papers: {describe_metric(study.primary).title} is not FID."
 
 
 def _described(study: Study) -> Iterator[str]:
@@ -71,47 +72,63 @@ def _described(study: Study) -> Iterator[str]:
 
 
 def _told_from_the_baseline(study: Study, protocol: str) -> Iterator[str]:
-    found = _comparisons(study, protocol)
-    told = _grouped((c.verdict, c.label) for c in found if c.verdict in ("better", "worse", "lost"))
-    if told:
-        yield (
-            f"{protocol.capitalize()}, by {describe_metric(study.primary).title}, against {found[0].baseline}: {told} "
-            f"(Holm at {100 * ALPHA:g}\u00a0% over {plural(found[0].family, 'comparison')})."
-        )
-
-
-def _not_told_from_the_baseline(study: Study, protocol: str) -> Iterator[str]:
-    found = _comparisons(study, protocol)
-    left = [(c.verdict or "not judged", c.label) for c in found if c.verdict not in ("better", "worse", "lost")]
-    if left:
-        told = "no row is judged yet" if not any(c.verdict for c in found) else _grouped(left)
-        yield f"{protocol.capitalize()}, what differs from {found[0].baseline}: {told}."
-
-
-def _comparisons(study: Study, protocol: str) -> list[Comparison]:
-    found = (study.comparison(entry) for entry in study.entries_of(protocol))
-    return [comparison for comparison in found if comparison is not None]
-
-
-def _grouped(verdicts: Iterable[tuple[str, str]]) -> str:
-    """Write (verdict, label) as "better is a; worse are b and c"; "" of none."""
-    groups: dict[str, list[str]] = {name: [] for name in ("better", "worse", "lost", "undecided", "not judged")}
-    for name, label in verdicts:
-        groups[name].append(label)
-    return "; ".join(
-        f"{name} {'is' if len(labels) == 1 else 'are'} {joined(labels)}" for name, labels in groups.items() if labels
+    comparisons = _comparisons(study, protocol)
+    better, worse = ([c.label for c in comparisons if c.verdict == verdict] for verdict in ("better", "worse"))
+    lost = [c.label for c in comparisons if c.verdict == "lost"]
+    if not better and not worse and not lost:
+        return
+    baseline, family = comparisons[0].baseline, plural(comparisons[0].family, "comparison")
+    clauses = [
+        f"{joined(rows)} {_scores(rows)} {verdict}" for rows, verdict in ((better, "better"), (worse, "worse")) if rows
+    ]
+    if clauses:
+        clauses[0] += f" than {baseline}"
+    if lost:
+        clauses.append(f"no run of {joined(lost)} finished, of {baseline} some did")
+    yield (
+        f"{protocol.capitalize()}, by {describe_metric(study.primary).title}: {'; '.join(clauses)} "
+        f"(Holm at {100 * ALPHA:g}\u00a0% over {family})."
     )
 
 
+def _not_told_from_the_baseline(study: Study, protocol: str) -> Iterator[str]:
+    comparisons = _comparisons(study, protocol)
+    undecided = [c.label for c in comparisons if c.verdict and c.verdict not in ("better", "worse", "lost")]
+    unjudged = [c.label for c in comparisons if not c.verdict]
+    if not undecided and not unjudged:
+        return
+    name, baseline = protocol.capitalize(), comparisons[0].baseline
+    if len(unjudged) == len(comparisons):
+        yield f"{name}: no row is judged against {baseline} yet."
+        return
+    clauses = []
+    if undecided:
+        clauses.append(f"whether {joined(undecided)} {'differs' if len(undecided) == 1 else 'differ'} from {baseline}")
+    if unjudged:
+        clauses.append(f"{joined(unjudged)} {'is' if len(unjudged) == 1 else 'are'} not judged")
+    yield f"{name}: {'; '.join(clauses)}."
+
+
+def _scores(rows: list[str]) -> str:
+    return "scores" if len(rows) == 1 else "score"
+
+
+def _comparisons(study: Study, protocol: str) -> list[Comparison]:
+    comparisons = (study.comparison(entry) for entry in study.entries_of(protocol))
+    return [comparison for comparison in comparisons if comparison is not None]
+
+
 def _resolved_gaps(study: Study) -> Iterator[str]:
-    """Tell which gap between two rows these seeds find, a number for each protocol."""
-    found = (study.resolution(protocol, study.primary) for protocol in study.protocols)
-    gaps = [f"{number(r.single_gap)} ({r.protocol})" for r in found if r is not None and r.single_gap]
+    """Tell which gap between two rows these seeds find, a number for each protocol, where some are not told apart."""
+    if all(pair.winner for pair in study.statistics.pairs):
+        return
+    resolutions = (study.resolution(protocol, study.primary) for protocol in study.protocols)
+    gaps = [f"{format_number(r.single_gap)} ({r.protocol})" for r in resolutions if r is not None and r.single_gap]
     if gaps:
         yield (
-            f"That undecided rows are equal: with {plural(len(study.seeds), 'seed')} a test of two rows alone finds a "
-            f"gap of {' or '.join(gaps)} 80 times in 100; smaller gaps, and these after correction, it misses more "
-            "often."
+            f"Whether rows that are not told apart are equal: with {plural(len(study.seeds), 'seed')} a test of two "
+            f"rows alone finds a gap of {' or '.join(gaps)} 80 times in 100. It misses smaller gaps more often, and so "
+            "does a corrected test."
         )
 
 
@@ -131,7 +148,7 @@ def _order_of_failures(study: Study, protocol: str) -> Iterator[str]:
             yield (
                 f"{protocol.capitalize()}, whether any row is good: none of the complete rows{of} covers a tenth of "
                 f"what real images cover ({describe_metric(metric).title} {_range(shares)}, real images "
-                f"{number(fmean(floors))}; {_beside_real(study, [s for _, s in rows])})"
+                f"{format_number(fmean(floors))}; {_beside_real(study, [s for _, s in rows])})"
                 + (": its ranks order failures." if ranked else ".")
             )
             return
@@ -147,19 +164,20 @@ def _hollow_first(study: Study, protocol: str, metric: str, rows: list[tuple[Ent
         if fmean(covered.scores) < HARDLY_COVERED * covered.floor:
             yield (
                 f"{protocol.capitalize()}, whether the first rank is a good row: {entry.label} covers less than a "
-                f"tenth of what real images cover ({describe_metric(metric).title} {number(fmean(covered.scores))}, "
-                f"real images {number(covered.floor)}), and other rows cover more."
+                f"tenth of what real images cover ({describe_metric(metric).title} "
+                f"{format_number(fmean(covered.scores))}, real images {format_number(covered.floor)}), "
+                "and other rows cover more."
             )
 
 
 def _beside_real(study: Study, rows: list[Summary]) -> str:
     floors = [row.floor for row in rows if row.floor is not None]
-    real = f", real images {number(fmean(floors))}" if floors else ""
+    real = f", real images {format_number(fmean(floors))}" if floors else ""
     return f"{describe_metric(study.primary).title} {_range([fmean(row.scores) for row in rows])}{real}"
 
 
 def _range(values: list[float]) -> str:
-    low, high = number(min(values)), number(max(values))
+    low, high = format_number(min(values)), format_number(max(values))
     return low if low == high else f"{low} to {high}"
 
 
@@ -198,6 +216,11 @@ def _rates(study: Study) -> set[object]:
     return {tuple(entry.recipe.get(name) for name in names) for entry in study.entries_of("controlled")}
 
 
+def _recipes_differ(study: Study) -> bool:
+    recipes = [entry.recipe for entry in study.entries_of("published")]
+    return any(recipe != recipes[0] for recipe in recipes)
+
+
 def _recipes(study: Study) -> Iterator[str]:
     """Tell for which rows the authors' recipe does better or worse than the shared one."""
     info = describe_metric(study.primary)
@@ -211,10 +234,12 @@ def _recipes(study: Study) -> Iterator[str]:
         if bounds is not None and info.better and (bounds[0] > 0 or bounds[1] < 0):
             (better if (bounds[1] < 0) == (info.better == "lower") else worse).append(label)
     if compared:
-        parts = [f"{name} for {joined(rows)}" for name, rows in (("better", better), ("worse", worse)) if rows]
+        clauses = [
+            f"{joined(rows)} {_scores(rows)} {how}" for how, rows in (("better", better), ("worse", worse)) if rows
+        ]
         yield (
-            f"The authors’ recipe in place of the shared one: {' and '.join(parts) or 'no difference that shows'}, of "
-            f"{plural(compared, 'row')} compared (Welch’s {PERCENT_95} intervals, uncorrected)."
+            f"With the authors’ recipe in place of the shared one, {' and '.join(clauses) or 'no row moves clearly'}, "
+            f"of {plural(compared, 'row')} compared (Welch’s {PERCENT_95} intervals, uncorrected)."
         )
 
 
@@ -225,27 +250,27 @@ def _difference_bounds(own: Summary | None, shared: Summary | None) -> tuple[flo
 
 
 def _lost(study: Study) -> Iterator[str]:
-    found = [study.stability(entry) for entry in study.entries]
-    told = [words for one in found if (words := _lost_words(one))]
+    stabilities = [study.stability(entry) for entry in study.entries]
+    told = [words for one in stabilities if (words := _lost_words(one))]
     if told:
         yield f"Lost or collapsed runs: {'; '.join(told)}."
         return
-    planned, done, judged = (sum(getattr(one, name) for one in found) for name in ("planned", "done", "judged"))
+    planned, done, judged = (sum(getattr(one, name) for one in stabilities) for name in ("planned", "done", "judged"))
     if judged == planned:
         yield "No planned run diverged, failed or collapsed."
     elif done:
-        yield (
-            f"None of the {plural(done, 'run')} that are done, of {planned:,} planned, diverged or failed; of "
-            f"{judged:,} whose samples were judged none collapsed."
-        )
+        judged_words = f"none of {judged:,} judged collapsed" if judged else "none judged for collapse yet"
+        yield f"No run diverged or failed so far: {done:,} of {plural(planned, 'planned run')} done, {judged_words}."
 
 
-def _lost_words(found: Stability) -> str:
+def _lost_words(stability: Stability) -> str:
     """Return what became of an entry's runs, of how many that ended; "" where nothing did."""
-    counts = ((found.diverged, "diverged"), (found.failed, "failed"), (found.collapsed, "collapsed"))
+    counts = ((stability.diverged, "diverged"), (stability.failed, "failed"), (stability.collapsed, "collapsed"))
     words = [f"{many} {state}" for many, state in counts if many]
     if not words:
         return ""
-    ended = found.done + found.diverged + found.failed
-    of = f"{ended} {'done' if ended == found.done else 'ended'} ({found.planned} planned)"
-    return f"{found.label} ({found.protocol}) {joined(words)} of {found.planned if ended == found.planned else of}"
+    ended = stability.done + stability.diverged + stability.failed
+    of = f"{ended} {'done' if ended == stability.done else 'ended'} ({stability.planned} planned)"
+    if ended == stability.planned:
+        of = str(ended)
+    return f"{stability.label} ({stability.protocol}): {joined(words)} of {of}"

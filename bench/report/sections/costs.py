@@ -6,10 +6,9 @@ import shlex
 
 import numpy as np
 
-from bench.formatting import duration
+from bench.formatting import NOTHING, format_count, format_duration, plural
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
-from bench.report.words import NOTHING, count, plural
 
 
 def cost_table(study: Study) -> Table:
@@ -43,10 +42,11 @@ def repeat_table(study: Study) -> Table:
         rows.append(Row((Cell(entry.label), Cell(entry.protocol), *commands)))
     return Table(
         "repeat-rows",
-        "How to repeat each row’s numbers: the first command trains and measures its median run again, apart, and says "
-        "whether the same bits come out (with --seed, whether another seed falls where these predict); the second "
-        "prints what is known of it. Every other run has its own seed after the stroke. bench verify recomputes every "
-        "table and this report from the runs, and with --metrics measures their snapshots again.",
+        "How to repeat each row’s numbers. The first command trains and measures the row’s median run again (its first "
+        "where none has a score), apart from the study’s runs, and says whether the same bits come out; with --seed, "
+        "whether another seed scores as these predict. The second prints what is known of that run. For another run "
+        "write its seed after the slash. bench verify recomputes every table and this report from the runs, and with "
+        "--metrics measures their snapshots again.",
         tuple(map(Heading, ("objective", "protocol", "trains again and compares", "shows"))),
         tuple(rows),
     )
@@ -59,12 +59,13 @@ def _cost_row(entry: Entry) -> Row:
     begun = sum(run.status.generator_steps > 0 for run in entry.runs)
     per_run = Cell(NOTHING, numeric=True)
     if seconds:
-        bounds = f"{duration(min(seconds))} to {duration(max(seconds))}" if len(seconds) > 1 else ""
-        per_run = Cell(duration(float(np.mean(seconds))), bounds, numeric=True, sort=float(np.mean(seconds)))
+        bounds = f"{format_duration(min(seconds))} to {format_duration(max(seconds))}" if len(seconds) > 1 else ""
+        per_run = Cell(format_duration(float(np.mean(seconds))), bounds, numeric=True, sort=float(np.mean(seconds)))
     speed = sum(status.generator_steps for status in done) / sum(seconds) if sum(seconds) else None
     means = [
         Cell(
-            count(round(float(np.mean([getattr(status, name) for status in done])))) if done else NOTHING, numeric=True
+            format_count(round(float(np.mean([getattr(status, name) for status in done])))) if done else NOTHING,
+            numeric=True,
         )
         for name in ("discriminator_steps", "images_seen")
     ]
@@ -75,6 +76,6 @@ def _cost_row(entry: Entry) -> Row:
             per_run,
             Cell(NOTHING if speed is None else f"{speed:.3g}", numeric=True),
             *means,
-            Cell(duration(spent), plural(begun, "run") if begun else "", numeric=True, sort=spent),
+            Cell(format_duration(spent), plural(begun, "run") if begun else "", numeric=True, sort=spent),
         )
     )

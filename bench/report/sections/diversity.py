@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from bench.formatting import format_count, format_number
 from bench.metrics.catalogue import extractor_title
 from bench.report.figures.plane import declared_extractor
+from bench.report.metric_text import with_unit
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.tables import floor_cell, measured_cell, most_support, samples_text
 from bench.report.study import Study
-from bench.report.words import count, number, with_unit
 
 # What is shown, in this order: the heading, and how to read it. {} is the declared extractor.
 _SHOWN = {
@@ -86,13 +87,15 @@ def _most_copying_z(study: Study) -> str:
     samples = study.settings.samples
     heldout = min(samples, study.plan["data"].get("heldout_count") or samples)
     most = math.sqrt(3 * samples * heldout / (samples + heldout + 1))
-    return f" With {count(samples)} samples it ends at ±{number(most)}: rows there are not told apart by it."
+    return (
+        f" With {format_count(samples)} samples it ends at ±{format_number(most)}: rows there are not told apart by it."
+    )
 
 
 def _most_images(study: Study) -> str:
     samples = study.settings.samples
-    most = count(round(most_support(samples)))
-    return f" {count(samples)} samples give {most} at most; ≥ marks a mean over a run that reached this."
+    most = format_count(round(most_support(samples)))
+    return f" {format_count(samples)} samples give {most} at most; ≥ marks a mean over a run that reached this."
 
 
 def _measured(study: Study) -> tuple[str, dict[str, tuple[str, str]]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.formatting import joined, plural
 from bench.report.study import Study
-from bench.report.words import joined, plural
 from bench.statistics import Pair
 
 

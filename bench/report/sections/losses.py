@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Canvas
 
+from bench.formatting import format_number, joined, plural
 from bench.report.figures.captioned import TABLE_STEPS
-from bench.report.figures.chart import Line, Panel, chart
-from bench.report.figures.plots import PALETTE
-from bench.report.figures.raster import png_of_chart
+from bench.report.figures.panels import SOLID, Line, Panel, draw_panels
+from bench.report.figures.plots import NARROW, PALETTE, one_width
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.study import Entry, read_log
-from bench.report.words import joined, number, plural
 
-WIDTH, PANEL_HEIGHT = 250.0, 98.0
+PANEL_HEIGHT = 1.36  # inches
 POINTS_PER_FIGURE = 1000
 LEAST_POINTS = 20
 _PLAYERS = ("discriminator", "generator")
-_DASHES = ("", "4 1.5", "1.2 1.8", "6 1.5 1.2 1.5")
+_DASHES = (SOLID, (0, (4.4, 1.7)), (0, (1.3, 2)), (0, (6.7, 1.7, 1.3, 1.7)))
 
 
 def loss_figure(entry: Entry, points: int) -> Figure | None:
@@ -27,7 +29,7 @@ def loss_figure(entry: Entry, points: int) -> Figure | None:
         return None
     lines = logged.groupby(["player", "term", "seed"]).ngroups
     points = min(points, max(POINTS_PER_FIGURE // lines, LEAST_POINTS))
-    drawing = draw_losses(thinned(logged, points), entry.label)
+    drawing, png = one_width(partial(draw_losses, thinned(logged, points), entry.label), NARROW)
     terms = list(dict.fromkeys(zip(logged["player"], logged["term"], strict=True)))
     seeds = sorted(logged["seed"].unique())
     players = dict.fromkeys(player for player, _ in terms)
@@ -41,14 +43,14 @@ def loss_figure(entry: Entry, points: int) -> Figure | None:
         caption=f"{entry.label}: the terms that each player minimises, a line for every seed.{averaged}",
         wide=drawing,
         narrow=drawing,
-        png=png_of_chart(drawing),
+        png=png,
         data=logged.assign(label=entry.label, protocol=entry.protocol),
         table=_loss_table(entry, logged, terms),
     )
 
 
-def draw_losses(curves: pd.DataFrame, title: str) -> str:
-    """Draw one entry's terms as SVG, a panel for each player, a line for every seed.
+def draw_losses(curves: pd.DataFrame, title: str, width: float) -> Canvas:
+    """Draw one entry's terms, a panel for each player, a line for every seed.
 
     `curves` has player, term, seed, generator_steps, value (NaN where the loss was not finite).
     """
@@ -66,7 +68,7 @@ def draw_losses(curves: pd.DataFrame, title: str) -> str:
         )
         title_of = "both networks" if players == ["generator"] else player
         panels.append(Panel(title_of, lines, *_scale(mine["value"])))
-    return chart(panels, 1, WIDTH, PANEL_HEIGHT, "generator steps", title)
+    return draw_panels(panels, 1, width, PANEL_HEIGHT, "generator steps", title)
 
 
 def thinned(curves: pd.DataFrame, points: int) -> pd.DataFrame:
@@ -103,7 +105,7 @@ def _loss_table(entry: Entry, logged: pd.DataFrame, terms: list[tuple[str, str]]
         logged[logged["generator_steps"].isin(chosen)].groupby(["generator_steps", "player", "term"])["value"].mean()
     )
     rows = tuple(
-        Row((Cell(f"{step:,.0f}"), *(Cell(number(means.get((step, *term))), numeric=True) for term in terms)))
+        Row((Cell(f"{step:,.0f}"), *(Cell(format_number(means.get((step, *term))), numeric=True) for term in terms)))
         for step in chosen
     )
     return Table(
@@ -116,6 +118,6 @@ def _loss_table(entry: Entry, logged: pd.DataFrame, terms: list[tuple[str, str]]
 
 def _scale(values: pd.Series[float]) -> tuple[str, float]:
     """Use a symmetric log scale where a few values would flatten all others, as in a run that diverges."""
-    found = values.abs().replace([np.inf], np.nan).dropna()
-    middle = max(float(found.median()), 1e-9) if len(found) else 1.0
-    return ("symlog", middle) if len(found) and found.max() > 60 * middle else ("linear", 1.0)
+    sizes = values.abs().replace([np.inf], np.nan).dropna()
+    middle = max(float(sizes.median()), 1e-9) if len(sizes) else 1.0
+    return ("symlog", middle) if len(sizes) and sizes.max() > 60 * middle else ("linear", 1.0)

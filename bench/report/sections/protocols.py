@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bench.formatting import NOTHING, PERCENT_95
+from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.tables import difference_cell, value_cell
 from bench.report.study import Study
-from bench.report.words import NOTHING, PERCENT_95, describe_metric
 from bench.statistics import Summary
 
 

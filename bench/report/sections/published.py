@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.formatting import NOTHING
 from bench.report.literature import (
     Difference,
     PublishedRow,
@@ -16,10 +17,10 @@ from bench.report.literature import (
     protocol_differences,
     shared_metrics,
 )
+from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, PublishedSection, Row, Table
 from bench.report.sections.tables import value_cell
 from bench.report.study import Entry, Study
-from bench.report.words import NOTHING, describe_metric
 
 _MARKS = {"V": "Figures read in", "M": "Figures from memory of"}
 
@@ -48,9 +49,9 @@ def published_frames(study: Study) -> dict[str, pd.DataFrame]:
         return {}
     figures = [row for match in matches for row in _figure_rows(study, match)]
     differences = [
-        {"table": match.table.name, "what": found.what, "theirs": found.theirs, "ours": found.ours}
+        {"table": match.table.name, "what": difference.what, "theirs": difference.theirs, "ours": difference.ours}
         for match in matches
-        for found in match.differences
+        for difference in match.differences
     ]
     return {"published": pd.DataFrame(figures), "published-differences": pd.DataFrame(differences)}
 
@@ -66,15 +67,15 @@ def _matches(study: Study) -> list[_Match]:
 
 def _figures(study: Study, match: _Match) -> Table:
     table, beside = match.table, [_beside(study, row) for row in match.table.rows]
-    protocols = [protocol for protocol in study.protocols if any(protocol in found for found in beside)]
+    protocols = [protocol for protocol in study.protocols if any(protocol in by_protocol for by_protocol in beside)]
     headings = [Heading("method")]
     for metric in match.metrics:
         title = describe_metric(metric).title
         headings.append(Heading(f"{title}, by the source", numeric=True))
         headings += [Heading(f"{title} here, {protocol} protocol", metric, numeric=True) for protocol in protocols]
     rows = tuple(
-        Row(tuple(_row_cells(study, match, row, found, protocols)))
-        for row, found in zip(table.rows, beside, strict=True)
+        Row(tuple(_row_cells(study, match, row, by_protocol, protocols)))
+        for row, by_protocol in zip(table.rows, beside, strict=True)
     )
     return Table(f"published-{table.name}", _caption(match), tuple(headings), rows)
 
@@ -96,13 +97,13 @@ def _beside(study: Study, row: PublishedRow) -> dict[str, Entry]:
 
     It is the objective's own row, or its only one: of several variants none is picked.
     """
-    found = {}
+    by_protocol = {}
     for protocol in study.protocols:
         entries = [entry for entry in study.entries_of(protocol) if entry.objective == row.objective]
         plain = [entry for entry in entries if entry.label == row.objective] or entries
         if row.objective and len(plain) == 1:
-            found[protocol] = plain[0]
-    return found
+            by_protocol[protocol] = plain[0]
+    return by_protocol
 
 
 def _title(table: PublishedTable) -> str:
@@ -122,7 +123,10 @@ def _differences(match: _Match) -> Table:
         f"published-{match.table.name}-differences",
         f"In what the protocol of {match.table.cited} differs from this study’s.",
         tuple(map(Heading, ("what", "by the source", "here"))),
-        tuple(Row((Cell(found.what), Cell(found.theirs), Cell(found.ours))) for found in match.differences),
+        tuple(
+            Row((Cell(difference.what), Cell(difference.theirs), Cell(difference.ours)))
+            for difference in match.differences
+        ),
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
-from bench.formatting import duration
+from bench.formatting import format_count, format_duration, format_number
+from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_reason
 from bench.report.study import Entry, Run, Study
-from bench.report.words import count, describe_metric, number
 
 
 def troubles_table(study: Study) -> Table | None:
@@ -114,7 +114,7 @@ def _run_rows(study: Study, entry: Entry) -> Iterator[Row]:
     for run in _begun(entry):
         status = run.status
         spent = (status.generator_steps, status.discriminator_steps, status.images_seen)
-        cells = (*map(count, spent), duration(status.device_seconds), number(scores.get(run.seed)))
+        cells = (*map(format_count, spent), format_duration(status.device_seconds), format_number(scores.get(run.seed)))
         yield Row((Cell(run.path, code=True), Cell(run.state), *(Cell(text, numeric=True) for text in cells)))
     if seeds := _seeds_not_begun(entry):
         name = Cell(f"{entry.label}, {entry.protocol}: {'seeds' if '–' in seeds or ',' in seeds else 'seed'} {seeds}")

@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bench.formatting import NOTHING, format_count, format_deviations, format_rate, format_setting, plural
+from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.run_tables import seed_ranges
 from bench.report.study import Entry, Study
-from bench.report.words import NOTHING, count, describe_metric, plain, plural, rate, readable
 from bench.statistics.results import evaluation_codes
 
 _PARAMETERS = ("generator", "discriminator", "trunk", "norm", "head", "decoder")
@@ -90,7 +91,7 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
     if not recipe:
         return NOTHING
     d, g = recipe["learning_rate_discriminator"], recipe["learning_rate_generator"]
-    rates = f"learning rate {rate(g)}" if d == g else f"learning rate {rate(d)} (D), {rate(g)} (G)"
+    rates = f"learning rate {format_rate(g)}" if d == g else f"learning rate {format_rate(d)} (D), {format_rate(g)} (G)"
     return (
         f"{_optimizer(recipe)}, {rates}, {plural(recipe['discriminator_steps'], 'discriminator step')} per generator "
         f"step, D norm {recipe['norm']}"
@@ -125,18 +126,18 @@ def recipes_table(study: Study) -> Table:
 
 def _recipe_cells(entry: Entry) -> tuple[Cell, ...]:
     recipe = entry.recipe
-    settings = ", ".join(f"{name} {plain(value)}" for name, value in entry.settings.items())
+    settings = ", ".join(f"{name} {format_setting(value)}" for name, value in entry.settings.items())
     rates = [recipe.get(f"learning_rate_{player}") for player in ("discriminator", "generator")]
     return (
         Cell(entry.label),
         Cell(entry.protocol),
         Cell(_optimizer(recipe) if recipe else NOTHING),
-        Cell(" / ".join(rate(value) if value else NOTHING for value in rates), numeric=True),
+        Cell(" / ".join(format_rate(value) if value else NOTHING for value in rates), numeric=True),
         Cell(str(recipe.get("discriminator_steps", NOTHING)), numeric=True),
         Cell(str(recipe.get("norm", NOTHING))),
-        Cell(plain(recipe.get("warm_up"))),
+        Cell(format_setting(recipe.get("warm_up"))),
         Cell(settings or "none"),
-        Cell(readable(entry.deviations) or "nothing"),
+        Cell(format_deviations(entry.deviations) or "nothing"),
     )
 
 
@@ -144,13 +145,16 @@ def parameters_table(study: Study) -> Table:
     """Return each entry's parameter counts and backbone hash."""
     rows = []
     for entry in study.entries:
-        found = next((run.architecture for run in entry.runs if run.architecture), None)
-        parameters = found["parameters"] if found else {}
+        architecture = next((run.architecture for run in entry.runs if run.architecture), None)
+        parameters = architecture["parameters"] if architecture else {}
         counts = [
-            Cell(count(parameters[part]) if part in parameters else NOTHING, numeric=True) for part in _PARAMETERS
+            Cell(format_count(parameters[part]) if part in parameters else NOTHING, numeric=True)
+            for part in _PARAMETERS
         ]
-        digest = str(found["backbone_hash"]) if found else NOTHING
-        rows.append(Row((Cell(entry.label), Cell(entry.protocol), *counts, Cell(digest, code=found is not None))))
+        digest = str(architecture["backbone_hash"]) if architecture else NOTHING
+        rows.append(
+            Row((Cell(entry.label), Cell(entry.protocol), *counts, Cell(digest, code=architecture is not None)))
+        )
     return Table(
         "parameters",
         "Trainable parameters. The hash covers name, shape, stride and padding of every convolution of the generator "
@@ -220,16 +224,17 @@ def environments_table(study: Study) -> Table:
             groups[json.dumps(but_commit, sort_keys=True)].append(run.environment["commit"] or "not a checkout")
     rows = []
     for text, commits in groups.items():
-        found = json.loads(text)
-        versions = found["packages"] | _of_gpu(found)
+        environment = json.loads(text)
+        threads = plural(environment["threads"], "thread")
+        versions = environment["packages"] | _of_gpu(environment)
         packages = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         rows.append(
             Row(
                 (
                     Cell(plural(len(commits), "run")),
-                    Cell(f"{found['device']} ({found['capability']}), {plural(found['threads'], 'thread')}"),
-                    Cell(f"{found['system']}, Python {found['python']}"),
-                    Cell(f"bench {found['bench']}, {packages}"),
+                    Cell(f"{environment['device']} ({environment['capability']}), {threads}"),
+                    Cell(f"{environment['system']}, Python {environment['python']}"),
+                    Cell(f"bench {environment['bench']}, {packages}"),
                     Cell(_commits(commits), code=len(set(commits)) == 1),
                 )
             )
@@ -245,10 +250,10 @@ def environments_table(study: Study) -> Table:
 
 def _commits(commits: list[str]) -> str:
     """Return the commits, in the order of the runs, with how many runs each made where there are several."""
-    found = Counter(commits)
-    if len(found) == 1:
+    runs_by_commit = Counter(commits)
+    if len(runs_by_commit) == 1:
         return commits[0]
-    return ", ".join(f"{commit} ({plural(runs, 'run')})" for commit, runs in found.items())
+    return ", ".join(f"{commit} ({plural(runs, 'run')})" for commit, runs in runs_by_commit.items())
 
 
 def _same_code(study: Study) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.formatting import NOTHING, PERCENT_95, decimals, format_number, format_percents, joined, plural
 from bench.report.figures.captioned import dashed_floor, metric_curves, metric_floor
-from bench.report.figures.chart import Line, Panel, chart
-from bench.report.figures.plots import Look
-from bench.report.figures.raster import png_of_chart
+from bench.report.figures.panels import Line, Panel, draw_panels
+from bench.report.figures.plots import WIDE, Look, both_widths
+from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.study import Entry, Study
-from bench.report.words import NOTHING, PERCENT_95, decimals, describe_metric, joined, number, percents, plural
 
-WIDE, NARROW, PANEL_HEIGHT = 490.0, 250.0, 104.0
+PANEL_HEIGHT = 1.44  # inches
 
 
 def stability_table(study: Study, protocol: str) -> Table:
@@ -37,24 +37,27 @@ def stability_table(study: Study, protocol: str) -> Table:
 
 
 def _row(study: Study, entry: Entry) -> Row:
-    found, summary = study.stability(entry), study.summary(entry, study.primary)
-    ended = found.done + found.diverged + found.failed
+    stability, summary = study.stability(entry), study.summary(entry, study.primary)
+    ended = stability.done + stability.diverged + stability.failed
     places = None if summary.mean is None else decimals(summary.mean)
-    spread = Cell(number(summary.deviation, places), numeric=True, sort=summary.deviation)
+    spread = Cell(format_number(summary.deviation, places), numeric=True, sort=summary.deviation)
     if summary.deviation is not None and summary.mean:
         share = abs(100 * summary.deviation / summary.mean)
         spread = Cell(spread.text, f"{share:.1f}\u00a0% of the mean", numeric=True, sort=spread.sort)
     ordered = sorted((value, seed) for seed, value in summary.values)
     if describe_metric(study.primary).better == "higher":
         ordered.reverse()
-    of = f", of {len(ordered)} finished" if len(ordered) < found.planned else ""
-    ends = [Cell(number(value, places), f"seed {seed}{of}", numeric=True) for value, seed in ordered]
+    of = f", of {len(ordered)} finished" if len(ordered) < stability.planned else ""
+    ends = [Cell(format_number(value, places), f"seed {seed}{of}", numeric=True) for value, seed in ordered]
     return Row(
         (
             Cell(entry.label),
-            *(Cell(str(value), numeric=True) for value in (found.planned, found.done, found.diverged, found.failed)),
-            _rate(found.diverged + found.failed, ended, found.loss_rate_low, found.loss_rate_high),
-            _rate(found.collapsed, found.judged, found.collapse_rate_low, found.collapse_rate_high),
+            *(
+                Cell(str(value), numeric=True)
+                for value in (stability.planned, stability.done, stability.diverged, stability.failed)
+            ),
+            _rate(stability.diverged + stability.failed, ended, stability.loss_rate_low, stability.loss_rate_high),
+            _rate(stability.collapsed, stability.judged, stability.collapse_rate_low, stability.collapse_rate_high),
             spread,
             *((ends[0], ends[-1]) if ends else (Cell(NOTHING, numeric=True),) * 2),
         )
@@ -64,7 +67,7 @@ def _row(study: Study, entry: Entry) -> Row:
 def _rate(some: int, of: int, low: float | None, high: float | None) -> Cell:
     if not of:
         return Cell(NOTHING, numeric=True)
-    return Cell(f"{some} of {of}", f"[{percents(low, high)}]", numeric=True, sort=some / of)
+    return Cell(f"{some} of {of}", f"[{format_percents(low, high)}]", numeric=True, sort=some / of)
 
 
 def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
@@ -74,6 +77,8 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
     if curves["generator_steps"].nunique() < 2:
         return None
     title = describe_metric(metric).title
+    ends = curves.groupby(["label", "seed"])["generator_steps"].max()
+    early = " A line that ends early belongs to a run that did." if ends.nunique() > 1 else ""
     labels = [label for label in study.labels if label in set(curves["label"])]
     values = curves["value"]
     log = values.min() > 0 and values.max() > 4 * values.min()
@@ -83,9 +88,10 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
         _panel(label, curves[curves["label"] == label], drawn_floor, look, "log" if log else "linear")
         for label in labels
     ]
-    wide, narrow = (
-        chart(panels, min(columns, len(panels)), width, PANEL_HEIGHT, "generator steps", title, shared=True)
-        for columns, width in ((4, WIDE), (2, NARROW))
+    wide, narrow, png = both_widths(
+        lambda width: draw_panels(
+            panels, 4 if width == WIDE else 2, width, PANEL_HEIGHT, "generator steps", title, shared=True
+        )
     )
     return Figure(
         name=f"seeds-{protocol}",
@@ -96,11 +102,11 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
         ),
         caption=(
             f"{title} of every seed at its snapshots, {protocol} protocol: one line per seed, the same axes in every "
-            f"panel. A line that ends early is a run that did.{dashed_floor(drawn_floor)}"
+            f"panel.{early}{dashed_floor(drawn_floor)}"
         ),
         wide=wide,
         narrow=narrow,
-        png=png_of_chart(wide),
+        png=png,
         data=curves.assign(protocol=protocol, metric=metric),
         table=_seeds_table(study, protocol, metric, curves, labels),
     )
@@ -124,12 +130,12 @@ def _seeds_table(study: Study, protocol: str, metric: str, curves: pd.DataFrame,
         cells = [Cell(label)]
         planned = len(study.seeds_of(label, protocol))
         for step in shown:
-            found = spread.get((label, step))
-            if found is None:
+            spread_there = spread.get((label, step))
+            if spread_there is None:
                 cells.append(Cell(NOTHING, numeric=True))
                 continue
-            told = " · ".join(number(found[name]) for name in ("min", "median", "max"))
-            some = f"{found['size']:.0f} of {planned}" if found["size"] < planned else ""
+            told = " · ".join(format_number(spread_there[name]) for name in ("min", "median", "max"))
+            some = f"{spread_there['size']:.0f} of {planned}" if spread_there["size"] < planned else ""
             cells.append(Cell(told, some, numeric=True))
         rows.append(Row(tuple(cells)))
     return Table(

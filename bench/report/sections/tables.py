@@ -8,28 +8,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.formatting import duration
+from bench.formatting import (
+    NOTHING,
+    PERCENT_95,
+    decimals,
+    format_count,
+    format_deviations,
+    format_duration,
+    format_interval,
+    format_number,
+    format_percents,
+    plural,
+)
+from bench.report.metric_text import (
+    describe_metric,
+    format_difference,
+    format_mean,
+    format_metric,
+    mean_decimals,
+    metric_heading,
+    unscored_runs,
+)
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.verdicts import beside, rank_cell, verdict_cell
 from bench.report.study import Entry, Study
-from bench.report.words import (
-    NOTHING,
-    PERCENT_95,
-    count,
-    decimals,
-    describe_metric,
-    difference_text,
-    interval,
-    losses,
-    mean_decimals,
-    metric_heading,
-    metric_number,
-    number,
-    percents,
-    plural,
-    readable,
-    value_text,
-)
 from bench.statistics import NEVER_RANKS, SEEDS_FOR_INTERVAL, Stability, Standing, Summary, difference_interval
 from bench.statistics.results import matching
 
@@ -76,7 +78,7 @@ def _columns(study: Study, protocol: str, rows: list[tuple[Entry, Summary]], not
     ranked = any(summary.rank is not None for _, summary in rows)
     tied = any((standing := study.standing(entry)) and standing.letters for entry, _ in rows)
     compared = any(summary.difference is not None for _, summary in rows)
-    judged = any((found := study.comparison(entry)) and not found.unjudged for entry, _ in rows)
+    judged = any((comparison := study.comparison(entry)) and not comparison.unjudged for entry, _ in rows)
     columns = []
     if ranked:
         columns.append(_Column(Heading("rank"), lambda entry, s: rank_cell(study.standing(entry), s.rank)))
@@ -119,9 +121,9 @@ def _metric_column(study: Study, protocol: str, metric: str) -> _Column:
 
 def _kind(study: Study, entry: Entry) -> str:
     """Mark the rows of group a, save those that mostly collapsed: they are in it because their seeds spread."""
-    standing, found = study.standing(entry), study.stability(entry)
+    standing, stability = study.standing(entry), study.stability(entry)
     best = standing is not None and "a" in standing.letters
-    return "set" if best and (not found.judged or 2 * found.collapsed < found.judged) else ""
+    return "set" if best and (not stability.judged or 2 * stability.collapsed < stability.judged) else ""
 
 
 def _name_cell(entry: Entry, protocol: str, notes: _Notes) -> Cell:
@@ -139,8 +141,8 @@ def _runs_cell(stability: Stability, summary: Summary) -> Cell:
         (stability.diverged + stability.failed, "lost", stability.loss_rate_low, stability.loss_rate_high),
         (stability.collapsed, "collapsed", stability.collapse_rate_low, stability.collapse_rate_high),
     )
-    lines = [f"{word}: {percents(low, high)}" for found, word, low, high in rates if found]
-    return Cell(f"{summary.done}/{summary.planned}", detail="\n".join(lines), badges=_states(summary))
+    lines = [f"{word}: {format_percents(low, high)}" for runs, word, low, high in rates if runs]
+    return Cell(f"{summary.done}/{summary.planned}", detail="\n".join(lines), badges=states(summary))
 
 
 def every_metric_table(study: Study, protocol: str) -> Table:
@@ -200,7 +202,7 @@ class _Notes:
     def of(self, entry: Entry) -> tuple[int, ...]:
         texts = list(entry.notes)
         if entry.deviations:
-            texts.append(f"Differs from the controlled row: {readable(entry.deviations)}.")
+            texts.append(f"Differs from the controlled row: {format_deviations(entry.deviations)}.")
         moved = [run.seed for run in entry.runs if run.status.continued_on]
         if moved:
             texts.append(f"Continued on another kind of machine: {_seeds(moved)}.")
@@ -248,20 +250,21 @@ def _why_not(study: Study) -> str:
     return "fewer than two rows have all their runs"
 
 
-def _states(summary: Summary) -> tuple[str, ...]:
-    return (*losses(summary), *([f"{summary.collapsed} collapsed"] if summary.collapsed else []))
+def states(summary: Summary) -> tuple[str, ...]:
+    """Return how many of a row's planned runs have no score, and why, and how many collapsed."""
+    return (*unscored_runs(summary), *([f"{summary.collapsed} collapsed"] if summary.collapsed else []))
 
 
 def value_cell(summary: Summary, middle: bool = True) -> Cell:
     """Return a mean with its interval; with `middle` also the primary metric's median and interquartile mean."""
-    text, bounds = value_text(summary)
+    text, bounds = format_mean(summary)
     parts = [bounds, summary.basis if summary.values else ""]
     differ = len(set(summary.scores)) > 1
     if middle and differ and summary.role == "primary" and summary.interquartile_low is not None:
         places = mean_decimals(summary)
-        bounds = interval(summary.interquartile_low, summary.interquartile_high, places)
-        parts.append(f"median {number(summary.median, places)}")
-        parts.append(f"IQM {number(summary.interquartile_mean, places)} {bounds}")
+        bounds = format_interval(summary.interquartile_low, summary.interquartile_high, places)
+        parts.append(f"median {format_number(summary.median, places)}")
+        parts.append(f"IQM {format_number(summary.interquartile_mean, places)} {bounds}")
     return Cell(text, detail="\n".join(part for part in parts if part), numeric=True, sort=summary.mean)
 
 
@@ -292,18 +295,18 @@ def most_support(samples: int) -> float:
 def floor_cell(study: Study, protocol: str, metric: str) -> Cell:
     """Return what real images score against real ones in a metric."""
     floors = [summary.floor for _, summary in study.summaries_of(protocol, metric) if summary.floor is not None]
-    return Cell(metric_number(metric, float(np.mean(floors)) if floors else None), numeric=True)
+    return Cell(format_metric(metric, float(np.mean(floors)) if floors else None), numeric=True)
 
 
 def samples_text(study: Study) -> str:
     """Return " on 1,500 samples": the number of generated images behind the final step's metrics."""
-    return f" on {count(study.settings.samples)} samples"
+    return f" on {format_count(study.settings.samples)} samples"
 
 
 def _difference_cell(summary: Summary) -> Cell:
     if summary.baseline == summary.label:
         return Cell("baseline", numeric=True, sort=0.0)
-    text, bounds = difference_text(summary)
+    text, bounds = format_difference(summary)
     descriptive = "descriptive" if summary.difference_role == "descriptive" and summary.difference is not None else ""
     detail = "\n".join(part for part in (bounds, descriptive) if part)
     return Cell(text, detail=detail, numeric=True, sort=summary.difference)
@@ -315,8 +318,10 @@ def difference_cell(first: Summary | None, second: Summary | None, note: str = "
         return Cell(NOTHING, numeric=True)
     gap, places = first.mean - second.mean, decimals(second.mean)
     bounds = difference_interval(first.scores, second.scores)
-    parts = [interval(*bounds, places, sign=True) if bounds else "", note]
-    return Cell(number(gap, places, sign=True), "\n".join(part for part in parts if part), numeric=True, sort=gap)
+    parts = [format_interval(*bounds, places, sign=True) if bounds else "", note]
+    return Cell(
+        format_number(gap, places, sign=True), "\n".join(part for part in parts if part), numeric=True, sort=gap
+    )
 
 
 def _floor_cell(study: Study, protocol: str, column: _Column) -> Cell:
@@ -328,7 +333,7 @@ def _floor_cell(study: Study, protocol: str, column: _Column) -> Cell:
 def _time_cell(entry: Entry) -> Cell:
     seconds = [run.status.device_seconds for run in entry.runs if run.state == "done"]
     mean = float(np.mean(seconds)) if seconds else None
-    return Cell(NOTHING if mean is None else duration(mean), numeric=True, sort=mean)
+    return Cell(NOTHING if mean is None else format_duration(mean), numeric=True, sort=mean)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

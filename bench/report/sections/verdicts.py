@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
+from bench.formatting import NOTHING, PERCENT_95, decimals, format_interval, format_number, joined, plural
+from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
-from bench.report.words import (
-    NOTHING,
-    PERCENT_95,
-    decimals,
-    describe_metric,
-    interval,
-    joined,
-    number,
-    plural,
-)
 from bench.statistics import (
     ALPHA,
     SEEDS_FOR_INTERVAL,
@@ -41,11 +33,11 @@ def verdict_cell(comparison: Comparison | None, is_baseline: bool) -> Cell:
     if comparison.unjudged:
         return Cell("not judged", detail=comparison.unjudged)
     by = "" if comparison.test == "Welch" else ", ranks"
-    lines = [f"p {number(comparison.p_holm)} (Holm{by})"]
+    lines = [f"p {format_number(comparison.p_holm)} (Holm{by})"]
     if comparison.permutation_p is not None:
         drawn = "" if comparison.permutation_exact else ", sampled"
-        least = number(comparison.permutation_smallest_p)
-        lines += [f"permutation {number(comparison.permutation_p)}{drawn}", f"least possible {least}"]
+        least = format_number(comparison.permutation_smallest_p)
+        lines += [f"permutation {format_number(comparison.permutation_p)}{drawn}", f"least possible {least}"]
     return Cell(comparison.verdict or "undecided", detail="\n".join(lines), sort=comparison.p_holm)
 
 
@@ -57,17 +49,17 @@ def pairs_table(study: Study, protocol: str) -> Table | None:
     rows = []
     for pair in (pair for pair in pairs if pair.probability is not None):
         told = f"{pair.winner} is better" if pair.winner else pair.untested or "not told apart"
-        test = f"p {number(pair.p_holm)} after Holm ({pair.test})" if pair.p_holm is not None else ""
+        test = f"p {format_number(pair.p_holm)} after Holm ({pair.test})" if pair.p_holm is not None else ""
         places = None if pair.difference is None else decimals(pair.difference)
         rows.append(
             Row(
                 (
                     Cell(f"{pair.first} / {pair.second}"),
-                    Cell(number(pair.probability, 2), numeric=True),
-                    Cell(number(pair.probability_step, 3), numeric=True),
+                    Cell(format_number(pair.probability, 2), numeric=True),
+                    Cell(format_number(pair.probability_step, 3), numeric=True),
                     Cell(
-                        number(pair.difference, places, sign=True),
-                        detail=interval(pair.difference_low, pair.difference_high, places, sign=True),
+                        format_number(pair.difference, places, sign=True),
+                        detail=format_interval(pair.difference_low, pair.difference_high, places, sign=True),
                         numeric=True,
                     ),
                     Cell(told, detail=test, sort=pair.p_holm),
@@ -96,9 +88,9 @@ def pairs_table(study: Study, protocol: str) -> Table | None:
 def same_table(study: Study, protocol: str) -> Table | None:
     """Return the A/A comparison: the baseline on other seeds against itself; None where the plan has none."""
     rows = tuple(
-        _same_row(found, study.seeds_of(found.label, protocol), study.seeds_of(found.baseline, protocol))
-        for found in study.statistics.same
-        if found.protocol == protocol
+        _same_row(comparison, study.seeds_of(comparison.label, protocol), study.seeds_of(comparison.baseline, protocol))
+        for comparison in study.statistics.same
+        if comparison.protocol == protocol
     )
     if not rows:
         return None
@@ -115,28 +107,30 @@ def same_table(study: Study, protocol: str) -> Table | None:
 
 def same_sentence(study: Study, protocol: str) -> str:
     """Return the A/A comparison in a sentence; "" where there is none."""
-    found = next((c for c in study.statistics.same if c.protocol == protocol), None)
-    if found is None or found.difference is None:
+    comparison = next((c for c in study.statistics.same if c.protocol == protocol), None)
+    if comparison is None or comparison.difference is None:
         return ""
-    told = " ".join(_difference(found)).strip() + (f", p {number(found.p)}" if found.p is not None else "")
-    return f"A/A ({found.baseline} on {plural(found.planned, 'other seed')}, one draw): {told}. "
+    told = " ".join(_difference(comparison)).strip() + (
+        f", p {format_number(comparison.p)}" if comparison.p is not None else ""
+    )
+    return f"A/A ({comparison.baseline} on {plural(comparison.planned, 'other seed')}, one draw): {told}. "
 
 
-def _same_row(found: Comparison, seeds: list[int], baseline_seeds: list[int]) -> Row:
-    text, bounds = _difference(found)
+def _same_row(comparison: Comparison, seeds: list[int], baseline_seeds: list[int]) -> Row:
+    text, bounds = _difference(comparison)
     mine, theirs = (", ".join(map(str, some)) for some in (seeds, baseline_seeds))
-    name = Cell(f"{found.label} against {found.baseline}", f"seeds {mine} against {theirs}")
-    apart = Cell("not judged", detail=found.unjudged)
-    if not found.unjudged:
-        told = "no" if found.verdict == "undecided" else "yes: a false alarm"
-        apart = Cell(told, detail=f"p {number(found.p)} ({found.test})", sort=found.p)
+    name = Cell(f"{comparison.label} against {comparison.baseline}", f"seeds {mine} against {theirs}")
+    apart = Cell("not judged", detail=comparison.unjudged)
+    if not comparison.unjudged:
+        told = "no" if comparison.verdict == "undecided" else "yes: a false alarm"
+        apart = Cell(told, detail=f"p {format_number(comparison.p)} ({comparison.test})", sort=comparison.p)
     return Row((name, Cell(text, bounds, numeric=True), apart))
 
 
-def _difference(found: Comparison) -> tuple[str, str]:
-    places = None if found.difference is None else decimals(found.difference)
-    bounds = interval(found.difference_low, found.difference_high, places, sign=True)
-    return number(found.difference, places, sign=True), bounds
+def _difference(comparison: Comparison) -> tuple[str, str]:
+    places = None if comparison.difference is None else decimals(comparison.difference)
+    bounds = format_interval(comparison.difference_low, comparison.difference_high, places, sign=True)
+    return format_number(comparison.difference, places, sign=True), bounds
 
 
 def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
@@ -151,7 +145,7 @@ def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
     sentences = [
         resolution_line(study, protocol),
         "Intervals hold for one row at a time; verdicts are corrected by Holm over the protocol’s planned comparisons "
-        "with the baseline. “Undecided” is not “equal”.",
+        "with the baseline. “Undecided” does not mean “equal”.",
     ]
     if seeds < SEEDS_FOR_VERDICT:
         sentences.append(f"{seeds} seeds describe; five are the least for a verdict, a tie group or a rank interval.")
@@ -179,60 +173,70 @@ def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
 
 def resolution_line(study: Study, protocol: str) -> str:
     """Return the smallest gap that this table's seeds resolve, in a sentence."""
-    found = study.resolution(protocol, study.primary)
-    if found is None:
+    resolution = study.resolution(protocol, study.primary)
+    if resolution is None:
         return ""
     gaps = (
-        (found.single_gap_in_deviations, found.single_gap, "between two rows alone"),
+        (resolution.single_gap_in_deviations, resolution.single_gap, "between two rows alone"),
         (
-            found.baseline_gap_in_deviations,
-            found.baseline_gap,
-            f"as the first of {plural(found.comparisons, 'comparison')} with a baseline",
+            resolution.baseline_gap_in_deviations,
+            resolution.baseline_gap,
+            f"as the first of {plural(resolution.comparisons, 'comparison')} with a baseline",
         ),
-        (found.pairs_gap_in_deviations, found.pairs_gap, f"as the first of all {plural(found.pairs, 'pair')}"),
+        (
+            resolution.pairs_gap_in_deviations,
+            resolution.pairs_gap,
+            f"as the first of all {plural(resolution.pairs, 'pair')}",
+        ),
     )
     finds = "a test at 5\u00a0% finds, 80 times in 100, a gap of"
-    if not found.deviation:
-        told = [f"{number(size)} {where}" for size, _, where in gaps]
+    if not resolution.deviation:
+        told = [f"{format_number(size)} {where}" for size, _, where in gaps]
         return (
-            f"Resolution: with {plural(found.seeds, 'seed')} {finds}, in standard deviations of a run, {joined(told)}; "
-            "how far runs spread these scores do not tell"
+            f"Resolution: with {plural(resolution.seeds, 'seed')} {finds}, in standard deviations of a run, "
+            f"{joined(told)}; these scores do not tell how far runs spread"
         )
-    told = [f"{number(gap)} {where} ({number(size)} standard deviations)" for size, gap, where in gaps]
+    told = [f"{format_number(gap)} {where} ({format_number(size)} standard deviations)" for size, gap, where in gaps]
+    mean, least, most = map(
+        format_number, (resolution.deviation, resolution.least_deviation, resolution.greatest_deviation)
+    )
     return (
-        f"Resolution: with {plural(found.seeds, 'seed')} and runs that spread by {number(found.deviation)} "
-        f"({number(found.least_deviation)} to {number(found.greatest_deviation)} from row to row), {finds} "
-        f"{joined(told)}.{_evaluation_noise(found)} `bench plan --study {study.plan['study']} --resolve A,B` says how "
-        "many more seeds would decide a pair"
+        f"Resolution: with {plural(resolution.seeds, 'seed')} and runs that spread by {mean} ({least} to {most} from "
+        f"row to row), {finds} {joined(told)}.{_evaluation_noise(resolution)} `bench plan "
+        f"--study {study.plan['study']} --resolve A,B` says how many more seeds would decide a pair"
     )
 
 
 def resolution_note(study: Study, protocol: str) -> str:
     """Return the same in the few words that a caption has room for."""
-    found = study.resolution(protocol, study.primary)
-    if found is None:
+    resolution = study.resolution(protocol, study.primary)
+    if resolution is None:
         return ""
-    gaps: tuple[float | None, ...] = (found.single_gap, found.baseline_gap, found.pairs_gap)
+    gaps: tuple[float | None, ...] = (resolution.single_gap, resolution.baseline_gap, resolution.pairs_gap)
     unit = ""
-    if not found.deviation:
-        gaps = (found.single_gap_in_deviations, found.baseline_gap_in_deviations, found.pairs_gap_in_deviations)
+    if not resolution.deviation:
+        gaps = (
+            resolution.single_gap_in_deviations,
+            resolution.baseline_gap_in_deviations,
+            resolution.pairs_gap_in_deviations,
+        )
         unit = " standard deviations of a run"
-    single, baseline, pairs = map(number, gaps)
+    single, baseline, pairs = map(format_number, gaps)
     return (
-        f"Gaps that {plural(found.seeds, 'seed')} find 80 times in 100: {single}{unit} between two rows alone, "
-        f"{baseline} as the first of {plural(found.comparisons, 'comparison')} with a baseline, {pairs} as the first "
-        f"of all {plural(found.pairs, 'pair')}. "
+        f"Gaps that {plural(resolution.seeds, 'seed')} find 80 times in 100: {single}{unit} between two rows alone, "
+        f"{baseline} as the first of {plural(resolution.comparisons, 'comparison')} with a baseline, {pairs} as the "
+        f"first of all {plural(resolution.pairs, 'pair')}. "
     )
 
 
-def _evaluation_noise(found: Resolution) -> str:
+def _evaluation_noise(resolution: Resolution) -> str:
     """Return how much of the runs' spread measuring makes; "" where each was measured once."""
-    if found.within_run_deviation is None:
+    if resolution.within_run_deviation is None:
         return ""
     return (
-        f" Measuring alone would spread runs by about {number(found.evaluation_deviation)} "
-        f"({number(found.within_run_deviation)} between the sample seeds of a run, {found.sample_seeds} of which make "
-        "its score)."
+        f" Measuring alone would spread runs by about {format_number(resolution.evaluation_deviation)} "
+        f"({format_number(resolution.within_run_deviation)} between the sample seeds of a run, "
+        f"{resolution.sample_seeds} of which make its score)."
     )
 
 
@@ -241,10 +245,10 @@ def correlation_line(study: Study, protocol: str) -> str:
     compared = [c for c in study.statistics.comparisons if c.protocol == protocol and c.correlation is not None]
     if not compared:
         return ""
-    least, greatest = (number(pick(c.correlation or 0.0 for c in compared), 2) for pick in (min, max))
-    found = least if least == greatest else f"{least} to {greatest}"
+    least, greatest = (format_number(pick(c.correlation or 0.0 for c in compared), 2) for pick in (min, max))
+    correlations = least if least == greatest else f"{least} to {greatest}"
     return (
-        f"Scores of one seed correlate with the baseline’s by {found} "
+        f"Scores of one seed correlate with the baseline’s by {correlations} "
         f"({plural(len(compared), 'row')}, each over {_range([c.shared_seeds for c in compared])} seeds); the tests "
         "are unpaired regardless"
     )
@@ -265,8 +269,8 @@ def permutation_line(study: Study, protocol: str) -> str:
     least = min(c.permutation_smallest_p or 0.0 for c in judged)
     family = judged[0].family
     told = (
-        f"The permutation p stands unadjusted beside Welch’s; it cannot fall below {number(least)}, and Holm’s first "
-        f"step over {plural(family, 'comparison')} asks for {number(ALPHA / family)}"
+        f"The permutation p stands unadjusted beside Welch’s; it cannot fall below {format_number(least)}, and Holm’s "
+        f"first step over {plural(family, 'comparison')} asks for {format_number(ALPHA / family)}"
     )
     if len(hopeless) == len(judged):
         return told + ": at these seeds no scores whatever could pass it"

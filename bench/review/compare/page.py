@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.formatting import decimals, format_interval, format_number, joined, plural
+from bench.report.metric_text import describe_metric, metric_heading
 from bench.report.model import Cell as TableCell
 from bench.report.model import Heading, Row, Table
 from bench.report.render.markdown import table, text
-from bench.report.words import decimals, describe_metric, interval, joined, metric_heading, number, plural
 from bench.review.compare.scores import Compared, MetricChanges, Order
 from bench.review.compare.shipped import Cell
 from bench.statistics import Change
 
 
 def in_words(compared: Compared) -> str:
-    """Return the whole comparison as Markdown: what was asked otherwise, then what came out otherwise."""
+    """Return the whole comparison as Markdown: differences in setup first, then those in results."""
     blocks = [
         "# What changed",
         text(f"A is {compared.first}, B is {compared.second}."),
         *(f"> **Warning.** {text(warning)}; `bench verify` says more." for warning in compared.warnings),
         " ".join(map(text, _findings(compared))),
-        "## Asked otherwise",
+        "## Differences in setup",
         _settings(compared),
         *_entries(compared),
         *(block for metric in compared.metrics for block in _metric(metric)),
@@ -52,7 +53,7 @@ def _changed(metric: MetricChanges) -> str:
         return f"{title} is not comparable ({metric.refused})."
     tested = [change for change in metric.changes if change.verdict]
     beyond = [change for change in tested if change.verdict != "undecided"]
-    named = [f"{change.label} ({change.protocol}) {change.verdict} in B" for change in beyond]
+    named = [f"{change.label} ({change.protocol}) is {change.verdict} in B" for change in beyond]
     rest = len(metric.changes) - len(tested)
     if not tested:
         return f"{title}: no entry could be tested."
@@ -87,9 +88,9 @@ def _metric(metric: MetricChanges) -> Iterator[str]:
         yield text(f"Not comparable, no verdict: {metric.refused}. The values stand beside each other as they are.")
     elif metric.judged:
         yield (
-            "Difference of means with Welch’s 95 % interval, which is of one row, uncorrected. A verdict is of B: "
-            "Welch’s p, by Holm over all rows compared here, at 5 %; of ranks, lost runs last, where a planned run was "
-            "lost. Runs that both reports have are no second sample and are not compared."
+            "Difference of means with Welch’s 95 % interval, uncorrected. A verdict says how B differs from A: Welch’s "
+            "test at 5 %, by ranks with lost runs last where a planned run was lost, with Holm’s correction over all "
+            "rows compared here. Runs that both reports have are no second sample and are not compared."
         )
     else:
         yield "Descriptive: not the primary metric of both, so no verdict."
@@ -100,27 +101,27 @@ def _metric(metric: MetricChanges) -> Iterator[str]:
 def _row(change: Change) -> tuple[str, ...]:
     places = None if change.second_mean is None else decimals(change.second_mean)
     places = None if change.second_mean is not None and abs(change.second_mean) < 0.001 else places
-    bounds = interval(change.difference_low, change.difference_high, places, sign=True)
+    bounds = format_interval(change.difference_low, change.difference_high, places, sign=True)
     return (
         change.label,
         change.protocol,
         _mean(change.first_mean, change.first_scored, change.first_planned, change.first_lost),
         _mean(change.second_mean, change.second_scored, change.second_planned, change.second_lost),
-        f"{number(change.difference, places, sign=True)} {bounds}".strip(),
+        f"{format_number(change.difference, places, sign=True)} {bounds}".strip(),
         _verdict(change),
     )
 
 
 def _mean(mean: float | None, scored: int, planned: int, lost: int) -> str:
     runs = plural(planned, "run") if scored == planned else f"{scored} of {plural(planned, 'run')}"
-    return f"{number(mean)} ({runs}{f', {lost} lost' if lost else ''})"
+    return f"{format_number(mean)} ({runs}{f', {lost} lost' if lost else ''})"
 
 
 def _verdict(change: Change) -> str:
     if not change.verdict or change.p_holm is None:
         return change.unjudged
     how = "Welch" if change.test == "Welch" else "ranks"
-    return f"{change.verdict} ({how}, p {number(change.p_holm)} by Holm over {change.family})"
+    return f"{change.verdict} ({how}, p {format_number(change.p_holm)} by Holm over {change.family})"
 
 
 def _orders(orders: Sequence[Order]) -> Iterator[str]:

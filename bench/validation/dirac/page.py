@@ -13,12 +13,12 @@ from PIL import Image
 
 from bench import __version__
 from bench.files import write_atomic
+from bench.formatting import joined, plural
 from bench.report.figures.plots import NARROW, png_of, style, svg_of
 from bench.report.figures.svg import dark, on_white
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.render.markdown import table as markdown_table
 from bench.report.render.markdown import text as markdown_text
-from bench.report.words import joined, plural
 from bench.validation.dirac.behaviour import Behaviour
 from bench.validation.dirac.portraits import draw_portraits
 from bench.validation.dirac.predictions import PREDICTIONS

@@ -13,10 +13,10 @@ from rich.table import Table as RichTable
 from bench import __version__
 from bench.config.models import parse_seeds
 from bench.files import read_json, write_atomic
+from bench.formatting import joined
 from bench.report.model import Table
 from bench.report.render.markdown import table as markdown_table
 from bench.report.render.markdown import text as markdown_text
-from bench.report.words import joined
 from bench.validation.modes.counting import ModeCount, ceiling_and_floor
 from bench.validation.modes.figure import draw, panels
 from bench.validation.modes.jobs import Job, make_job, reader_files

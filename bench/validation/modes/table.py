@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from bench.formatting import NOTHING, format_number
 from bench.report.model import Cell, Heading, Row, Table
-from bench.report.words import NOTHING, number
 from bench.validation.modes.counting import ModeCount
 from bench.validation.modes.published import NOT_STATED, Figure, published_for
 from bench.validation.modes.results import Mean, RowResult
@@ -118,7 +118,7 @@ def _result_row(task: Task, result: RowResult, protocol: str) -> Row:
             Cell(_mean(result.high_quality, 1, percent=True), numeric=True),
             Cell(_mean(kl, 2), detail=f"of {kl.values} runs" if kl is not None and partial else "", numeric=True),
             Cell(str(result.diverged) if result.done else NOTHING, numeric=True),
-            Cell(number(result.cpu_seconds, 1), numeric=True),
+            Cell(format_number(result.cpu_seconds, 1), numeric=True),
             Cell(short_published(task.name, result.row)),
             Cell(protocol),
         )
@@ -126,7 +126,7 @@ def _result_row(task: Task, result: RowResult, protocol: str) -> Row:
 
 
 def _reference_row(name: str, count: ModeCount) -> Row:
-    cells = (name, str(count.found), f"{100 * count.high_quality:.1f} %", number(count.kl, 2), "", "", "", "")
+    cells = (name, str(count.found), f"{100 * count.high_quality:.1f} %", format_number(count.kl, 2), "", "", "", "")
     return Row(tuple(Cell(text) for text in cells), kind="floor")
 
 
@@ -141,9 +141,9 @@ def _mean(mean: Mean | None, places: int, percent: bool = False) -> str:
     if mean is None:
         return NOTHING
     factor = 100 if percent else 1
-    text = number(factor * mean.value, places)
+    text = format_number(factor * mean.value, places)
     if mean.half_width is not None:
-        text += f" ± {number(factor * mean.half_width, places)}"
+        text += f" ± {format_number(factor * mean.half_width, places)}"
     return f"{text} %" if percent else text
 
 
