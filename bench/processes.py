@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -203,13 +204,14 @@ def _clean_start() -> Iterator[None]:
     script: it would run once more in every worker, unless it guards itself. Ctrl-C: a signal blocked here stays
     blocked there.
     """
-    with _STARTING, _sigint_blocked():
+    with _STARTING:
         main, path, safe_path = sys.modules["__main__"], sys.path, os.environ.get("PYTHONSAFEPATH")
         sys.modules["__main__"] = ModuleType("__main__")
         sys.path = _path_without_surprises(path)
         os.environ["PYTHONSAFEPATH"] = "1"
         try:
-            yield
+            with _sigint_blocked():
+                yield
         finally:
             sys.modules["__main__"] = main
             sys.path = path
@@ -235,6 +237,7 @@ def _sigint_blocked() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    resource_tracker.ensure_running()  # it comes with the first process, and unblocks the signal when it has started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -200,3 +200,34 @@ def test_no_worker_survives_its_parent(tmp_path: Path, way: str) -> None:
     while not all(map(gone, lines)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(gone, lines))
+
+
+SIGNALLED = """
+import os, signal
+from bench.processes import Team
+from helpers.worker_functions import sleep
+for name in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(name, lambda *_: None)
+with Team(sleep, 1) as team:
+    team.give(0)
+    os.killpg(0, signal.SIGINT)  # it is still starting
+    print([call.error for call in team.wait()])
+    team.give(1)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        os.killpg(0, name)
+    print([call.error for call in team.wait()])
+"""
+
+
+def test_signals_to_the_group_are_the_parents_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+        timeout=120,
+    )
+    assert done.stdout == "[None]\n[None]\n"

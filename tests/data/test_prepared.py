@@ -156,7 +156,8 @@ def test_a_killed_worker_is_told_and_costs_what_was_not_written(
             break
     _, errors = process.communicate()
     assert process.returncode == 1
-    assert errors.startswith("BenchError: A worker process was killed by SIGKILL"), errors
+    assert errors.startswith("BenchError: "), errors
+    assert "SIGKILL" in errors
     assert "Traceback" not in errors
     calls: list[tuple[str, int, int]] = []
     data = prepare(request_, tmp_path, lambda *call: calls.append(call), workers=1)
