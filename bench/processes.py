@@ -143,18 +143,17 @@ def map_in_order(
     if processes <= 1:
         yield from map(function, payloads)
         return
-    waiting = iter(payloads)
+    waiting, exhausted = iter(payloads), object()
     ended: dict[int, Result] = {}
-    given, returned, exhausted = 0, 0, False
+    given = returned = 0
+    upcoming = next(waiting, exhausted)  # read while the workers are busy, so that a free one need not wait for it
     with Team(function, processes) as team:
         while True:
             # While one call takes long, the others must not run away from it: their results wait in memory.
-            while not exhausted and team.free and given - returned <= 2 * processes:
-                try:
-                    team.give(next(waiting))
-                    given += 1
-                except StopIteration:
-                    exhausted = True
+            while upcoming is not exhausted and team.free and given - returned <= 2 * processes:
+                team.give(cast("Payload", upcoming))
+                given += 1
+                upcoming = next(waiting, exhausted)
             if returned in ended:
                 yield ended.pop(returned)
                 returned += 1

@@ -16,7 +16,7 @@ from bench.files import read_json, read_jsonl
 from bench.metrics.settings import EvaluationSettings
 from bench.runs.folder import EffectiveState, RunFolder, Status, read_plan
 from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
-from bench.statistics.results import collect, evaluation_settings, matching, run_folder
+from bench.statistics.results import collect, evaluation_settings, matching, reported_state, run_folder
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,7 @@ def read_log(run: Run) -> list[dict[str, Any]]:
 
 def _read_run(study_folder: Path, planned: dict[str, Any], collapsed: bool) -> Run:
     folder = run_folder(study_folder, planned["path"])
+    status = folder.status()
     spec = read_json(folder.spec_file) if folder.spec_file.exists() else {}
     steps = (re.fullmatch(r"step-(\d+)\.png", path.name) for path in folder.samples.glob("step-*.png"))
     return Run(
@@ -215,8 +216,8 @@ def _read_run(study_folder: Path, planned: dict[str, Any], collapsed: bool) -> R
         seed=planned["seed"],
         path=planned["path"],
         folder=folder,
-        state=folder.effective_state(),
-        status=folder.status(),
+        state=reported_state(folder, status),
+        status=status,
         environment=_read_if_there(folder.environment_file),
         architecture=_read_if_there(folder.architecture_file),
         code=spec.get("code", {}),

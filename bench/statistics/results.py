@@ -112,6 +112,17 @@ def evaluation_codes(runs: Iterable[RunFolder], evaluation_id: str) -> set[str]:
     return {line["evaluation_code"] for line in lines if "evaluation_code" in line}
 
 
+def reported_state(folder: RunFolder, status: Status) -> EffectiveState:
+    """Return a run's state; one that its machine ended is interrupted, not failed, for it says nothing of its row.
+
+    `bench run` takes it up again, and until then it is missing from the statistics instead of lost.
+    """
+    state = folder.effective_state()
+    if state == "failed" and status.failures and status.failures[-1].kind in MACHINE_FAILURES:
+        return "interrupted"
+    return state
+
+
 def matching(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Return the rows whose columns have these values; an empty cell matches nothing."""
     chosen = pd.Series(True, index=table.index)
@@ -153,7 +164,7 @@ def _rows_of_run(
         "study": plan["study"],
         **{name: planned[name] for name in ("label", "objective", "protocol", "seed")},
         "run": planned["path"],
-        "state": _state(folder, status),
+        "state": reported_state(folder, status),
         "reason": status.reason,
     }
     final = plan["final_step"]
@@ -180,17 +191,6 @@ def _rows_of_run(
             | {"generator_steps": steps, "final": steps == final, "collapsed": verdicts[line["generator"]]}
         )
     return rows
-
-
-def _state(folder: RunFolder, status: Status) -> EffectiveState:
-    """Return a run's state; one that its machine ended is interrupted, not failed, for it says nothing of its row.
-
-    `bench run` takes it up again, and until then it is missing from the statistics instead of lost.
-    """
-    state = folder.effective_state()
-    if state == "failed" and status.failures and status.failures[-1].kind in MACHINE_FAILURES:
-        return "interrupted"
-    return state
 
 
 def _data_digests(status: Status, lines: Iterable[Mapping[str, Any]]) -> set[str]:

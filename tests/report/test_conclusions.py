@@ -11,7 +11,9 @@ from helpers.study_fixture import Fate, StudyFixture, realistic, troubled
 
 from bench.formatting import format_number
 from bench.report.sections.conclusions import conclusions
+from bench.report.sections.run_tables import troubles_table
 from bench.report.study import Study, load_study
+from bench.runs.folder import Failure, RunFolder
 from bench.statistics import study_statistics
 
 
@@ -212,3 +214,20 @@ def test_a_row_without_a_finished_run_is_called_lost_among_what_is_decided(tmp_p
     found = conclusions(study)
     assert any("lost is wgan" in sentence for sentence in found.decided)
     assert not any(re.search(r"\bwgan\b(?!-)", s) for s in found.open if "what differs from" in s)
+
+
+def test_a_run_that_its_machine_ended_is_unfinished_in_the_report_as_in_the_statistics(tmp_path: Path) -> None:
+    fates = {("wgan", "controlled", 4): Fate("failed", 100, "memory ran out")}
+    fixture = StudyFixture(objectives=("nsgan", "wgan"), seeds=tuple(range(5)), fates=fates)
+    study_folder = fixture.write(tmp_path)
+    (run,) = (r for r in load_study(tmp_path, fixture.name).runs if (r.label, r.seed) == ("wgan", 4))
+    assert run.state == "failed"
+    status = replace(run.status, failures=[Failure("cpu", "memory", "memory ran out")])
+    RunFolder(study_folder / run.path).write_status(status)
+    study = load_study(tmp_path, fixture.name)
+    assert [r.state for r in study.runs if r.state != "done"] == ["interrupted"]
+    (comparison,) = study.statistics.comparisons
+    assert (comparison.lost, comparison.scored, comparison.verdict) == (0, 4, "")
+    table = troubles_table(study)
+    assert table is not None
+    assert [row.cells[-1].text.partition(";")[0] for row in table.rows] == ["memory ran out"]

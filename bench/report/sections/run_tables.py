@@ -57,7 +57,8 @@ def _trouble(study: Study, run: Run, scored: bool) -> tuple[str, str]:
     if run.state in ("diverged", "failed"):
         return run.state, run.status.reason or "no reason was recorded"
     if run.state == "interrupted":
-        return "interrupted", "its process ended before it did; bench run --all goes on from its last checkpoint"
+        why = run.status.reason or "its process ended before it did"
+        return "interrupted", f"{why}; bench run --all goes on from its last checkpoint"
     if run.state == "running":
         return "running", run.status.phase or ""
     if not scored:
