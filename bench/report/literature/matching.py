@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.formatting import format_count
 from bench.report.literature.tables import PublishedTable, published_tables
 
 NOT_STATED = "not stated in what was read"
@@ -99,4 +100,4 @@ def _ours(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _count(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
+    return "" if number is None else format_count(number)
