@@ -115,12 +115,18 @@ def random_images(count: int, resolution: int) -> Tensor:
 
 
 def take_turns(
-    contestants: Mapping[str, Contestant], device: torch.device, *, rounds: int, steps: int
+    contestants: Mapping[str, Contestant],
+    device: torch.device,
+    *,
+    rounds: int,
+    steps: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Return each one's median seconds a step over `rounds` of `steps`; a first round warms up and is not counted.
 
     Rounds alternate, so that a machine that is busy for a while slows all alike. What captures a graph does so before
-    any other begins: the thread in which a DataLoader pins memory would break the capture.
+    any other begins: the thread in which a DataLoader pins memory would break the capture. `clock` time.process_time
+    gives this process's CPU seconds, which other work on the machine moves less.
     """
     for one in contestants.values():
         if isinstance(one.step, OurStep):
@@ -130,19 +136,21 @@ def take_turns(
     for _ in range(rounds + 1):
         for name, one in contestants.items():
             with one.settings():
-                seconds[name].append(time_steps(one.step, steps, device))
+                seconds[name].append(time_steps(one.step, steps, device, clock))
             time.sleep(PAUSE_SECONDS)
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
-def time_steps(step: Callable[[], Any], steps: int, device: torch.device) -> float:
+def time_steps(
+    step: Callable[[], Any], steps: int, device: torch.device, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Return the seconds of one of so many steps, the device's work included."""
     wait(device)
-    began = time.perf_counter()
+    began = clock()
     for _ in range(steps):
         step()
     wait(device)
-    return (time.perf_counter() - began) / steps
+    return (clock() - began) / steps
 
 
 def wait(device: torch.device) -> None:

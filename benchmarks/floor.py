@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 aten = torch.ops.aten
-# On a CPU, bench/networks/convolution.py computes some convolutions' weight gradients as matrix products.
+# On a CPU, bench/networks/convolution.py computes some of them as matrix products.
 CONVOLUTIONS = (aten.convolution.default, aten.convolution_backward.default)
-PRODUCTS = (aten.mm.default,)
+PRODUCTS = (aten.mm.default, aten.bmm.default)
 
 
 @dataclass(frozen=True)

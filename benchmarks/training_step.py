@@ -13,12 +13,13 @@ Contestants, each with its data path, in turns (`--rounds` of `--steps`; medians
                and dtypes; on CUDA captured as one graph
 
 "share of floor" is the floor's time over bench's: 1 would be a step that is convolutions and nothing else. `--profile`
-prints where the rest of an eager step goes.
+prints where the rest of an eager step goes. `--cpu-seconds` holds on a machine that others use as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,7 +46,7 @@ from tutorial import Loop, in_place, loaded
 OBJECTIVES = ("nsgan", "wgan-gp", "began", "r1")
 # By parts of the names of operations; the first group that fits takes it.
 GROUPS = {
-    "convolution": ("conv", "aten::mm"),
+    "convolution": ("conv", "aten::mm", "aten::bmm"),
     "norm": ("batch_norm", "group_norm"),
     "activation": ("relu", "threshold", "tanh", "softplus", "sigmoid"),
     "optimiser": ("_fused_adam", "foreach", "lerp"),
@@ -65,6 +66,7 @@ class Match:
     variants: bool = False
     rounds: int = 5
     steps: int = 4
+    cpu_seconds: bool = False
 
 
 def main() -> None:
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--variants", action="store_true", help="time bench's other choices as well")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps per round [4 on a CPU, 50 on CUDA]")
+    parser.add_argument("--cpu-seconds", action="store_true", help="time this process's CPU, without loader workers")
     parser.add_argument("--profile", action="store_true", help="print where the time of an eager step goes, and stop")
     add_common_options(parser, threads=2)
     options = parser.parse_args()
@@ -103,6 +106,7 @@ def main() -> None:
                 variants=options.variants,
                 rounds=options.rounds,
                 steps=options.steps or (50 if on_cuda else 4),
+                cpu_seconds=options.cpu_seconds,
             )
             rows += measure(match, device)
             print(f"{objective}, batch {batch}: done", flush=True)
@@ -132,7 +136,8 @@ def measure(match: Match, device: torch.device) -> list[Row]:
         for variant, step in (("any algorithm", free), ("contiguous D", contiguous)):
             name = f"bench {base.precision} {base.engine}, {variant}"
             ours[name], contestants[name] = step, Contestant(step, any_algorithm=step is free)
-    medians = take_turns(contestants, device, rounds=match.rounds, steps=match.steps)
+    clock = time.process_time if match.cpu_seconds else time.perf_counter
+    medians = take_turns(contestants, device, rounds=match.rounds, steps=match.steps, clock=clock)
     rows: list[Row] = []
     for name, seconds in medians.items():
         row = {

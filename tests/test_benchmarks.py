@@ -32,28 +32,71 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("objective", "width", "expected"),
+    ("capability", "objective", "width", "expected"),
     [
         # 32 pixels: D and G have 4 convolutions each. Forward: G once; D on real, on fake and for G. Backward: D on
         # real and fake, then D (its input alone) and G.
-        ("nsgan", 8, {"convolution": 16, "convolution_backward": 16}),
+        ("AVX2", "nsgan", 8, {"convolution": 16, "convolution_backward": 16}),
         # Both have two layers with 128 channels or more on maps of 8x8 or less: their weight gradients are products
         # (D's on real and on fake, G's), their input gradients convolutions (also D's for G).
-        ("nsgan", 64, {"convolution": 16 + 8, "convolution_backward": 16 - 8, "mm": 6}),
+        ("AVX2", "nsgan", 64, {"convolution": 16 + 8, "convolution_backward": 16 - 8, "mm": 6}),
         # An autoencoding D has 8 convolutions.
-        ("began", 8, {"convolution": 4 + 24, "convolution_backward": 16 + 8 + 4}),
+        ("AVX2", "began", 8, {"convolution": 4 + 24, "convolution_backward": 16 + 8 + 4}),
+        # 3 layers a network are contractions: those by conv2d and conv_transpose2d are convolutions either way. The one
+        # onto or from a pixel is a product: G once, D three times, 3 times by its input, 3 times by its kernel.
+        ("AVX512", "nsgan", 8, {"convolution": 12 + 10, "convolution_backward": 9, "mm": 4 + 3 + 3}),
+        # By Winograd's sums: 8 contractions of the layer onto 4x4, and 6 weight gradients.
+        ("AVX512", "nsgan", 64, {"convolution": 22 - 8, "convolution_backward": 9 - 6, "mm": 10, "bmm": 8 + 6}),
     ],
 )
 def test_the_floor_holds_every_convolution(
-    benchmarks: None, objective: str, width: int, expected: dict[str, int]
+    benchmarks: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: str,
+    objective: str,
+    width: int,
+    expected: dict[str, int],
 ) -> None:
     from common import OurStep, Setting, random_images
     from floor import convolutions_of, replaying
+
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
 
     step = OurStep(Setting(objective, 32, width, 4), random_images(8, 32), CPU)
     calls = convolutions_of(step, CPU)
     assert Counter(call.operation.__name__.split(".")[0] for call in calls) == expected
     replaying(calls, CPU)()
+
+
+def test_the_table_of_layers_times_every_algorithm_and_marks_one(
+    benchmarks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layers import measure
+
+    from bench.networks.convolution import ALGORITHMS
+
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    rows = measure(width=64, resolution=16, batch=2, precision="fp32", rounds=1)
+    timed = Counter((row["layer"], row["tensor"]) for row in rows)
+    chosen = {(row["layer"], row["tensor"]): row["algorithm"] for row in rows if row["chosen"]}
+    expected = {
+        "small": len(ALGORITHMS["small"]),
+        "large": len(ALGORITHMS["large"]),
+        "kernel": len(ALGORITHMS["kernel"]),
+    }
+    assert timed == {
+        **{
+            (layer, wanted): count
+            for layer in ("3 x 16² - 64 x 8²", "64 x 8² - 128 x 4²")
+            for wanted, count in expected.items()
+        },
+        ("head", "all"): 2,
+        ("first", "all"): 2,
+    }
+    assert chosen.keys() == timed.keys()
+    assert chosen["3 x 16² - 64 x 8²", "large"] == "blocks"
+    assert chosen["head", "all"] == chosen["first", "all"] == "product"
+    assert all(row["ms"] > 0 for row in rows)
 
 
 def test_stands_have_the_memory_format_of_what_they_stand_for(benchmarks: None) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.errors import BenchError
-from bench.networks.convolution import DoublingConvolution, HalvingConvolution, use_matrix_product
+from bench.networks.convolution import doubling, from_pixel, halving, onto_pixel
 
 Norm = Literal["batch", "layer", "spectral", "none"]
 Head = Literal["score", "sliced", "autoencoder", "encoder", "embedding"]
@@ -65,11 +65,8 @@ class Conv2d(nn.Conv2d):
         return self.weight
 
     def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
-        if self.stride == (2, 2) and use_matrix_product(images, weight, images.shape[-1] // 2):
-            out: Tensor = HalvingConvolution.apply(images, weight)
-        else:
-            out = self._conv_forward(images, weight, None)
-        return out
+        out = (halving if self.stride == (2, 2) else onto_pixel)(images, weight)
+        return self._conv_forward(images, weight, None) if out is None else out
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -79,10 +76,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if self.stride == (2, 2) and use_matrix_product(input, self.weight, input.shape[-1]):
-            out: Tensor = DoublingConvolution.apply(input, self.weight)
-            return out
-        return super().forward(input, output_size)
+        out = (doubling if self.stride == (2, 2) else from_pixel)(input, self.weight)
+        return super().forward(input, output_size) if out is None else out
 
 
 class SpectralConv2d(Conv2d):

@@ -36,6 +36,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
     "training": (
         "networks/backbone.py",
         "networks/convolution.py",
+        "networks/winograd.py",
         "objectives/base.py",
         "data/sampler.py",
         *_ITERATION,
@@ -69,6 +70,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
         *_POINTS,
         "validation/modes/digits.py",
         "networks/convolution.py",
+        "networks/winograd.py",
         "networks/sampling.py",
     ),
     "digit-reader": ("validation/modes/digits.py",),

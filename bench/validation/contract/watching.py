@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -55,11 +57,24 @@ class HeldConstant(TorchFunctionMode):
         in_place = name.endswith("_") and not name.endswith("__")
         if not isinstance(out, Tensor) or in_place or (torch.is_grad_enabled() and not detaches):
             return out
+        if _in_a_function_of_autograd():
+            return out
         if self._next is None:
             self._constants.append(out.detach().clone())
             return out
         self._next += 1
         return self._constants[self._next - 1].clone()
+
+
+def _in_a_function_of_autograd() -> bool:
+    """Tell whether a torch.autograd.Function's forward is at work: without gradients, yet nothing there is constant."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        names = frame.f_code.co_varnames
+        if frame.f_code.co_name == "forward" and names and isinstance(frame.f_locals.get(names[0]), FunctionCtx):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class GradientsTaken(TorchFunctionMode):
