@@ -40,7 +40,7 @@ def choose(capability: str, dtype: torch.dtype, large: int, small: int, side: in
     `capability` is what torch.backends.cpu.get_cpu_capability() says.
     """
     narrow = dtype == torch.bfloat16
-    if capability != "AVX512":
+    if not _measured(capability, dtype):
         return Choice(kernel="product") if not narrow and 1 < side <= 8 and small >= 128 else None
     if side % 2:
         return None
@@ -53,6 +53,11 @@ def choose(capability: str, dtype: torch.dtype, large: int, small: int, side: in
     if side == 4 and min(large, small) >= 128:
         return Choice("winograd", "winograd", "winograd")
     return Choice(kernel="winograd" if side <= 8 else "direct")
+
+
+def _measured(capability: str, dtype: torch.dtype) -> bool:
+    """Tell whether the table was measured there; on AVX2, which has no instructions for bf16, in fp32 alone."""
+    return capability == "AVX512" or (capability == "AVX2" and dtype != torch.bfloat16)
 
 
 def halving(large: Tensor, kernel: Tensor) -> Tensor | None:
@@ -84,7 +89,7 @@ def from_pixel(images: Tensor, kernel: Tensor) -> Tensor | None:
 
 
 def _as_products(images: Tensor) -> bool:
-    return images.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return images.device.type == "cpu" and _measured(torch.backends.cpu.get_cpu_capability(), _dtype_of(images))
 
 
 def contraction(wanted: Operand, given: Mapping[Operand, Tensor], choice: Choice) -> Tensor:
@@ -163,8 +168,12 @@ def _chosen(images: Tensor, kernel: Tensor, side: int) -> Choice | None:
     if images.device.type != "cpu":
         return None
     small, large = kernel.shape[:2]
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
-    return choose(torch.backends.cpu.get_cpu_capability(), dtype, large, small, side)
+    return choose(torch.backends.cpu.get_cpu_capability(), _dtype_of(images), large, small, side)
+
+
+def _dtype_of(images: Tensor) -> torch.dtype:
+    """Return the type that a layer computes in, given these images on a CPU."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
 
 
 def _cast(given: Mapping[Operand, Tensor]) -> Mapping[Operand, Tensor]:

@@ -1,8 +1,8 @@
 """How iterations are carried out: eagerly, with compiled networks, or as replayed CUDA graphs.
 
-All three take the same steps on the same draws and agree to rounding. A run keeps to one, which is part of what it is;
-`auto` means graphs on a CUDA device and eager steps elsewhere. Where an engine cannot take an objective's iterations,
-they are taken eagerly and `reason` says why.
+All three take the same steps on the same draws and agree to rounding. A run uses one engine throughout, which is part
+of its id; `auto` means graphs on a CUDA device and eager steps elsewhere. Where an engine cannot run an objective's
+iterations, they run eagerly and `reason` says why.
 """
 
 from __future__ import annotations

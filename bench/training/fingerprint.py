@@ -1,7 +1,8 @@
 """What a row's code does, as one hash: the weights after a compressed run of it.
 
-A hash of source text changes with every comment-like edit. A fingerprint changes when the bits of training change: it
-is the SHA-256 of all that a run of eight iterations leaves, with the schedule squeezed into them. On another kind of
+A hash of the source also changes when only a docstring or the formatting does. A fingerprint changes when the bits of
+training change: it is the SHA-256 of networks, averaged weights, objective state and counters after a run of eight
+iterations with the schedule squeezed into them. On another kind of
 machine the same code gives other bits, so it proves something on its own kind alone.
 
     python -m bench.training.fingerprint --spec spec.json --data FOLDER --device cpu
@@ -101,7 +102,10 @@ def fingerprint(spec: RunSpec, data: PreparedData, device: torch.device) -> dict
 
 
 def _after(last: int, folder: RunFolder) -> Any:
-    """Return a question that is answered "stop" in iteration number `last`, counted from the run's start."""
+    """Return a question that is answered "stop" in iteration number `last`, counted from the run's start.
+
+    The loop asks once in every iteration.
+    """
     taken = folder.status().generator_steps
 
     def stop() -> bool:

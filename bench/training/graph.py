@@ -1,4 +1,4 @@
-"""Iterations that are recorded once per shape as a CUDA graph and replayed, so that the host launches one thing a step.
+"""Iterations recorded once per shape as a CUDA graph and replayed, so that the host launches one graph an iteration.
 
 All that differs between two iterations of the same shape is put into tensors at fixed places before each replay: the
 batches of real images, every random draw, the learning rates, the noise level, the average's weight and the step's

@@ -34,18 +34,16 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
         run_joint_iteration(state, scalars, real_batches(0))
         return
 
-    last = len(shape.penalties) - 1
-    for substep, lazy_penalty in enumerate(shape.penalties):
+    last = shape.discriminator_steps - 1
+    for substep, lazy_penalty in enumerate(shape.lazy_penalties):
         rng.begin("discriminator", substep)
         # x ~ data, G(z) with z ~ p(z). G does not move between D's last step and its own, so the last batch of fakes
         # serves both: it carries G's graph, and D's step sees it detached.
         real = real_batches(substep)
         fake = generate(state, len(real), with_graph=substep == last)
         if shape.noisy:
-            real, fake = (
-                images + scalars.noise_level * rng.normal(f"instance noise {kind}", tuple(images.shape))
-                for images, kind in ((real, "real"), (fake, "fake"))
-            )
+            real = real + scalars.noise_level * rng.normal("instance noise real", tuple(real.shape))
+            fake = fake + scalars.noise_level * rng.normal("instance noise fake", tuple(fake.shape))
         real, fake = pack(real, state.settings.recipe.packing), pack(fake, state.settings.recipe.packing)
 
         # One descent step on D's loss, spectral norm's singular vectors first.
@@ -60,7 +58,7 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
                 terms = {name: state.schedule.penalty_every * value for name, value in penalty.items()}
             descend(state, "discriminator", terms, scalars, state.optimizer_D)
         objective.after_discriminator_step(state.D, rng)  # weight clipping, BEGAN's k
-        take_observed(state)
+        log_observed(state)
 
     # One descent step on G's loss, against the D that was just trained.
     rng.begin("generator")
@@ -68,7 +66,7 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
         with autocast(state):
             terms = objective.generator_loss(in_fp32(state.call_D), fake, real, rng)
         descend(state, "generator", terms, scalars, state.optimizer_G)
-    take_observed(state)
+    log_observed(state)
     update_average(state, scalars)
 
 
@@ -79,7 +77,7 @@ def run_joint_iteration(state: TrainingState, scalars: Scalars, real: Tensor) ->
     with autocast(state):
         terms = state.objective.joint_loss(in_fp32(state.call_D), state.call_G, real, state.rng)
     descend(state, "generator", terms, scalars, state.optimizer_G, state.optimizer_D)
-    take_observed(state)
+    log_observed(state)
     update_average(state, scalars)
 
 
@@ -127,8 +125,8 @@ def descend(
     state.meter.add_terms(player, terms)
 
 
-def take_observed(state: TrainingState) -> None:
-    """Hand what the step observed to the meter."""
+def log_observed(state: TrainingState) -> None:
+    """Add what the step observed to the meter."""
     state.meter.add_observed(state.rng.observed)
     state.rng.observed.clear()
 
@@ -184,5 +182,5 @@ def dry_run(state: TrainingState, work: Callable[[], object], times: int = 2) ->
         state.rng.observed.clear()
         with torch.no_grad():
             for tensor in state.tensors():
-                # What an optimiser or the meter made anew begins at zero.
+                # State that the dry run itself created starts at zero.
                 tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()

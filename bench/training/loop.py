@@ -37,7 +37,7 @@ STATUS_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a run is made safe, in seconds; it changes nothing that a run computes."""
+    """When to save a checkpoint, in seconds, and when to stop. Neither changes what a run computes."""
 
     checkpoint_seconds: float = 60.0
     stop: Callable[[], bool] = lambda: False
@@ -98,7 +98,7 @@ class Trainer:
         self.ranks = ranks
         _refuse_uneven_parts(self.spec, ranks)
         self.state = build_state(self.spec, device, ranks)
-        self.status = self._begin(data)
+        self.status = self._begin(data)  # refuses other images before a checkpoint of the run is read
         self.images = load_to_device(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
         self.generator_steps = self._resume()
@@ -131,7 +131,7 @@ class Trainer:
             if log_due:
                 reason = self._divergence()
                 self.recorder.log(self.status, next_batch=self._batch(self.state.discriminator_steps))
-                self.status = replace(self.status, engine=self._engine())
+                self.status = replace(self.status, engine=self._engine_description())
                 if reason is not None:
                     return self._finish("diverged", reason)
             if step in snapshots:
@@ -156,7 +156,7 @@ class Trainer:
         status = self.folder.status()
         if status.data_sha256 not in (None, present):
             raise BenchError(
-                f"{self.folder.path} was begun with other images than are prepared now",
+                f"{self.folder.path} was started with different images from those prepared now",
                 hint="Bring the old images back, or `bench clean` the run and train it again.",
             )
         environment = describe_environment(self.device) | {"ranks": self.ranks.count}
@@ -220,10 +220,11 @@ class Trainer:
     def _batch(self, discriminator_steps: int) -> Tensor:
         return gather(self.images, self.sampler.batch_indices(discriminator_steps), self.device)
 
-    def _engine(self) -> str:
+    def _engine_description(self) -> str:
         """Return how the iterations are carried out, with the reason where another way was asked for."""
         engine = self.engine
-        return engine.name if engine.reason is None else f"eager, not {self.spec.training.engine}: {engine.reason}"
+        asked = "graph" if self.spec.training.engine == "auto" else self.spec.training.engine
+        return engine.name if engine.reason is None else f"eager, not {asked}: {engine.reason}"
 
     def _divergence(self) -> str | None:
         """Return why the run has diverged, or None. Reads the device: called at log time alone."""
@@ -236,9 +237,14 @@ class Trainer:
         return None
 
     def _finish(self, state: Any, reason: str | None) -> Status:
-        steps_per_second = self.status.generator_steps / max(self.status.device_seconds, 1e-9)
+        # Device seconds count every rank's device.
+        seconds = max(self.status.device_seconds, 1e-9) / self.ranks.count
         self.status = replace(
-            self.status, state=state, phase=None, reason=reason, steps_per_second=round(steps_per_second, 3)
+            self.status,
+            state=state,
+            phase=None,
+            reason=reason,
+            steps_per_second=round(self.status.generator_steps / seconds, 3),
         )
         self._write_status()
         if self.ranks.is_main:

@@ -1,4 +1,4 @@
-"""What the log will say: sums, on the device, of every loss term and observed value since the last log line."""
+"""Running sums of loss terms and observed values since the last log line, kept on the device."""
 
 from __future__ import annotations
 

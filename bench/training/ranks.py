@@ -25,7 +25,8 @@ AGREE_EVERY = 10  # steps: a stop waits for at most so many
 
 
 class Ranks:
-    """The processes of one run: which of them this is, and what they do together. A single one does nothing.
+    """The processes of one run: which of them this is, and what they do together. With one process every operation
+    does nothing.
 
     With `force_group` a single process, too, sends all through its process group: what several would do can then be
     tried.

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: log lines, snapshots of both generators, and sample grids."""
+"""Writes a run's log, snapshots of both generators, and sample grids."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Recorder:
         """Write the mean of every term and observation since the last line. Waits for the device."""
         state = self._state
         means = state.meter.take_means()
-        if state.objective.head == "score":
+        # Where batch norm couples samples, an image has no gradient of its own.
+        if state.objective.head == "score" and self._spec.recipe.norm != "batch":
             means["observed"]["gradient_norm"] = self._gradient_norm(next_batch)
         line = {
             "generator_steps": status.generator_steps,

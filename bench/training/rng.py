@@ -59,8 +59,8 @@ class StepRNG(Step):
             return self.normal("latent", (count, size))
         return self.uniform("latent", (count, size)) * 2 - 1
 
-    def _draw(self, address: DrawAddress) -> Tensor:
-        return self._fresh(address).to(self.device, non_blocking=True)
+    def _draw(self, draw: DrawAddress) -> Tensor:
+        return self._fresh(draw).to(self.device, non_blocking=True)
 
     def _fresh(self, draw: DrawAddress) -> Tensor:
         """Draw the values of this iteration on the CPU; in page-locked memory where a GPU will fetch them."""
@@ -85,11 +85,11 @@ class StaticStepRNG(StepRNG):
 
     def refill(self, draws: set[DrawAddress]) -> None:
         """Put the present iteration's values in their buffers."""
-        for draw in sorted(draws):
+        for draw in sorted(draws):  # in one order, so that host work is the same from run to run
             self._values[draw].copy_(self._fresh(draw), non_blocking=True)
 
-    def _draw(self, address: DrawAddress) -> Tensor:
-        if address not in self._values:
-            self._values[address] = self._fresh(address).to(self.device)
-        self.requested.add(address)
-        return self._values[address]
+    def _draw(self, draw: DrawAddress) -> Tensor:
+        if draw not in self._values:
+            self._values[draw] = self._fresh(draw).to(self.device)
+        self.requested.add(draw)
+        return self._values[draw]

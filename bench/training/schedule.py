@@ -19,16 +19,21 @@ from bench.runs.plan import TrainingSpec
 class Shape:
     """What an iteration is made of. Two of equal shape are the same operations on the device, with other numbers.
 
-    `penalties` says of each discriminator step whether a lazy penalty follows it; a joint iteration has no such steps.
+    `lazy_penalties` says of each discriminator step whether a lazy penalty follows it; a joint iteration has no
+    discriminator steps.
     """
 
-    penalties: tuple[bool, ...]
+    lazy_penalties: tuple[bool, ...]
     noisy: bool
+
+    @property
+    def discriminator_steps(self) -> int:
+        return len(self.lazy_penalties)
 
     @property
     def batches(self) -> int:
         """Return how many batches of real images the iteration takes."""
-        return max(1, len(self.penalties))
+        return max(1, self.discriminator_steps)
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,9 @@ class Schedule:
 
         With `all_penalties` every lazy penalty is taken, due or not.
         """
-        noisy = noise_level(self._settings, generator_step) > 0
         if self._joint:
-            return Shape((), noisy)
+            return Shape((), noisy=False)  # no discriminator sees its images
+        noisy = noise_level(self._settings, generator_step) > 0
         every = self.penalty_every
         steps = range(
             discriminator_steps, discriminator_steps + discriminator_steps_at(self._settings.recipe, generator_step)
@@ -117,7 +122,8 @@ class Schedule:
     def scalars(self, generator_step: int) -> Scalars:
         """Return the iteration's numbers.
 
-        The decay of the averaged generator is ramped up, so that the first weights fade in a run of any length.
+        The decay of the averaged generator is ramped up, so that the first weights fade in a run of any length (as in
+        TensorFlow's ExponentialMovingAverage with `num_updates`).
         """
         decay = min(self._settings.ema_decay, (1 + generator_step) / (10 + generator_step))
         return Scalars(generator_step, noise_level(self._settings, generator_step), 1 - decay)

@@ -58,9 +58,9 @@ class TrainingState:
 
     def count(self, shape: Shape, batch: int) -> None:
         """Count an iteration that was taken, on batches of so many real images."""
-        self.discriminator_steps += len(shape.penalties)
+        self.discriminator_steps += shape.discriminator_steps
         self.images_seen += shape.batches * batch
-        self.meter.count(len(shape.penalties))
+        self.meter.count(shape.discriminator_steps)
 
     def wrap_networks(self, wrap: Callable[[nn.Module], Any]) -> None:
         """Let iterations call both networks through `wrap`, such as torch.compile; the parameters stay theirs."""

@@ -43,7 +43,7 @@ def _occurring(state: TrainingState, generator_steps: int) -> list[tuple[tuple[i
         shape = state.schedule.shape(step, state.discriminator_steps)
         counts[shape] += 1
         where.setdefault(shape, (step, state.discriminator_steps))
-        state.discriminator_steps += len(shape.penalties)
+        state.discriminator_steps += shape.discriminator_steps
     return [(where[shape], often) for shape, often in counts.most_common(MOST_SHAPES)]
 
 

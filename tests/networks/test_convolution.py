@@ -153,14 +153,22 @@ def test_repeats_have_the_same_bits_in_this_process_and_another() -> None:
     assert printed() == first
 
 
-def test_other_processors_than_those_with_avx512_keep_their_choices() -> None:
+def test_processors_that_were_not_measured_keep_the_product() -> None:
     product = Choice(kernel="product")
-    for capability, dtype in itertools.product(("AVX2", "DEFAULT", "SVE256"), (torch.float32, torch.float64)):
+    for capability, dtype in itertools.product(("DEFAULT", "SVE256"), (torch.float32, torch.float64)):
         assert choose(capability, dtype, 64, 128, 8) == product
         assert choose(capability, dtype, 256, 512, 4) == product
         assert choose(capability, dtype, 64, 128, 16) is None
         assert choose(capability, dtype, 3, 64, 8) is None
         assert choose(capability, torch.bfloat16, 256, 512, 4) is None
+
+
+def test_avx2_has_the_choices_of_avx512_but_in_bf16() -> None:
+    sizes = [(3, 64), (16, 32), (64, 128), (256, 512)]
+    for (large, small), side in itertools.product(sizes, (4, 8, 16, 32)):
+        for dtype in (torch.float32, torch.float64):
+            assert choose("AVX2", dtype, large, small, side) == choose("AVX512", dtype, large, small, side)
+        assert choose("AVX2", torch.bfloat16, large, small, side) is None
 
 
 def test_the_choices_on_avx512_are_those_that_were_measured() -> None:

@@ -291,7 +291,7 @@ def test_a_lazy_penalty_keeps_a_run_from_being_compiled_wherever_it_is_taken_up(
     engine.run_iteration(0, batches)
     resumed.load_state_dict(copy.deepcopy(state.state_dict()))
     later = CompiledEngine(resumed)
-    assert not any(resumed.schedule.shape(1, resumed.discriminator_steps).penalties)
+    assert not any(resumed.schedule.shape(1, resumed.discriminator_steps).lazy_penalties)
     for step in range(1, 4):  # the penalty is due in the last
         engine.run_iteration(step, batches)
         later.run_iteration(step, batches)

@@ -53,9 +53,9 @@ def test_everything_that_a_schedule_does_happens_within_it() -> None:
     steps, shapes = 0, []
     for step in range(ITERATIONS):
         shapes.append(timetable.shape(step, steps))
-        steps += len(shapes[-1].penalties)
-    assert {len(shape.penalties) for shape in shapes} == {1, 2}  # warm-up, and none
-    assert {due for shape in shapes for due in shape.penalties} == {True, False}
+        steps += len(shapes[-1].lazy_penalties)
+    assert {len(shape.lazy_penalties) for shape in shapes} == {1, 2}  # warm-up, and none
+    assert {due for shape in shapes for due in shape.lazy_penalties} == {True, False}
     assert {shape.noisy for shape in shapes} == {True, False}
     assert len({timetable.learning_rates(step).generator for step in range(ITERATIONS)}) == 3
     assert small.recipe.warm_up == WarmUp(generator_steps=2, discriminator_steps=2, repeat_every=4)

@@ -21,7 +21,7 @@ def cost_table(study: Study) -> Table:
             Heading("objective"),
             Heading("protocol"),
             Heading("device time per run", numeric=True),
-            Heading("generator steps per second", numeric=True),
+            Heading("generator steps per device second", numeric=True),
             Heading("discriminator steps", numeric=True),
             Heading("images seen", numeric=True),
             Heading("device time in all", numeric=True),
