@@ -109,7 +109,7 @@ def test_other_images_than_it_began_with_are_refused(tmp_path: Path, data: Prepa
     folder.write_status(
         Status(state="running", data_sha256={"train": "0" * 64, "heldout": "0" * 64}, device=status.device)
     )
-    with pytest.raises(BenchError, match="other images"):
+    with pytest.raises(BenchError, match="different images"):
         train(folder, run, data, CPU)
 
 
