@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from bench import __version__
 from bench.cli.hints import with_typed_options
 from bench.cli.shared import Roots
 from bench.errors import BenchError, suggest
+from bench.version import __version__
 
 # In the order in which a study goes through them. Each is a file and a function of its name in bench.cli.verbs, with an
 # underscore where Python has the word already.

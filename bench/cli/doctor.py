@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from bench import __version__
-from bench.config.models import find_config, load_config
+from bench.config.models import load_config
 from bench.data import is_prepared
 from bench.errors import BenchError
+from bench.version import __version__
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _extractors(data_root: Path) -> list[Finding]:
 
 def _studies(config: Path | None, data_root: Path) -> list[Finding]:
     try:
-        read = load_config(find_config(config))
+        read = load_config(config)
     except BenchError as error:
         return [Finding("missing", error.message, error.hint or "")]
     findings = [Finding("ok", f"{read.path}: {len(read.studies)} {'study' if len(read.studies) == 1 else 'studies'}")]

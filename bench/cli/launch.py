@@ -1,4 +1,4 @@
-"""What `run` and `evaluate` share: start the work that runs lack, and say what became of it."""
+"""What `run` and `evaluate` say: what would be done, and what became of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 
 from bench.cli.console import Console
 from bench.cli.hints import command_line, typed_options
-from bench.cli.shared import Roots
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED
 from bench.formatting import plural
 
@@ -18,48 +17,6 @@ if TYPE_CHECKING:
     from bench.execution.jobs import Job
     from bench.execution.running import Outcomes
     from bench.runs.plan import Plan, RunSpec
-
-
-def launch(
-    roots: Roots,
-    plan: Plan,
-    selected: Sequence[RunSpec],
-    slots: list[str],
-    console: Console,
-    checkpoint_seconds: float = 60.0,
-    ranks: int = 1,
-) -> int:
-    """Train and evaluate what the selected runs lack, and return the exit code."""
-    from bench.evaluation.extractors import require_extractors
-    from bench.execution.devices import has_bf16_instructions
-    from bench.execution.pool import PoolOptions
-    from bench.execution.proving import prove
-    from bench.execution.running import prepare_images, run_all
-    from bench.execution.stopping import StopOnSignals
-
-    study = plan.study
-    console.print(f"study    {study.name}: {plural(len(selected), 'run')}, {len(slots)} at a time on {_names(slots)}")
-    twins = sum(plan.label_of(spec) != spec.label for spec in selected)
-    if twins:
-        console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds")
-    if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
-        console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
-    require_extractors(study.evaluation, study.data.source, roots.data)
-    prepare_images(plan, roots.data, console)
-    for proof in prove(selected, roots.runs, roots.data, lambda text: console.print(f"proving  {text}")):
-        if proof.verdict == "proved":
-            console.print(f"proved   {proof.run.name}: the present code gives the same bits; it is not trained again")
-    with StopOnSignals() as stop:
-        outcomes = run_all(
-            plan,
-            selected,
-            runs_root=roots.runs,
-            slots=slots,
-            options=PoolOptions(roots.data, study.training.threads, checkpoint_seconds, ranks),
-            console=console,
-            stop=stop,
-        )
-        return _show_outcomes(outcomes, roots.runs / study.name, slots, console, stop.exit_code)
 
 
 def show_missing(plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list[str], console: Console) -> None:
@@ -70,7 +27,7 @@ def show_missing(plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list
         console.print(f"{what:9} {spec.name}" + (f" ({label})" if label != spec.label else ""))
     console.print(
         f"{len(todo)} of {plural(len(work), 'run')} of {plan.study.name} to train or evaluate, {len(slots)} at a time "
-        f"on {_names(slots)}. Nothing was done (--dry-run)."
+        f"on {', '.join(dict.fromkeys(slots))}. Nothing was done (--dry-run)."
     )
 
 
@@ -79,10 +36,11 @@ def label_of_file(name: str) -> str:
     return Path(name).stem.replace("_", "-")
 
 
-def _show_outcomes(outcomes: Outcomes, folder: Path, slots: list[str], console: Console, stopped_with: int) -> int:
+def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
+    """Print what became of runs in a study's folder and what to type next, and return the exit code."""
     if not outcomes.complete:
         console.print("\nStopped; every run was saved. Type the same command again to continue.")
-        return stopped_with or EXIT_INTERRUPTED
+        return outcomes.stopped_with or EXIT_INTERRUPTED
     parts = [f"{outcomes.done} done"]
     parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
     parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
@@ -90,12 +48,12 @@ def _show_outcomes(outcomes: Outcomes, folder: Path, slots: list[str], console: 
     console.print(f"\n{', '.join(parts)}. The runs are in {folder}.")
     failed = [job for job in outcomes.jobs if job.outcome == "failed"]
     if failed:
-        _show_failures(failed, slots, console)
+        _show_failures(failed, outcomes.slots, console)
     console.print(f"Next: {command_line('report')}", soft_wrap=True)
     return EXIT_RUNS_FAILED if outcomes.failed else EXIT_DONE
 
 
-def _show_failures(failed: Sequence[Job], slots: list[str], console: Console) -> None:
+def _show_failures(failed: Sequence[Job], slots: Sequence[str], console: Console) -> None:
     """Name the failed runs with their reasons, what may help, and the command that tries them again."""
     from bench.execution.failures import advice
 
@@ -111,7 +69,3 @@ def _show_failures(failed: Sequence[Job], slots: list[str], console: Console) ->
     options = typed_options(context, leave_out=("everything", "again"))
     again = command_line(context.info_name or "", *options, *own, *labels)
     console.print(f"To try again: {again}", soft_wrap=True)
-
-
-def _names(slots: list[str]) -> str:
-    return ", ".join(dict.fromkeys(slots))

@@ -28,12 +28,14 @@ class Roots:
     data: Path
 
     def read_config(self, study: str | None = None, overrides: dict[str, Any] | None = None) -> Config:
-        from bench.config.models import find_config, load_config
+        from bench.config.models import load_config
 
-        return load_config(find_config(self.config), overrides, study)
+        return load_config(self.config, overrides, study)
 
     def read_study(self, study: str | None, overrides: dict[str, Any] | None = None) -> Study:
-        return self.read_config(study, overrides).study(study)
+        from bench.config.models import load_study
+
+        return load_study(study, config=self.config, overrides=overrides)
 
     def planned_study(self, study: str | None) -> str:
         """Return the name of the study meant where only runs are read: the one named, else the file's default.

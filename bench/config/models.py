@@ -135,11 +135,18 @@ def packaged_config() -> Path:
     return installed if installed.is_file() else Path(__file__).parents[2] / "bench.toml"
 
 
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None, study: str | None = None) -> Config:
-    """Read and validate every study of `path`; `overrides` (nested like a study's table) go on top of one study.
+def load_config(
+    path: str | Path | None = None, overrides: Mapping[str, Any] | None = None, study: str | None = None
+) -> Config:
+    """Read and validate every study of a file: the one given, else ./bench.toml, else the packaged one.
 
-    Raises BenchError listing every mistake in the file.
+    `overrides`, nested like a study's table, go on top of one study: `study`, else the file's default. Raises
+    BenchError listing every mistake in the file, each with its line.
+
+        config = bench.load_config("bench.toml")
+        list(config.studies)                        # ["quick", "landscape", ...]
     """
+    path = find_config(None if path is None else Path(path))
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
@@ -166,6 +173,18 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None, study: s
     if problems:
         raise BenchError(describe(path, text, problems), hint="Nothing was run. Mend these and type it again.")
     return Config(path, default, studies)
+
+
+def load_study(
+    name: str | None = None, *, config: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Study:
+    """Read one study, by default the file's default study; see `load_config` for `config` and `overrides`.
+
+    Raises BenchError for a mistake in the file and, with near misses, for an unknown name.
+
+        study = bench.load_study("quick", overrides={"seeds": [0, 1], "budget": {"generator_steps": 200}})
+    """
+    return load_config(config, overrides, name).study(name)
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
     bad = _fill(work, source, {"train": train, "test": heldout}, report, workers)
     if bad:
         shutil.rmtree(partial, ignore_errors=True)
-        raise _unusable(request.source, bad, source.remedy)
+        raise unusable_images(request.source, bad, source.remedy)
     for split in ("train", "test"):
         report(f"checksum of the {_WORDS[split]} images", 0, 1)
         write_json(partial / split / "manifest.json", _manifest(request, work, split, source.details))
@@ -211,7 +211,8 @@ def _check_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _unusable(name: str, bad: list[tuple[str, str]], remedy: str) -> BenchError:
+def unusable_images(name: str, bad: Sequence[tuple[str, str]], remedy: str) -> BenchError:
+    """Return the error that names images, (name, reason) each, which cannot be used."""
     shown = bad[:BAD_IMAGES_SHOWN]
     count = f"at least {len(shown)} images" if len(bad) >= BAD_IMAGES_SHOWN else f"{len(shown)} image(s)"
     lines = "".join(f"\n  {image} {reason}" for image, reason in shown)

@@ -89,6 +89,7 @@ class Evaluator:
         final = samples == self.settings.samples and unit.final
         floor = floors(self.reference, samples, final=final)
         floor_part = self.reference.floor_part(samples)
+        machine = measured_on(self._device)
         for value in values:
             if not math.isfinite(value.value):
                 raise NotFiniteError(f"The metric {value.metric} and others")
@@ -112,7 +113,7 @@ class Evaluator:
                 "floor_source": floor_part.split,
                 "floor_samples": len(floor_part),
                 "evaluation_code": self.reference.evaluation_code,
-                "measured_on": measured_on(self._device),
+                "measured_on": machine,
             }
             for value in values
         ]

@@ -18,6 +18,7 @@ from bench.evaluation.pictures import missing_pictures
 from bench.execution.calibrating import machine_of
 from bench.execution.devices import device_type, evaluation_slots
 from bench.execution.display import make_display
+from bench.execution.in_process import run_in_process
 from bench.execution.jobs import Job
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import read_json, write_json
@@ -31,7 +32,12 @@ _REMOVED = ".removed-"  # begins the name of a run folder that `clean` is deleti
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of the runs that were asked for."""
+    """What became of the runs that were asked for: how many ended in which way.
+
+    `skipped` lacked nothing, or another process is at them. `complete` is False where a stop ended it before all were
+    through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs that were worked
+    on with the reason and the failures of each; `slots` the devices, one for each run that went at a time.
+    """
 
     done: int
     diverged: int
@@ -39,6 +45,8 @@ class Outcomes:
     skipped: int
     complete: bool
     jobs: tuple[Job, ...]
+    slots: tuple[str, ...]
+    stopped_with: int = 0
 
 
 def state_of(run: RunSpec, runs_root: Path) -> PlanState:
@@ -123,6 +131,7 @@ def run_all(
     options: PoolOptions,
     console: Console,
     stop: Callable[[], bool],
+    in_process: bool = False,
 ) -> Outcomes:
     """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
     todo = [run for run in selected if work_for(run, runs_root) is not None]
@@ -134,8 +143,10 @@ def run_all(
     complete = True
     if jobs:
         with make_display(console, len(jobs)) as display:
-            beside = evaluation_slots(slots, options.threads)
-            complete = run_pool(jobs, slots, options, display, stop, beside)
+            if in_process:
+                complete = run_in_process(jobs, slots[0], options, display, stop)
+            else:
+                complete = run_pool(jobs, slots, options, display, stop, evaluation_slots(slots, options.threads))
     return Outcomes(
         done=sum(job.outcome == "done" for job in jobs),
         diverged=sum(job.outcome == "diverged" for job in jobs),
@@ -143,6 +154,7 @@ def run_all(
         skipped=len(selected) - len(jobs),
         complete=complete,
         jobs=tuple(jobs),
+        slots=tuple(slots),
     )
 
 

@@ -15,8 +15,9 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
     from bench.runs.plan import RunSpec
 
 
+@dataclass(frozen=True)
+class Work:
+    """What to do with a run's folder, and where.
+
+    `device` names one device, or one for each rank with commas between them; `train_only` leaves out the evaluation.
+    """
+
+    data_root: Path
+    device: str
+    checkpoint_seconds: float = 60.0
+    train_only: bool = False
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the worker; see the module's text."""
     parser = argparse.ArgumentParser(prog="bench.execution.worker")
@@ -42,9 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     stop = _StopRequest()
     folder = RunFolder(options.folder)
+    work = Work(options.data, options.device, options.checkpoint_seconds, options.train_only)
     try:
         with folder.owned() if _rank() == 0 else nullcontext():
-            return _work(folder, options, stop)
+            return work_on(folder, work, stop)
     except BenchError as error:
         print(f"{options.folder}: {error}", file=sys.stderr)
         return EXIT_WRONG_USAGE
@@ -77,7 +92,11 @@ class _StopRequest:
         return self._asked or os.getppid() != self._parent
 
 
-def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) -> int:
+def work_on(folder: RunFolder, work: Work, stop: Callable[[], bool]) -> int:
+    """Do what a run lacks, say what became of it in its status, and return the exit code; see the module's text.
+
+    Call it with the run's lock held. It sets torch's threads and determinism for the whole process.
+    """
     # torch takes seconds to import: only once it is certain that there is work.
     import torch
 
@@ -88,22 +107,22 @@ def _work(folder: RunFolder, options: argparse.Namespace, stop: _StopRequest) ->
 
     try:
         spec = RunSpec.read(folder.spec_file)
-        device = torch.device(_device(options.device))
+        device = torch.device(_device(work.device))
         if device.type == "cuda":
             refuse_unusual_workspace()
         prepare_process(spec.training.training.threads)
         with entered(device):
-            _train_and_evaluate(folder, spec, options, device, stop)
+            _train_and_evaluate(folder, spec, work, device, stop)
     except Interrupted:
         return EXIT_INTERRUPTED
     except Exception as error:
-        _record_failure(folder, options.device, error)
+        _record_failure(folder, work.device, error)
         return EXIT_RUNS_FAILED
     return EXIT_DONE
 
 
 def _train_and_evaluate(
-    folder: RunFolder, spec: RunSpec, options: argparse.Namespace, device: torch.device, stop: _StopRequest
+    folder: RunFolder, spec: RunSpec, work: Work, device: torch.device, stop: Callable[[], bool]
 ) -> None:
     from bench.data import is_prepared
     from bench.execution.evaluating import evaluate_folder
@@ -112,19 +131,19 @@ def _train_and_evaluate(
     from bench.training.ranks import Ranks
 
     ranks = Ranks.of_environment(device)
-    data = is_prepared(spec.training.data, options.data)
+    data = is_prepared(spec.training.data, work.data_root)
     if data is None:
         raise BenchError(
-            f"The images of {spec.name} are not prepared in {options.data}", hint="Type `bench data prepare`."
+            f"The images of {spec.name} are not prepared in {work.data_root}", hint="Type `bench data prepare`."
         )
     if folder.status().state not in ("done", "diverged"):
         if not folder.fingerprint_file.exists() and folder.status().generator_steps == 0 and not ranks.grouped:
             write_json(folder.fingerprint_file, fingerprint(spec, data, device))
-        pace = Pace(checkpoint_seconds=options.checkpoint_seconds, stop=stop)
+        pace = Pace(checkpoint_seconds=work.checkpoint_seconds, stop=stop)
         train(folder, spec, data, device, pace, ranks)
     ranks.close()
-    if ranks.is_main and not options.train_only:
-        evaluate_folder(folder, spec, data, options.data, device, stop)
+    if ranks.is_main and not work.train_only:
+        evaluate_folder(folder, spec, data, work.data_root, device, stop)
         _forget_reason(folder)
 
 

@@ -178,10 +178,18 @@ def pack(images: Tensor, packing: int) -> Tensor:
 def build_networks(
     *, resolution: int, width: int, latent: int, head: Head, norm: Norm, seed: int, packing: int = 1
 ) -> tuple[Generator, Discriminator]:
-    """Build both networks with the initial weights of `seed`.
+    """Build both networks, a Generator and a Discriminator, with the initial weights of `seed`.
+
+    resolution  32, 64 or 128 pixels, which decides the depth
+    width       channels of the maps at half the resolution, doubled at every further halving: DCGAN's are 64
+    latent      size of a latent
+    head, norm  of the discriminator, see `Discriminator`; packing m lets it judge m images at a time
 
     Each parameter is drawn from a stream addressed by (seed, its name), so that another norm or head shifts no other
-    parameter: rows that differ in those start from equal convolutions.
+    parameter: rows that differ in those start from equal convolutions. Raises BenchError for another resolution.
+
+        G, D = bench.build_networks(resolution=64, width=64, latent=100, head="score", norm="batch", seed=0)
+        G(torch.randn(8, 100)).shape                              # (8, 3, 64, 64), in [-1, 1]
     """
     G = Generator(resolution, width, latent)
     D = Discriminator(resolution, width, latent, head, norm, packing)

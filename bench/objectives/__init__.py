@@ -23,7 +23,12 @@ _FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Return the names of the package's objectives, sorted."""
+    """Return the names of the package's objectives, sorted.
+
+    Nothing is imported for it: a file is an objective.
+
+        bench.objective_names()                                   # ["began", "cramer", "dragan", ...]
+    """
     stems = [path.stem for path in _FOLDER.glob("*.py")]
     return sorted(stem.replace("_", "-") for stem in stems if stem != "base" and not stem.startswith("_"))
 
@@ -49,7 +54,13 @@ def source_file(name: str) -> Path:
 
 
 def load(name: str) -> type[Objective]:
-    """Return the class of the objective `name` (a name, or a path ending in .py). Runs the file's code."""
+    """Return the class of the objective `name` (a name, or a path ending in .py). Runs the file's code.
+
+    Its `card` is what its authors state, its fields are its settings; an instance has the losses. Raises BenchError for
+    an unknown name, with near misses, and for a file that cannot be imported or does not hold one objective.
+
+        bench.load_objective("wgan-gp")().model_dump()            # its settings
+    """
     path = source_file(name)
     if is_file(name):
         module_name = f"bench_user_objective_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"

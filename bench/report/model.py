@@ -307,7 +307,7 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """What `render` wrote."""
+    """Where a report lies: its pages, its tables of results and of the summary, its manifest and its figures."""
 
     html: Path
     markdown: Path

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from bench import __version__
 from bench.formatting import joined, plural
 from bench.report.figures.captioned import curve_figures, score_figure
 from bench.report.figures.plane import plane_figure
@@ -28,6 +27,7 @@ from bench.report.sections.stability import seeds_figure, stability_table
 from bench.report.sections.tables import every_metric_table, headline_table, metrics_table, ordered
 from bench.report.sections.verdicts import pairs_table, same_table, what_seeds_say
 from bench.report.study import Study
+from bench.version import __version__
 
 Part = TypeVar("Part")
 

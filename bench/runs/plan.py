@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from bench import __version__
 from bench.config.models import Backbone, Budget, Entry, Protocol, Study, Training, expanded_entries
 from bench.config.problems import Problem, problems_of
 from bench.config.recipe import Recipe, Table
@@ -23,6 +22,7 @@ from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, chec
 from bench.runs.identity import code_hash, objective_hash
 from bench.runs.portable import training_id
 from bench.validation.certificates import rank_certificate
+from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.objectives.base import Objective, Published
@@ -224,7 +224,13 @@ def published_recipe(card: Published, shared: Recipe) -> Recipe:
 
 
 def make_plan(study: Study) -> Plan:
-    """Resolve every entry under every protocol. Imports torch. Raises BenchError listing all unfit settings."""
+    """Resolve every entry of a study under every protocol into a Plan. Imports torch; writes nothing.
+
+    Raises BenchError listing all unfit settings.
+
+        plan = bench.make_plan(bench.load_study("quick"))
+        [run.name for run in plan.runs]                           # ["nsgan-controlled/seed-0", ...]
+    """
     problems: list[str] = _unused_settings(study)
     entries: list[PlannedEntry] = []
     for entry in expanded_entries(study):

@@ -51,6 +51,7 @@ from bench.statistics.summary import (
     within_runs,
     write_summary,
 )
+from bench.statistics.tidy import compare, tie_groups
 
 __all__ = [
     "ALPHA",
@@ -76,6 +77,7 @@ __all__ = [
     "Summary",
     "after_loss",
     "compact_letters",
+    "compare",
     "compare_changes",
     "compare_pairs",
     "compare_same",
@@ -106,6 +108,7 @@ __all__ = [
     "study_statistics",
     "summarise",
     "summary_frame",
+    "tie_groups",
     "twins_of",
     "within_runs",
     "write_summary",

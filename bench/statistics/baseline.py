@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.statistics.arms import NEVER_RANKS, Arm, Test, ranking_direction, untested
+from bench.statistics.arms import NEVER_RANKS, Arm, Better, Test, ranking_direction, untested
 from bench.statistics.families import Judged, judge_family
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL
 from bench.statistics.significance import difference_interval
@@ -62,17 +62,20 @@ class Comparison:
     permutation_could_pass: bool | None = None
 
 
-def compare_to_baseline(summaries: Sequence[Summary], baseline: str, without: Collection[str] = ()) -> list[Comparison]:
+def compare_to_baseline(
+    summaries: Sequence[Summary], baseline: str, without: Collection[str] = (), better: Better | None = None
+) -> list[Comparison]:
     """Compare every entry's primary metric to the baseline's, within each protocol that has the baseline as a row.
 
     Holm's family is every planned comparison of the protocol, so that a verdict never falls as missing runs come in.
-    Labels in `without` (an A/A arm) take no part.
+    Labels in `without` (an A/A arm) take no part. `better` says which way the metric is better, where the catalogue
+    does not know it.
     """
     primary = [s for s in summaries if s.role == "primary" and s.label not in without]
     compared: list[Comparison] = []
     for base in (s for s in primary if s.label == baseline):
         rows = [s for s in primary if s.protocol == base.protocol and s.label != baseline]
-        compared += _compare(rows, base)
+        compared += _compare(rows, base, better or ranking_direction(base.metric))
     return compared
 
 
@@ -94,7 +97,7 @@ def compare_same(first: Summary, again: Summary) -> Comparison:
             f"{first.label} and {again.label} share the seeds {', '.join(map(str, shared))}: the same runs twice",
             hint="Give the A/A arm seeds of its own.",
         )
-    return replace(_compare([again], first)[0], role="a/a")
+    return replace(_compare([again], first, ranking_direction(first.metric))[0], role="a/a")
 
 
 def seed_correlation(first: Arm, second: Arm) -> tuple[float | None, int]:
@@ -123,9 +126,8 @@ def verdict_of(judged: Judged, scored: int, other_scored: int) -> Verdict:
     return "undecided"
 
 
-def _compare(rows: Sequence[Summary], base: Summary) -> list[Comparison]:
-    better = ranking_direction(base.metric)
-    compared = [_described(row, base, len(rows)) for row in rows]
+def _compare(rows: Sequence[Summary], base: Summary, better: Better | None) -> list[Comparison]:
+    compared = [_described(row, base, len(rows), better) for row in rows]
     tested = [row.arm for row, comparison in zip(rows, compared, strict=True) if not comparison.unjudged]
     if better is None or not tested:
         return compared
@@ -150,7 +152,7 @@ def _decided(comparison: Comparison, judged: Judged) -> Comparison:
     )
 
 
-def _described(row: Summary, base: Summary, family: int) -> Comparison:
+def _described(row: Summary, base: Summary, family: int, better: Better | None) -> Comparison:
     """Return a comparison without its tests."""
     interval = difference_interval(row.scores, base.scores)
     correlation, shared_seeds = seed_correlation(row.arm, base.arm)
@@ -170,7 +172,7 @@ def _described(row: Summary, base: Summary, family: int) -> Comparison:
         difference_low=interval[0] if interval else None,
         difference_high=interval[1] if interval else None,
         family=family,
-        unjudged=NEVER_RANKS if ranking_direction(row.metric) is None else untested(row.arm, base.arm),
+        unjudged=NEVER_RANKS if better is None else untested(row.arm, base.arm),
         correlation=correlation,
         shared_seeds=shared_seeds,
     )

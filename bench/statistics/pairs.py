@@ -48,14 +48,17 @@ class Pair:
     untested: str = ""
 
 
-def compare_pairs(summaries: Sequence[Summary], without: Collection[str] = ()) -> list[Pair]:
+def compare_pairs(
+    summaries: Sequence[Summary], without: Collection[str] = (), better: Better | None = None
+) -> list[Pair]:
     """Compare every pair of entries on the primary metric, within each protocol; nothing for a metric that never ranks.
 
     Labels in `without` (an A/A arm) take no part. Both corrections count every planned entry, so that what is told
-    apart stays so as missing runs come in.
+    apart stays so as missing runs come in. `better` says which way the metric is better, where the catalogue does not
+    know it.
     """
     primary = [s for s in summaries if s.role == "primary" and s.label not in without]
-    better = ranking_direction(primary[0].metric) if primary else None
+    better = better or (ranking_direction(primary[0].metric) if primary else None)
     if better is None:
         return []
     pairs: list[Pair] = []

@@ -160,7 +160,8 @@ def summarise(results: pd.DataFrame, plan: Mapping[str, Any]) -> list[Summary]:
         for metric in metrics
     ]
     twins = twins_of(plan)
-    return _ranked(_against_baseline(summaries, plan["baseline"], twins), plan["primary_metric"], twins)
+    compared, primary = _against_baseline(summaries, plan["baseline"], twins), plan["primary_metric"]
+    return ranked(compared, primary, ranking_direction(primary), twins)
 
 
 def summary_frame(summaries: Sequence[Summary]) -> pd.DataFrame:
@@ -226,14 +227,14 @@ def _summary(
         [run[key] for run in runs if not pd.isna(run[key])] for key in ("floor", "samples", "reference")
     )
     return replace(
-        _described(summary),
+        described(summary),
         floor=float(np.mean(floors)) if floors else None,
         samples=int(samples[0]) if samples else None,
         reference=str(references[0]) if references else None,
     )
 
 
-def _described(summary: Summary) -> Summary:
+def described(summary: Summary) -> Summary:
     """Add mean, median and interquartile mean of the values, their intervals, and what they are over."""
     scores = summary.scores
     interval = within_bounds(mean_interval(scores), summary.metric, scores)
@@ -299,9 +300,10 @@ def _against_baseline(summaries: list[Summary], baseline: str, without: Collecti
     return result
 
 
-def _ranked(summaries: list[Summary], primary: str, without: Collection[str]) -> list[Summary]:
+def ranked(
+    summaries: Sequence[Summary], primary: str, better: Better | None, without: Collection[str] = ()
+) -> list[Summary]:
     """Rank the primary metric's rows within a protocol, and say of the others why they have no rank."""
-    better = ranking_direction(primary)
     noted = [
         replace(s, unranked=_why_unranked(s, better, s.label in without) if s.metric == primary else "not primary")
         for s in summaries

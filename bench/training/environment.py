@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from bench import __version__, gpus
+from bench import gpus
 from bench.errors import BenchError
+from bench.version import __version__
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _WORKSPACES = (":4096:8", ":16:8")  # those under which cuBLAS computes the same bits again

@@ -27,15 +27,16 @@ def report(roots: Roots, study: str | None, out: Path | None, show_training_imag
     That is report.html, report.md, LaTeX tables, figures, CSV tables and manifest.json. An unfinished study has a
     report too, which says what is missing.
     """
-    from bench.report import ReportOptions, render, shown_folders
+    from bench.api import render_report
 
     name = roots.planned_study(study)
-    if show_training_images:
-        from bench.execution.photographs import draw_training_images
-
-        draw_training_images(shown_folders(roots.runs, name), roots.data)
-    options = ReportOptions(show_training_images=show_training_images)
-    paths = render(roots.runs, name, out or roots.reports / name, options)
+    paths = render_report(
+        name,
+        out or roots.reports / name,
+        runs=roots.runs,
+        data=roots.data,
+        show_training_images=show_training_images,
+    )
     say(f"HTML      {paths.html}")
     say(f"Markdown  {paths.markdown}")
     say(f"Results   {paths.results}")

@@ -51,9 +51,9 @@ def run(
     from bench.cli import launch
     from bench.cli.console import Console
     from bench.config.models import ADDED_OBJECTIVES
-    from bench.execution.devices import choose_slots, refuse_silent_cpu
-    from bench.execution.proving import accept
-    from bench.execution.running import made_for_gpus, work_for
+    from bench.execution.devices import choose_slots
+    from bench.execution.running import work_for
+    from bench.execution.study import refuse_cpu_for_gpus, run_study
     from bench.runs.plan import make_plan
 
     if not names and not everything:
@@ -66,16 +66,23 @@ def run(
         table[ADDED_OBJECTIVES] = [str(Path(name).resolve()) for name in own]
         names = tuple(launch.label_of_file(name) if name in own else name for name in names)
     plan = make_plan(roots.read_study(study, table))
-    selected = plan.select(names)
-    slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
     console = Console()
-    if accept_code and not dry_run:
-        for spec in accept(selected, roots.runs):
-            console.print(f"accepted {spec.name}, which other code trained")
-    work = [(spec, work_for(spec, roots.runs)) for spec in selected]
-    if any(lacking is not None for _, lacking in work):
-        refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, roots.runs))
     if dry_run:
-        launch.show_missing(plan, work, slots, console)
+        selected = plan.select(names)
+        slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
+        refuse_cpu_for_gpus(plan, selected, roots.runs, devices, slots)
+        launch.show_missing(plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
         return EXIT_DONE
-    return launch.launch(roots, plan, selected, slots, console, checkpoint_seconds, ranks)
+    outcomes = run_study(
+        plan,
+        names,
+        runs=roots.runs,
+        data=roots.data,
+        devices=devices,
+        per_device=per_device,
+        ranks=ranks,
+        checkpoint_seconds=checkpoint_seconds,
+        accept_code=accept_code,
+        console=console,
+    )
+    return launch.show_outcomes(outcomes, roots.runs / plan.study.name, console)

@@ -78,12 +78,12 @@ def open_zip(path: Path, remedy: str) -> Iterator[Container]:
             kind="zip",
             fingerprint=hash_lines(f"{info.filename} {info.CRC:08x} {info.file_size}" for info in members),
             locate=lambda: by_number(path, ((info.filename, info) for info in members)),
-            read=lambda infos: [_read_member(archive, info) for info in infos],
+            read=lambda infos: [read_member(archive, info) for info in infos],
             details={"file": path.name},
         )
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Encoded:
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Encoded:
     try:
         return Encoded(info.filename, archive.read(info))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:

@@ -36,7 +36,7 @@ def open_folder(request: DataRequest, fetch: bool) -> Source | None:
         return None
     if not folder.is_dir():
         raise BenchError(f"{folder} is a file", hint="Set `path` in the study's data to a folder of images.")
-    names = _image_names(folder)
+    names = image_names(folder)
     details: dict[str, Any] = {}
     return Source(
         fingerprint=hash_lines(_identity(folder, name) for name in names),
@@ -46,7 +46,7 @@ def open_folder(request: DataRequest, fetch: bool) -> Source | None:
     )
 
 
-def _image_names(folder: Path) -> list[str]:
+def image_names(folder: Path) -> list[str]:
     """Paths of all images below `folder`, relative to it and sorted; hidden files and folders are left out."""
     names = []
     for place, subfolders, files in os.walk(folder):

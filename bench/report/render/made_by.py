@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from bench import __version__
 from bench.runs.identity import code_hash
+from bench.version import __version__
 
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "seaborn", "pillow", "jinja2")
 

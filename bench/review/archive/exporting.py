@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import __version__
 from bench.errors import BenchError
 from bench.files import disk_error, read_json
 from bench.report import render
@@ -19,6 +18,7 @@ from bench.review.archive.members import REPORTS, RUNS, is_drawn, is_weights, ma
 from bench.runs.folder import PLAN_FILE, RunFolder, read_plan
 from bench.runs.portable import portable_record
 from bench.statistics.results import run_folder
+from bench.version import __version__
 
 Weights = Literal["none", "final", "all"]
 ABOUT = (

@@ -11,7 +11,6 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from bench import __version__
 from bench.files import write_atomic
 from bench.formatting import joined, plural
 from bench.report.figures.plots import NARROW, png_of, style, svg_of
@@ -23,6 +22,7 @@ from bench.validation.dirac.behaviour import Behaviour
 from bench.validation.dirac.portraits import draw_portraits
 from bench.validation.dirac.predictions import PREDICTIONS
 from bench.validation.dirac.survey import DURATION, START, STEP, Portrait, as_table, eigenvalue_text
+from bench.version import __version__
 
 Section = tuple[str, tuple[str, ...]]
 """A heading and the points under it."""

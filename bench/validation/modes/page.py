@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from bench import __version__
 from bench.config.models import parse_seeds
 from bench.files import read_json, write_atomic
 from bench.formatting import joined
@@ -37,6 +36,7 @@ from bench.validation.modes.tasks import (
     Task,
     find_task,
 )
+from bench.version import __version__
 
 DISCUSSION = "modes-discussion.md"
 """Linked where such a file lies beside the page: what somebody made of the numbers is not for this code to write."""

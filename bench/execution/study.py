@@ -1,0 +1,175 @@
+"""A study from its plan to its outcomes: what `bench run`, `bench evaluate` and a notebook do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.errors import BenchError
+from bench.evaluation.extractors import require_extractors
+from bench.execution.devices import choose_slots, has_bf16_instructions, refuse_silent_cpu
+from bench.execution.pool import PoolOptions
+from bench.execution.proving import accept, prove
+from bench.execution.running import (
+    Outcomes,
+    folder_of,
+    keep_imported,
+    made_for_gpus,
+    prepare_images,
+    run_all,
+    state_of,
+    work_for,
+)
+from bench.execution.stopping import StopOnSignals
+from bench.formatting import plural
+from bench.runs.plan import Plan, RunSpec
+
+
+def run_study(
+    plan: Plan,
+    names: str | Sequence[str] = (),
+    *,
+    runs: str | Path = "runs",
+    data: str | Path = "data",
+    devices: str = "auto",
+    per_device: int | None = None,
+    ranks: int = 1,
+    checkpoint_seconds: float = 60.0,
+    accept_code: bool = False,
+    in_process: bool = False,
+    console: Console | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Outcomes:
+    """Train and evaluate what a plan's runs lack: `bench run`. Nothing finished is repeated; call it again to go on.
+
+    names               labels or globs such as "wgan*"; none means the whole plan
+    runs, data          the folders of the runs and of prepared images and caches
+    devices             "auto" (the GPUs, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1"
+    per_device          runs that share a device [1 on a GPU, one per core and thread of a run on the CPU]
+    ranks               processes that share one run, a device each
+    checkpoint_seconds  seconds between a run's checkpoints
+    accept_code         count runs that other code trained as the present code's, and record that
+    in_process          train here, one run after another on the first device, instead of in worker processes
+    console             where progress is printed; None prints to the output, `rich.console.Console(quiet=True)` nothing
+    stop                asked between steps whether to save and end; None stops on Ctrl-C and SIGTERM
+
+    A failed run is counted in the Outcomes, it raises nothing. Raises BenchError where nothing can start: no such name,
+    device, image or weights of an extractor.
+
+        plan = bench.make_plan(bench.load_study("quick"))
+        outcomes = bench.run_study(plan, ["nsgan", "wgan*"], devices="cpu")
+        outcomes.done, outcomes.failed
+    """
+    selected, root = plan.select(_patterns(names)), Path(runs)
+    slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
+    console = console or _plain_console()
+    if accept_code:
+        for spec in accept(selected, root):
+            console.print(f"accepted {spec.name}, which other code trained")
+    refuse_cpu_for_gpus(plan, selected, root, devices, slots)
+    options = PoolOptions(Path(data), plan.study.training.threads, checkpoint_seconds, ranks)
+    return _carry_out(plan, selected, root, slots, options, console, stop, in_process)
+
+
+def evaluate_study(
+    plan: Plan,
+    names: str | Sequence[str] = (),
+    *,
+    again: bool = False,
+    runs: str | Path = "runs",
+    data: str | Path = "data",
+    devices: str = "auto",
+    per_device: int | None = None,
+    in_process: bool = False,
+    console: Console | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Outcomes:
+    """Measure what trained runs lack, without training: `bench evaluate`. Arguments as for `run_study`.
+
+    `again` drops the metrics there are first. Raises BenchError where no run of that name is trained.
+
+        bench.evaluate_study(plan, again=True)
+    """
+    root = Path(runs)
+    trained = [spec for spec in plan.select(_patterns(names)) if state_of(spec, root) in ("done", "diverged")]
+    if not trained:
+        raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
+    slots = choose_slots(devices, per_device, plan.study.training.threads)
+    refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, root))
+    require_extractors(plan.study.evaluation, plan.study.data.source, Path(data))
+    if again:
+        keep_imported(plan, trained, root)
+        for spec in trained:
+            folder_of(spec, root).metrics_file.unlink(missing_ok=True)
+    options = PoolOptions(Path(data), plan.study.training.threads)
+    return _carry_out(plan, trained, root, slots, options, console or _plain_console(), stop, in_process)
+
+
+def refuse_cpu_for_gpus(
+    plan: Plan, selected: Sequence[RunSpec], runs_root: Path, devices: str, slots: Sequence[str]
+) -> None:
+    """Raise BenchError where a selected run lacks something, was made for GPUs, and "auto" found none here."""
+    if any(work_for(spec, runs_root) is not None for spec in selected):
+        refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, runs_root))
+
+
+def _patterns(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _carry_out(
+    plan: Plan,
+    selected: Sequence[RunSpec],
+    runs_root: Path,
+    slots: list[str],
+    options: PoolOptions,
+    console: Console,
+    stop: Callable[[], bool] | None,
+    in_process: bool,
+) -> Outcomes:
+    """Check what the runs need, prove what can be proved, and do the rest."""
+    study = plan.study
+    if in_process and options.ranks > 1:
+        raise BenchError("A run in this process has one rank", hint="Leave out in_process, or ranks.")
+    at_a_time = 1 if in_process else len(slots)
+    where = ", ".join(dict.fromkeys(slots[:at_a_time]))
+    console.print(f"study    {study.name}: {plural(len(selected), 'run')}, {at_a_time} at a time on {where}")
+    twins = sum(plan.label_of(spec) != spec.label for spec in selected)
+    if twins:
+        console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds")
+    if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
+        console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
+    require_extractors(study.evaluation, study.data.source, options.data_root)
+    prepare_images(plan, options.data_root, console)
+    for proof in prove(selected, runs_root, options.data_root, lambda text: console.print(f"proving  {text}")):
+        if proof.verdict == "proved":
+            console.print(f"proved   {proof.run.name}: the present code gives the same bits; it is not trained again")
+    with _stopping(stop) as asked:
+        outcomes = run_all(
+            plan,
+            selected,
+            runs_root=runs_root,
+            slots=slots[:at_a_time],
+            options=options,
+            console=console,
+            stop=asked,
+            in_process=in_process,
+        )
+    return replace(outcomes, stopped_with=asked.exit_code if isinstance(asked, StopOnSignals) else 0)
+
+
+def _stopping(stop: Callable[[], bool] | None) -> AbstractContextManager[Callable[[], bool]]:
+    if stop is not None:
+        return nullcontext(stop)
+    if threading.current_thread() is threading.main_thread():  # no other thread may say what a signal does
+        return StopOnSignals()
+    return nullcontext(lambda: False)
+
+
+def _plain_console() -> Console:
+    return Console(markup=False, emoji=False, highlight=False)
