@@ -36,7 +36,7 @@ def _studies(config: Config) -> Rows:
         rows.append(
             {
                 "name": name + (" (default)" if name == config.default_study else ""),
-                "data": f"{study.data.source} {study.data.resolution}px",
+                "data": f"{study.data.title} {study.data.resolution}px",
                 "width": study.backbone.width,
                 "generator_steps": f"{study.budget.generator_steps:,}",
                 "runs": _runs(study),
@@ -62,7 +62,11 @@ def _datasets(config: Config) -> Rows:
         {"name": "mnist", "needs": "a download", "what": "70,000 digits at 32x32"},
         {"name": "fashion-mnist", "needs": "a download", "what": "70,000 pieces of clothing at 32x32"},
         {"name": "cifar10", "needs": "a download", "what": "60,000 photographs at 32x32"},
-        {"name": "folder", "needs": "a folder of images", "what": "any images, cropped to squares"},
+        {
+            "name": "folder",
+            "needs": "a folder of images",
+            "what": "any images, cropped to squares, or aligned CelebA by name",
+        },
     ]
 
 

@@ -36,12 +36,13 @@ RECIPES_OF: dict[str, tuple[str, ...]] = {
     "mnist": ("square",),
     "fashion-mnist": ("square",),
     "cifar10": ("square",),
-    "folder": ("square", "none"),
+    "folder": ("square", "none", *CELEBA_CROPS),
 }
 """The recipes of each source; the first is its default.
 
 `square` is the largest centred square, scaled; MNIST's 28 x 28 pixels are scaled to 32 x 32 in this way, not padded.
-`none` takes the pixels as they are: the image must have the resolution already.
+`none` takes the pixels as they are: the image must have the resolution already. CelebA's crops are for a folder of
+aligned CelebA images: each must be 178 x 218.
 """
 
 Pixels = npt.NDArray[np.uint8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -12,6 +13,8 @@ from bench.errors import suggest
 SourceName = Literal["faces", "celeba", "mnist", "fashion-mnist", "cifar10", "folder"]
 TORCHVISION_SOURCES = ("mnist", "fashion-mnist", "cifar10")
 FACES_COUNTS = {"train_count": 20_000, "heldout_count": 10_000}
+HELDOUT_IMAGES = {"celeba": 19_962, "cifar10": 10_000, "mnist": 10_000, "fashion-mnist": 10_000}
+"""How many images the test part of the whole set has, which is what a study measures against."""
 FACES_TRAIN_LIMIT = 1_000_000  # held-out faces begin at this index
 
 
@@ -21,7 +24,7 @@ class DataRequest(BaseModel):
     source         where the images come from
     path           where the archive, folder or shards of `celeba` lie (default: `celeba` in the data folder), the
                    folder of `folder`, or the raw files of a torchvision set (default: the data folder's cache).
-                   What a set is goes by its content, never by its path.
+                   What a set is goes by its content, never by its path; a folder's own name is what reports call it.
     recipe         how an image becomes resolution x resolution pixels, see `bench.data.crops`
     resolution     side in pixels: 64, or 32 for the torchvision sets, which have no other
     train_count    how many training images; None = all there are (faces: 20,000)
@@ -55,6 +58,22 @@ class DataRequest(BaseModel):
         filled.setdefault("recipe", RECIPES_OF[source][0])
         filled.setdefault("resolution", 32 if source in TORCHVISION_SOURCES else 64)
         return FACES_COUNTS | filled if source == "faces" else filled
+
+    @property
+    def title(self) -> str:
+        """What the images are called: the source, and of a folder its own name, without where it lies."""
+        if self.source != "folder" or self.path is None:
+            return self.source
+        path = Path(self.path).expanduser().absolute()  # a link keeps its own name
+        return f'folder "{(path.resolve() if path.name == ".." else path).name}"'
+
+    @property
+    def known_heldout(self) -> int | None:
+        """How many images will be held out, as far as the request alone says; None for a folder or a part of a set."""
+        there = None if self.partial else HELDOUT_IMAGES.get(self.source)
+        if self.heldout_count is None or there is None:
+            return self.heldout_count or there
+        return min(self.heldout_count, there)
 
     @field_validator("path")
     @classmethod

@@ -14,7 +14,7 @@ from bench.data import PreparedData
 from bench.evaluation.extractors import known_digests, load_extractors
 from bench.evaluation.features import NotFiniteError, Progress
 from bench.evaluation.machine import measured_on
-from bench.evaluation.metrics import Value, final_values, floors, sample_of_generated, snapshot_values
+from bench.evaluation.metrics import Value, final_values, floor_part, floors, sample_of_generated, snapshot_values
 from bench.evaluation.reference import Reference
 from bench.evaluation.samples import generate
 from bench.evaluation.units import Line, Unit, missing_evaluations, record
@@ -88,7 +88,7 @@ class Evaluator:
     def _lines(self, unit: Unit, values: list[Value], samples: int) -> list[Line]:
         final = samples == self.settings.samples and unit.final
         floor = floors(self.reference, samples, final=final)
-        floor_part = self.reference.floor_part(samples)
+        stand_in = {value.metric: floor_part(self.reference, value.metric, samples) for value in values}
         machine = measured_on(self._device)
         for value in values:
             if not math.isfinite(value.value):
@@ -110,8 +110,8 @@ class Evaluator:
                 "extractor_sha256": None if value.extractor is None else value.extractor.sha256,
                 "data_sha256": self.reference.heldout_sha256,
                 "final": unit.final,
-                "floor_source": floor_part.split,
-                "floor_samples": len(floor_part),
+                "floor_source": stand_in[value.metric].split,
+                "floor_samples": len(stand_in[value.metric]),
                 "evaluation_code": self.reference.evaluation_code,
                 "measured_on": machine,
             }

@@ -135,6 +135,12 @@ def floors(reference: Reference, samples: int, *, final: bool) -> dict[str, floa
     return reference.floors(samples, final, compute)
 
 
+def floor_part(reference: Reference, metric: str, samples: int) -> Part:
+    """Return the real images whose value is a metric's floor; for the distance to training images, the reference."""
+    to_training = {f"{frechet_name(extractor.label)}_train" for extractor in reference.extractors}
+    return reference.heldout_part(samples) if metric in to_training else reference.floor_part(samples)
+
+
 def _feature_values(sample: Sample, heldout: Part, extractor: Extractor, reference: Reference) -> list[Value]:
     """Return every metric of a sample's features under one extractor."""
     generated = sample.features[extractor.label]

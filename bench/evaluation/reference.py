@@ -28,7 +28,7 @@ from bench.evaluation.frechet import Gaussian, fit
 from bench.evaluation.nearest import Distances, Thumbnails, nearest_in_features, nearest_in_pixels, thumbnails
 from bench.evaluation.neighbours import Geometry, Subsets, draw_subsets, real_geometry
 from bench.evaluation.similarity import mean_similarity, pairs_of
-from bench.metrics.settings import EvaluationSettings
+from bench.metrics.settings import EvaluationSettings, floor_split
 from bench.runs.identity import code_hash
 from bench.training.environment import device_name
 
@@ -102,7 +102,7 @@ class Reference:
 
     def floor_part(self, samples: int) -> Part:
         """Return the real images that stand in for generated ones: held-out where there are enough, else training."""
-        if self._sets["heldout"].count >= 2 * samples:
+        if floor_split(samples, self._sets["heldout"].count) == "heldout":
             return Part("heldout", samples, 2 * samples)
         return self.training_part(samples)
 

@@ -20,6 +20,11 @@ VENDI_IMAGES = 5_000
 """How many images a Vendi score is taken of at most: it grows with their number."""
 
 
+def floor_split(samples: int, heldout: int) -> Literal["heldout", "train"]:
+    """Return which real images stand in for `samples` generated ones in a floor: held-out ones where there are 2 N."""
+    return "heldout" if heldout >= 2 * samples else "train"
+
+
 class EvaluationSettings(BaseModel):
     """How generators are measured: frozen, strict, closed to unknown keys.
 

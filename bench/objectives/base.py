@@ -32,7 +32,12 @@ PER_SAMPLE_NORMS: tuple[Norm, ...] = ("layer", "spectral", "none")
 
 @dataclass(frozen=True)
 class Published:
-    """The training recipe that the authors state. `source` says where; what they leave open is the field's default."""
+    """The training recipe that the authors state; what they leave open is the field's default.
+
+    `source` says in words where it is stated. `references` are the places that were read: "arXiv 1701.07875, algorithm
+    1", or "owner/repository@commit:path#L30-L41" (without a path where only the commit is known). `not_found` says what
+    was looked for and found nowhere, and so stands here by a choice of this project.
+    """
 
     source: str
     optimizer: Literal["adam", "rmsprop"] = "adam"
@@ -42,6 +47,16 @@ class Published:
     discriminator_steps: int = 1
     norm: Norm = "batch"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+    not_found: str = ""
+
+
+@dataclass(frozen=True)
+class LeastBudget:
+    """The generator steps below which a row says nothing about its objective, and why, in a sentence."""
+
+    generator_steps: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -152,6 +167,13 @@ class Objective(BaseModel, ABC):
 
     def after_discriminator_step(self, D: nn.Module, step: Step) -> None:
         """Act after the discriminator's optimiser step: clip weights, move `step.state` (in place)."""
+
+    def least_budget(self, discriminator_steps: int) -> LeastBudget | None:
+        """Return from which budget a row means something, at so many discriminator steps per generator step.
+
+        None where any budget compares the objective's losses. `bench plan` warns below it.
+        """
+        return None
 
     def compressed_settings(self) -> dict[str, Any]:
         """Return settings that count steps, made so small that a run of a few steps shows what they do."""

@@ -48,7 +48,13 @@ class Cramer(Objective):
         ),
         published=Published(
             source="arXiv 1705.10743, algorithm 1 (lambda 10, 5 D steps); optimiser as in the MMD-GAN authors' "
-            "reimplementation, Adam 1e-4, (0.5, 0.9), as the paper's was not found",
+            "reimplementation, Adam 1e-4, (0.5, 0.9)",
+            references=(
+                "arXiv 1705.10743, algorithm 1",
+                "mbinkowski/MMD-GAN@678bb5e",
+                "playHing/Scaled-MMD-GAN@7040788:celeba.sh#L36-L47",
+            ),
+            not_found="the paper's optimiser and D norm, and code by the authors",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,
             betas=(0.5, 0.9),

@@ -36,12 +36,14 @@ class Dragan(NonSaturating):
         + r" + \lambda\,\mathbb{E}_{x,\delta}\,(\|\nabla C(x+\delta)\|_2-k)^2, \quad \delta\sim\mathcal{N}(0,\,s^2 I)",
         generator_loss=NonSaturating.card.generator_loss,
         published=Published(
-            source="the authors' notebook: Adam 1e-4, (0.5, 0.9), one D step; layer norm here, as batch norm is not "
-            "defined per sample",
+            source="the authors' notebook (fully connected networks on MNIST): Adam 1e-4, (0.5, 0.9), one D step, no "
+            "norm in D",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,
             betas=(0.5, 0.9),
-            norm="layer",
+            norm="none",
+            references=("kodalinaveen3/DRAGAN@29fb907:DRAGAN.ipynb#cell-2",),
+            not_found="the authors' code for convolutional networks, and the noise's scale in the final paper",
         ),
         golden=(
             Golden(discriminator=1.378363, generator=0.806941, penalty=160.0),
@@ -49,7 +51,8 @@ class Dragan(NonSaturating):
         ),
         code_differences=(
             "The final paper adds Gaussian noise, on both sides of an image; the authors' notebook adds uniform noise "
-            "from [0, 1] and so moves every image to one side, which they call a mistake. The paper is followed, with "
+            "from [0, 1] and so moves every image to one side, which they call a mistake, and takes a random share of "
+            "it for each image. The paper is followed, with "
             "the notebook's scale (half a standard deviation of the batch), because the paper's own was not found; the "
             'notebook\'s noise is the setting noise = "one-sided".',
         ),

@@ -32,11 +32,15 @@ class Fisher(Objective):
         ),
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,C(\tilde{x}), \quad \Lambda \leftarrow \Lambda + \rho\,(\Omega-1)",
         published=Published(
-            source="the authors' code: RMSProp 5e-5, 5 D steps, rho 1e-6, batch norm; the paper's were not found",
-            optimizer="rmsprop",
-            learning_rate_discriminator=5e-5,
-            learning_rate_generator=5e-5,
-            discriminator_steps=5,
+            source="the commands of the authors' README for LSUN and, identically, CelebA; rho and batch norm are "
+            "their code's",
+            discriminator_steps=2,
+            references=(
+                "tomsercu/FisherGAN@ccfc386:README.md#L11",
+                "tomsercu/FisherGAN@bf1c7d8:main.py#L30-L47",
+                "tomsercu/FisherGAN@4123951:models/dcgan.py#L28-L36",
+            ),
+            not_found="the paper's own table of settings",
         ),
         golden=(
             Golden(
@@ -52,8 +56,10 @@ class Fisher(Objective):
             "With rho 1e-6 the constraint acts only once scores are in the tens; Omega is logged.",
         ),
         code_differences=(
-            "The authors' code adds weight decay (1e-6, and 1e-3 on the last layer) and may warm up with 100 D steps; "
-            "neither is done here.",
+            "RMSProp 5e-5 and 5 D steps are defaults that the authors' code inherited from WGAN's; no command of "
+            "theirs uses them.",
+            "A later version of the authors' code (4123951) adds weight decay (1e-6, and 1e-3 on the last layer); "
+            "their commands also give G two extra layers, and an option warms up with 100 D steps. None is done here.",
         ),
         controlled_notes=("Not its authors' algorithm: one discriminator step per generator step.",),
     )

@@ -24,6 +24,10 @@ class Hinge(Objective):
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,C(\tilde{x})",
         published=Published(
             source="arXiv 1802.05957, section 4 and the authors' code: Adam 2e-4, (0, 0.9), spectral norm, 5 D steps",
+            references=(
+                "arXiv 1802.05957, section 4",
+                "pfnet-research/sngan_projection@e84b1a5:configs/sn_cifar10_unconditional.yml#L35-L47",
+            ),
             betas=(0.0, 0.9),
             discriminator_steps=5,
             norm="spectral",

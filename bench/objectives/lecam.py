@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from bench.objectives._over import OverBase
-from bench.objectives.base import CachedOutputs, Card, Golden, Network, Published, Step, Terms
+from bench.objectives.base import CachedOutputs, Card, Golden, LeastBudget, Network, Published, Step, Terms
 
 _SETTLED = {
     "anchored_steps": 1e6,
@@ -41,11 +42,17 @@ class LeCam(OverBase):
         ),
         generator_loss=r"L_{base}",
         published=Published(
-            source="as its base (hinge: arXiv 1802.05957); lambda 0.3 and the start at step 1000 as in the authors' "
-            "BigGAN script for CIFAR-10",
-            betas=(0.0, 0.9),
-            discriminator_steps=5,
+            source="the authors' BigGAN script for CIFAR-10 and its defaults: hinge, Adam 2e-4, (0, 0.999), 4 D steps, "
+            "spectral norm, lambda 0.3, decay 0.9, start after 1,000 generator steps, which are 4,000 of D",
+            betas=(0.0, 0.999),
+            discriminator_steps=4,
             norm="spectral",
+            settings={"decay": 0.9, "start": 4000},
+            references=(
+                "google/lecam-gan@db6debc:biggan_cifar/scripts/lc-biggan-cifar10.sh#L16-L27",
+                "google/lecam-gan@db6debc:third_party/utils.py#prepare_parser",
+                "google/lecam-gan@4b48815:biggan_cifar/train.py#L28",
+            ),
         ),
         golden=(
             Golden(discriminator=1.833333, generator=0.066667),
@@ -60,14 +67,20 @@ class LeCam(OverBase):
             "With the Wasserstein loss and anchors (alpha, -alpha) the optimal value is a multiple of the LeCam "
             "(triangular) divergence.",
             "The anchors are detached, corrected for their start at zero, and updated before they are used.",
+            "It acts only after `start` discriminator steps: a row says something from twice as many on.",
         ),
         code_differences=(
             "The paper squares both differences; the authors' code, which made the results and is followed, squares "
             'only what lies beyond the anchor. The paper\'s form is the setting sides = "two".',
-            "The authors' two code bases use decay 0.9 (BigGAN) and 0.99 with the correction for zero (StyleGAN2).",
+            "The authors' two code bases use decay 0.9 (BigGAN) and 0.99 with the correction for zero (StyleGAN2). The "
+            "former's anchors follow each batch alone until the start.",
         ),
         controlled_notes=("Over the base's losses alone, with one discriminator step.",),
     )
+
+    def least_budget(self, discriminator_steps: int) -> LeastBudget | None:
+        steps = 2 * math.ceil(self.start / discriminator_steps)
+        return LeastBudget(steps, f"it acts after {self.start:,} discriminator steps only") if steps else None
 
     def compressed_settings(self) -> dict[str, Any]:
         return {"start": min(self.start, 2)}

@@ -29,7 +29,8 @@ class LeastSquares(Objective):
         ),
         generator_loss=r"\frac{1}{2}\,\mathbb{E}_{\tilde{x}}\,(C(\tilde{x})-c)^2",
         published=Published(
-            source="arXiv 1611.04076: Adam 1e-3 on LSUN, beta1 0.5",
+            source="the authors' code for LSUN: Adam 1e-3, beta1 0.5, batch norm in D",
+            references=("xudonmao/LSGAN@97e0b8d:train_lsun.py#L16-L17", "xudonmao/LSGAN@97e0b8d:vgg.py#discriminator"),
             learning_rate_discriminator=1e-3,
             learning_rate_generator=1e-3,
         ),

@@ -28,7 +28,9 @@ class Minimax(Objective):
         discriminator_loss=r"\mathbb{E}_x\,\log(1+e^{-C(x)}) + \mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x})})",
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x})})",
         published=Published(
-            source="DCGAN's recipe (arXiv 1511.06434); the GAN paper states none for convolutional networks"
+            source="DCGAN's recipe (arXiv 1511.06434)",
+            references=("arXiv 1511.06434, section 4", "Newmu/dcgan_code@e6e9cec:faces/train_uncond_dcgan.py#L36-L49"),
+            not_found="a recipe of the GAN paper's own for such networks",
         ),
         golden=(
             Golden(discriminator=1.378363, generator=-0.740275),

@@ -60,6 +60,12 @@ class MaximumMeanDiscrepancy(Objective):
         generator_loss=r"\mathrm{MMD}^2_u(h(x), h(\tilde{x}))",
         published=Published(
             source="the authors' code: Adam 1e-4, (0.5, 0.9), 5 D steps, both penalties 1, no norm in D",
+            references=(
+                "mbinkowski/MMD-GAN@678bb5e",
+                "playHing/Scaled-MMD-GAN@7040788:celeba.sh#L10-L21",
+                "playHing/Scaled-MMD-GAN@0ea5a7c:gan/core/model.py#add_l2_penalty",
+            ),
+            not_found="the authors' repository a second time; the files named are of a copy that keeps its history",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,
             betas=(0.5, 0.9),
@@ -90,8 +96,12 @@ class MaximumMeanDiscrepancy(Objective):
             "Binkowski's paper mixes alpha 0.2, 0.5, 1, 2, 5; the code 0.1, 1, 10 and a dot product, with which its "
             "unbiased estimate subtracts a diagonal that the dot product does not have. The paper's kernel is used.",
             "The code takes the penalty's norm over the channel axis alone; here over all pixels and channels.",
+            "The code clips the gradient of each of the weights' tensors to length 1; not done here.",
+            "The code's activation penalty sums the mean squares of all of D's layers, on generated and on real "
+            "images; here it is half of that sum for the last layer alone. The same weight is weaker here.",
             "Li's D is an autoencoder with a reconstruction and a rank term; here its kernel, estimate and clipping "
-            "act on the backbone's embedding. The root has an infinite slope at 0: 1e-12 is added below it.",
+            "act on the backbone's embedding. The root has an infinite slope at 0: 1e-12 is added below it. Li's "
+            "recipe (RMSProp 5e-5, 5 D steps, batch norm in D; OctoberChang/MMD-GAN@b15c988) is not used.",
         ),
         controlled_notes=("Not its authors' algorithm: one discriminator step per generator step.",),
     )

@@ -23,7 +23,10 @@ class NonSaturating(Minimax):
         family="logistic",
         discriminator_loss=Minimax.card.discriminator_loss,
         generator_loss=r"\mathbb{E}_{\tilde{x}}\,\log(1+e^{-C(\tilde{x})})",
-        published=Published(source="arXiv 1511.06434, section 4"),
+        published=Published(
+            source="arXiv 1511.06434, section 4, as in the authors' code for faces",
+            references=("arXiv 1511.06434, section 4", "Newmu/dcgan_code@e6e9cec:faces/train_uncond_dcgan.py#L36-L49"),
+        ),
         golden=(
             Golden(discriminator=1.378363, generator=0.806941),
             Golden(discriminator=1.428363, generator=0.806941, settings={"real_label": 0.9}),

@@ -30,6 +30,10 @@ class ZeroCentredReal(NonSaturating):
         generator_loss=NonSaturating.card.generator_loss,
         published=Published(
             source="arXiv 1801.04406 and the authors' code: RMSProp 1e-4, no norm in D, gamma 10",
+            references=(
+                "arXiv 1801.04406, equation 9",
+                "LMescheder/GAN_stability@de65a61:configs/default.yaml#L20-L40",
+            ),
             optimizer="rmsprop",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,

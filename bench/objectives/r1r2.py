@@ -25,6 +25,8 @@ class ZeroCentredBoth(ZeroCentredReal):
         generator_loss=ZeroCentredReal.card.generator_loss,
         published=Published(
             source="arXiv 1801.04406, as for R1; both penalties together as in arXiv 2501.05441's ablation",
+            references=(*ZeroCentredReal.card.published.references, "arXiv 2501.05441"),
+            not_found="a recipe of the first paper for both penalties together",
             optimizer="rmsprop",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,

@@ -34,6 +34,7 @@ class RegularisedRelativistic(RelativisticStandard):
             betas=(0.0, 0.9),
             norm="none",
             settings={"gamma": 2.0},
+            references=("arXiv 2501.05441", "brownvc/R3GAN@19a7ddf:train.py#main"),
         ),
         golden=(
             Golden(discriminator=0.521355, generator=1.088021, penalty=25.0),

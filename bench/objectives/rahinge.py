@@ -29,7 +29,11 @@ class RelativisticAverageHinge(RelativisticAverage):
             r"\mathbb{E}_{\tilde{x}}\,[1-(C(\tilde{x})-\mathbb{E}C(x))]_+ + "
             r"\mathbb{E}_x\,[1+(C(x)-\mathbb{E}C(\tilde{x}))]_+"
         ),
-        published=Published(source=RelativisticAverage.card.published.source, norm="spectral"),
+        published=Published(
+            source=RelativisticAverage.card.published.source,
+            norm="spectral",
+            references=("arXiv 1807.00734", "AlexiaJM/RelativisticGAN@fce2f89:code/stable.sh#L19"),
+        ),
         golden=(
             Golden(discriminator=1.455556, generator=3.133333),
             Golden(discriminator=0.727778, generator=1.5666665, settings={"halved": True}),

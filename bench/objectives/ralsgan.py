@@ -28,7 +28,11 @@ class RelativisticAverageLeastSquares(RelativisticAverage):
             r"\mathbb{E}_{\tilde{x}}\,(C(\tilde{x})-\mathbb{E}C(x)-1)^2 + "
             r"\mathbb{E}_x\,(C(x)-\mathbb{E}C(\tilde{x})+1)^2"
         ),
-        published=Published(source=RelativisticAverage.card.published.source, norm="spectral"),
+        published=Published(
+            source=RelativisticAverage.card.published.source,
+            norm="spectral",
+            references=("arXiv 1807.00734", "AlexiaJM/RelativisticGAN@fce2f89:code/stable.sh#L17"),
+        ),
         golden=(
             Golden(discriminator=2.544444, generator=7.077778),
             Golden(discriminator=1.272222, generator=3.538889, settings={"halved": True}),

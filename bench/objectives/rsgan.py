@@ -28,8 +28,8 @@ class RelativisticStandard(Objective):
         discriminator_loss=r"\mathbb{E}_{x,\tilde{x}}\,\log(1+e^{-(C(x)-C(\tilde{x}))})",
         generator_loss=r"\mathbb{E}_{x,\tilde{x}}\,\log(1+e^{-(C(\tilde{x})-C(x))})",
         published=Published(
-            source="arXiv 1807.00734 and the author's code: Adam 2e-4, (0.5, 0.999), one D step, spectral norm for its "
-            "best 32x32 results",
+            source="the author's commands for CIFAR-10: Adam 2e-4, (0.5, 0.999), one D step, spectral norm",
+            references=("arXiv 1807.00734", "AlexiaJM/RelativisticGAN@fce2f89:code/stable.sh#L13"),
             norm="spectral",
         ),
         golden=(

@@ -34,10 +34,18 @@ class SlicingAdversarial(OverBase):
         ),
         generator_loss=r"L_{base}(\langle h(\tilde{x}), \omega\rangle)",
         published=Published(
-            source="as its base (hinge: arXiv 1802.05957); the authors' own example is Adam 1e-3, (0, 0.99) on MNIST",
-            betas=(0.0, 0.9),
-            discriminator_steps=5,
+            source="the authors' example with hinge on MNIST: Adam 1e-3, (0, 0.99), one D step, spectral norm in D's "
+            "convolutions but the first",
+            learning_rate_discriminator=1e-3,
+            learning_rate_generator=1e-3,
+            betas=(0.0, 0.99),
             norm="spectral",
+            references=(
+                "sony/san@40f96d2:simple-san/hparams/params.json#L4-L6",
+                "sony/san@b50c34d:simple-san/models/discriminator.py#L11-L20",
+                "sony/san@40f96d2:simple-san/train.py#update_discriminator",
+            ),
+            not_found="the paper's settings for its DCGAN experiments on CIFAR-10 and CelebA",
         ),
         golden=(
             Golden(discriminator=1.266667, generator=0.066667),
@@ -46,7 +54,10 @@ class SlicingAdversarial(OverBase):
         notes=("For G it is the base loss: both scores are the same number.",),
         code_differences=(
             "The authors' code multiplies the features by |w| before the stop-gradient, so that the base loss trains "
-            "the layer's length; in the paper the last layer has no length. The code is followed.",
+            "the layer's length; in the paper the last layer has no length. The code is followed under the norms layer "
+            "and none. Under spectral norm, which is also on the last layer here and not in the authors' code, the "
+            "length is 1 and nothing trains it: that is the paper's form.",
+            "The authors' first version (40f96d2) stopped the two gradients the wrong way round; b50c34d mends it.",
         ),
         controlled_notes=("Over the base's losses alone, with one discriminator step.",),
     )

@@ -32,13 +32,13 @@ class Sobolev(Fisher):
         ),
         generator_loss=Fisher.card.generator_loss,
         published=Published(
-            source="Fisher GAN's code (RMSProp 5e-5, 5 D steps), as none was found for Sobolev's images; rho 2e-8 from "
-            "the authors' semi-supervised code; no norm, because gradients are per sample",
-            optimizer="rmsprop",
-            learning_rate_discriminator=5e-5,
-            learning_rate_generator=5e-5,
-            discriminator_steps=5,
+            source="the authors' semi-supervised code for CIFAR-10: Adam 2e-4, one D step, no norm in D, rho 2e-8",
             norm="none",
+            references=(
+                "tomsercu/SobolevGAN-SSL@a414cee:main.py#L33-L60",
+                "tomsercu/SobolevGAN-SSL@a414cee:README.md",
+            ),
+            not_found="a recipe for images without labels",
         ),
         golden=(
             # C(x) = x has slope 1 everywhere: Omega is 1, and the constraint costs nothing.
@@ -48,8 +48,9 @@ class Sobolev(Fisher):
         code_differences=(
             "The authors' semi-supervised code draws one interpolation weight for a whole batch in another penalty; "
             "nothing is interpolated here.",
+            "Their command for CIFAR-10 puts Fisher's constraint beside Sobolev's, on parts of a classifying D, and "
+            "adds weight decay (1e-6, and 1e-3 on the last layer); here Sobolev's stands alone.",
         ),
-        controlled_notes=Fisher.card.controlled_notes,
     )
 
     def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:

@@ -32,7 +32,8 @@ class VariationalAutoencoder(Objective):
             r" + \frac{\beta}{2}\sum_j\,(\sigma_j^2+\mu_j^2-1-\log\sigma_j^2)\right]"
         ),
         published=Published(
-            source="arXiv 1312.6114 states no convolutional recipe; Adam 1e-4 as the field's reimplementations use",
+            source="Adam 1e-4, as the field's reimplementations use",
+            not_found="a convolutional recipe of the authors (arXiv 1312.6114)",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,
             betas=(0.9, 0.999),

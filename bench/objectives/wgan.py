@@ -28,21 +28,32 @@ class Wasserstein(Objective):
         ),
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,C(\tilde{x})",
         published=Published(
-            source="arXiv 1701.07875, algorithm 1; norm none, because a norm layer cancels the clipping's bound",
+            source="arXiv 1701.07875, algorithm 1; batch norm in D as in the authors' code, and in Gulrajani et al.'s "
+            "code for this loss",
             optimizer="rmsprop",
             learning_rate_discriminator=5e-5,
             learning_rate_generator=5e-5,
             discriminator_steps=5,
-            norm="none",
+            references=(
+                "arXiv 1701.07875, algorithm 1",
+                "martinarjovsky/WassersteinGAN@2cf43ba:main.py#L30-L40",
+                "martinarjovsky/WassersteinGAN@040d553:models/dcgan.py#L28-L36",
+                "igul222/improved_wgan_training@10dc103:gan_64x64.py#L84-L90",
+            ),
         ),
         golden=(Golden(discriminator=-0.566667, generator=0.066667),),
-        notes=("Clipping bounds only layers that no normalisation rescales.",),
+        notes=(
+            "Clipping bounds only layers that no normalisation rescales: batch norm, which the authors keep in D, "
+            "cancels the bound, so that D is not Lipschitz-bounded under their recipe either. Its gains are clipped "
+            'too (from about 1 to 0.01). norm = "none" gives the bounded D of the theory.',
+        ),
         code_differences=(
             "The authors' code clips before each D step, so that G meets a D whose last step has left the box. Here D "
             "is clipped after its step, as in the paper's algorithm; there is no setting for the code's order.",
             "The authors' code takes 100 D steps for the first 25 generator steps and every 500th; the paper does not. "
             "It is the setting `warm_up` of an entry.",
-            "The authors' code has the opposite sign (D low on real images) and keeps batch norm in D.",
+            "The authors' code has the opposite sign: D is low on real images.",
+            "The authors' option --noBN takes batch norm from G alone; D has it always.",
         ),
         controlled_notes=(
             "Not Lipschitz-bounded: layer norm cancels the clipping's bound (the gradient norm is logged).",

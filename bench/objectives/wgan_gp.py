@@ -43,6 +43,11 @@ class WassersteinGradientPenalty(Objective):
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,C(\tilde{x})",
         published=Published(
             source="arXiv 1704.00028, algorithm 1, and the authors' 64x64 code (layer norm in D)",
+            references=(
+                "arXiv 1704.00028, algorithm 1",
+                "igul222/improved_wgan_training@10dc103:gan_64x64.py#L27-L33",
+                "igul222/improved_wgan_training@10dc103:gan_64x64.py#L84-L90",
+            ),
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,
             betas=(0.0, 0.9),

@@ -27,7 +27,9 @@ class WassersteinLipschitzPenalty(WassersteinGradientPenalty):
         ),
         generator_loss=r"-\mathbb{E}_{\tilde{x}}\,C(\tilde{x})",
         published=Published(
-            source="WGAN-GP's recipe (arXiv 1704.00028); lambda 10 as there, the paper's own value was not found",
+            source="WGAN-GP's recipe (arXiv 1704.00028), lambda 10 as there",
+            references=("arXiv 1704.00028, algorithm 1",),
+            not_found="the paper's own lambda, and the authors' code",
             learning_rate_discriminator=1e-4,
             learning_rate_generator=1e-4,
             betas=(0.0, 0.9),

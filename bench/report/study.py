@@ -94,6 +94,11 @@ class Study:
         return list(dict.fromkeys(entry.protocol for entry in self.entries))
 
     @property
+    def data_title(self) -> str:
+        """What the images are called; plans of older versions have their source alone."""
+        return str(self.plan.get("data_title", self.plan["data"]["source"]))
+
+    @property
     def primary(self) -> str:
         return str(self.plan["primary_metric"])
 
@@ -148,6 +153,13 @@ class Study:
 
     def summaries_of(self, protocol: str, metric: str) -> Iterator[tuple[Entry, Summary]]:
         return ((entry, self.summary(entry, metric)) for entry in self.entries_of(protocol))
+
+    def floor_of(self, metric: str) -> tuple[str, int] | None:
+        """Return of which real images a metric's floor is ("heldout" or "train") and of how many; None: not known."""
+        lines = matching(self.results, metric=metric).dropna(subset=["floor_source", "floor_samples"])
+        if lines.empty:
+            return None
+        return str(lines["floor_source"].iloc[0]), int(lines["floor_samples"].iloc[0])
 
     @cached_property
     def metrics(self) -> list[str]:

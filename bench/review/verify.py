@@ -30,7 +30,7 @@ from bench.report.sections.published import published_frames
 from bench.report.study import assembled
 from bench.runs.folder import PLAN_FILE, RunFolder
 from bench.runs.portable import portable_digest
-from bench.statistics.results import collect, read_results
+from bench.statistics.results import ADDED_LATER, collect, read_results
 
 Measure = Callable[[Path], list[dict[str, Any]]]
 """Measures a run's folder anew and returns the lines of its metrics.jsonl."""
@@ -168,6 +168,7 @@ def _table(level: str, path: Path, computed: pd.DataFrame, otherwise: str = "") 
     if held is None or again is None:
         yield Finding(level, "FAILS", f"{path.name} is no table")
         return
+    again = again[[name for name in again.columns if name in held.columns or name not in ADDED_LATER]]
     if otherwise and list(held.columns) != list(again.columns):
         yield Finding(level, "not checked", f"{path.name} has other columns here; it was made with {otherwise}")
         return

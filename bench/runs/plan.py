@@ -25,7 +25,7 @@ from bench.validation.certificates import rank_certificate
 from bench.version import __version__
 
 if TYPE_CHECKING:
-    from bench.objectives.base import Objective, Published
+    from bench.objectives.base import LeastBudget, Objective, Published
 
 PlanState = Literal["planned", "running", "interrupted", "done", "diverged", "failed", "stale"]
 
@@ -106,6 +106,7 @@ class PlannedEntry:
     recipe: Recipe
     deviations: tuple[str, ...]
     notes: tuple[str, ...]
+    least_budget: LeastBudget | None = None
     same_as: str | None = None  # an A/A arm: the entry that this one repeats on other seeds
 
 
@@ -162,6 +163,7 @@ class Plan:
             "seeds": list(study.seeds),
             "protocols": sorted({entry.protocol for entry in self.entries}),
             "data": study.data.model_dump(mode="json", exclude={"path"}),  # whose machine it lies on is no part of it
+            "data_title": study.data.title,
             "backbone": {"resolution": study.data.resolution, **study.backbone.model_dump(mode="json")},
             "schedule": {
                 **study.budget.model_dump(mode="json"),
@@ -308,7 +310,9 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
                 f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does '
                 f"not allow; use one of {', '.join(objective.norms)}"
             )
-        recipe, without = _fitting(objective.model_validate(spec.settings), recipe, entry)
+        instance = objective.model_validate(spec.settings)
+        recipe, without = _fitting(instance, recipe, entry)
+        least = instance.least_budget(recipe.discriminator_steps)
         planned.append(
             PlannedEntry(
                 label=entry.label,
@@ -317,7 +321,8 @@ def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
                 spec=spec,
                 recipe=recipe,
                 deviations=(*_deviations(recipe, shared), *_other_settings(spec, controlled_spec)),
-                notes=(*notes, *lacking, *without),
+                notes=(*notes, *lacking, *without, *_too_short(study, least)),
+                least_budget=least,
             )
         )
     return planned
@@ -330,6 +335,12 @@ def _published(
     card = objective.card.published
     settings = objective.model_validate({**card.settings, **given}).model_dump(mode="json")
     return published_recipe(card, shared), spec.model_copy(update={"settings": settings})
+
+
+def _too_short(study: Study, least: LeastBudget | None) -> tuple[str, ...]:
+    if least is None or study.budget.generator_steps >= least.generator_steps:
+        return ()
+    return (f"A row means something from {least.generator_steps:,} generator steps on: {least.reason}.",)
 
 
 def _fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:

@@ -48,12 +48,15 @@ COLUMNS = (
     Column("metric", "string", "the metric's name, which carries its extractor; empty where nothing was measured"),
     Column("value", "Float64", "the metric's value"),
     Column("floor", "Float64", "the same metric of real images against real images at the same N"),
+    Column("floor_source", "string", "which real images stand in for generated ones in the floor: heldout or train"),
+    Column("floor_samples", "Int64", "how many of those"),
     Column("samples", "Int64", "generated images measured (N)"),
     Column("reference", "string", "which real images they are held against: heldout or train"),
     Column("reference_samples", "Int64", "how many of those"),
     Column("collapsed", "boolean", "whether this run's generator had collapsed at its final step; empty: not known"),
 )
 KEY = ("generator_steps", "generator", "sample_seed", "metric")
+ADDED_LATER = frozenset({"floor_source", "floor_samples"})  # tables that were written before lack these columns
 _FROM_LINE = ("generator", "sample_seed", "metric", "value", "floor", "samples", "reference", "reference_samples")
 # Kinds of failure that come from where a run was computed, not from what was asked of it.
 MACHINE_FAILURES: frozenset[FailureKind] = frozenset({"memory", "device", "process"})
@@ -97,6 +100,13 @@ def read_results(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise BenchError(f"{path} cannot be read as a table of results: {error}") from error
+    table = table.assign(
+        **{
+            column.name: pd.array([None] * len(table), dtype=column.dtype)  # type: ignore[call-overload]
+            for column in COLUMNS
+            if column.name in ADDED_LATER and column.name not in table.columns
+        }
+    )
     missing = [column.name for column in COLUMNS if column.name not in table.columns]
     if missing:
         raise BenchError(f"{path} lacks the columns {', '.join(missing)}", hint="docs/results.md lists them all.")
@@ -187,6 +197,7 @@ def _rows_of_run(
         rows.append(
             run
             | {name: line[name] for name in _FROM_LINE}
+            | {name: line.get(name) for name in ADDED_LATER}
             | {name: None if counts is None else counts[name] for name in _COUNTS}
             | {"generator_steps": steps, "final": steps == final, "collapsed": verdicts[line["generator"]]}
         )

@@ -21,6 +21,7 @@ from bench.objectives.base import ALL_NORMS
 from bench.runs.cost import cost_ratios, read_costs
 from bench.runs.plan import card_of
 from bench.validation.contract.needs import needs
+from bench.validation.references import reference_url
 
 PAGE = Path("docs/objectives.md")
 _LOSSES = (("discriminator_loss", "D minimises"), ("generator_loss", "G minimises"), ("joint_loss", "Both minimise"))
@@ -141,7 +142,13 @@ def _section(facts: Facts) -> list[str]:
             for key, value in card["settings"].items()
         ]
         lines += ["", markdown_table(("setting", "default", "meaning"), rows)]
-    lines += ["", f"Authors' recipe: {recipe_text(card)} Source: {card['published']['source']}."]
+    published = card["published"]
+    lines += ["", f"Authors' recipe: {recipe_text(card)} Source: {published['source']}."]
+    if published["references"]:
+        links = (f"[{reference}]({reference_url(reference)})" for reference in published["references"])
+        lines += ["", f"Read at: {', '.join(links)}."]
+    if published["not_found"]:
+        lines += ["", f"Not found: {published['not_found']}."]
     for key, heading in _REMARKS:
         if card[key]:
             lines += ["", f"{heading}:", "", *(f"- {note}" for note in card[key])]

@@ -15,6 +15,7 @@ import pytest
 from helpers.data_images import encoded, picture
 
 from bench.data import DataRequest, is_prepared, prepare
+from bench.data.crops import render_image
 from bench.data.readers.base import is_held_out
 from bench.errors import BenchError
 
@@ -59,6 +60,22 @@ def test_subfolders_train_and_test_are_the_splits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.images(), np.stack([pixels["train/a.png"], pixels["train/x/b.png"]]))
     np.testing.assert_array_equal(data.heldout.images(), pixels["test/c.png"][None])
     assert data.heldout.manifest["source_details"]["partition"] == "sub-folders train and test"
+
+
+def test_a_folder_of_aligned_celeba_takes_its_named_crops(tmp_path: Path) -> None:
+    for name, number in (("train/a.png", 1), ("test/b.png", 2)):
+        (tmp_path / "images" / name).parent.mkdir(parents=True)
+        (tmp_path / "images" / name).write_bytes(encoded(picture(number), "PNG"))
+    data = prepare(ask(tmp_path / "images", recipe="crop140", resolution=64), tmp_path / "data", workers=1)
+    assert data.train.manifest["recipe"] == "crop140"
+    np.testing.assert_array_equal(data.train.images()[0], render_image(picture(1), "crop140", 64))
+    np.testing.assert_array_equal(data.heldout.images()[0], render_image(picture(2), "crop140", 64))
+
+
+def test_other_images_refuse_celebas_crops(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", ["train/a.png", "test/b.png"])
+    with pytest.raises(BenchError, match="32x32 pixels, not 178x218"):
+        prepare(ask(tmp_path / "images", recipe="crop128"), tmp_path / "data", workers=1)
 
 
 def test_a_changed_folder_is_prepared_anew(tmp_path: Path) -> None:

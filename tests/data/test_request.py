@@ -29,6 +29,19 @@ def test_defaults_follow_the_source(source: Any, recipe: str, resolution: int) -
     assert DataRequest.model_validate(request.model_dump(mode="json")) == request
 
 
+@pytest.mark.parametrize(
+    ("values", "title"),
+    [
+        ({"source": "celeba", "path": "/somewhere/else"}, "celeba"),
+        ({"source": "folder", "path": "/somewhere/cats"}, 'folder "cats"'),
+        ({"source": "folder", "path": "cats/./dogs/.."}, 'folder "cats"'),
+        ({"source": "folder"}, "folder"),
+    ],
+)
+def test_a_folder_is_called_by_its_name_and_not_by_where_it_lies(values: dict[str, Any], title: str) -> None:
+    assert DataRequest.model_validate(values).title == title
+
+
 def test_faces_have_counts_unless_told_otherwise() -> None:
     assert (DataRequest(source="faces").train_count, DataRequest(source="faces").heldout_count) == (20_000, 10_000)
     fewer = DataRequest(source="faces", train_count=500)

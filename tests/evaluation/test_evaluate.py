@@ -123,6 +123,19 @@ def test_a_run_gets_every_metric_once(run: Path, data: PreparedData, data_root: 
 
 RAW = SETTINGS.model_copy(update={"generators": ("raw",)})
 
+
+def test_a_floor_says_of_which_images_it_is(run: Path, data: PreparedData, data_root: Path) -> None:
+    """Of 240 held-out images no two parts of 130 can be taken, and training images stand in; two of 50 can be."""
+    settings = RAW.model_copy(update={"samples": 130})
+    assert measure(run, Evaluator(settings, data, data_root, CPU)) == 2
+    lines = read_jsonl(RunFolder(run).metrics_file)
+    final = {line["metric"]: line for line in lines if line["samples"] == 130}
+    assert (final["fd_lite0"]["floor_source"], final["fd_lite0"]["floor_samples"]) == ("train", 130)
+    assert final["nearest_train"]["floor_source"] == "train"
+    assert (final["fd_lite0_train"]["floor_source"], final["fd_lite0_train"]["floor_samples"]) == ("heldout", 130)
+    assert {line["floor_source"] for line in lines if line["samples"] == 50} == {"heldout"}
+
+
 IN_ANOTHER_PROCESS = """
 import sys
 from pathlib import Path

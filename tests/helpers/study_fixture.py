@@ -65,7 +65,10 @@ class Fate:
 
 @dataclass(frozen=True)
 class StudyFixture:
-    """What to write: `fates` by (label, protocol, seed); a fate of None leaves the run unbegun."""
+    """What to write: `fates` by (label, protocol, seed); a fate of None leaves the run unbegun.
+
+    `floor_source` is the split that stands in for generated images in floors; None: lines that do not say.
+    """
 
     name: str = "example"
     title: str = "example: drawn faces"
@@ -77,6 +80,7 @@ class StudyFixture:
     final_step: int = 900
     log_every: int = 25
     sample_seeds: int = 1
+    floor_source: str | None = "heldout"
     fates: Mapping[tuple[str, str, int], Fate | None] = field(default_factory=dict)
     card_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     entry_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -377,6 +381,7 @@ def _line(
     floor: float,
     samples: int,
 ) -> dict[str, Any]:
+    split = "heldout" if metric == "fd_lite0_train" and fixture.floor_source else fixture.floor_source
     return {
         "schema": 1,
         "evaluation_id": fixture.evaluation.id(),
@@ -392,6 +397,7 @@ def _line(
         "extractor": "lite0",
         "extractor_sha256": "e3" * 32,
         "data_sha256": HELDOUT,
+        **({"floor_source": split, "floor_samples": samples} if split else {}),
     }
 
 

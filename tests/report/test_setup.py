@@ -159,3 +159,19 @@ def test_scores_by_different_code_are_warned_of(tmp_path: Path) -> None:
         said.append(evaluation_alert(load_study(tmp_path, "example")))
     assert said[0] is None
     assert "measured by 2 versions" in str(said[1])
+
+
+def test_the_evaluation_says_of_which_images_its_floors_are(tmp_path: Path) -> None:
+    for split, told in (("heldout", "1,000 held-out images"), ("train", "1,000 training images")):
+        StudyFixture(name=split, floor_source=split).write(tmp_path)
+        values = {row.cells[0].text: row.cells[1].text for row in equal_table(load_study(tmp_path, split)).rows}
+        assert told in values["evaluation"]
+
+
+def test_a_folder_of_images_is_called_by_its_name(tmp_path: Path) -> None:
+    study = StudyFixture().write(tmp_path)
+    plan = plan_of(study)
+    plan["data"] |= {"source": "folder"}
+    (study / "plan.json").write_text(json.dumps(plan | {"data_title": 'folder "cats"'}), encoding="utf-8")
+    values = {row.cells[0].text: row.cells[1].text for row in equal_table(load_study(tmp_path, "example")).rows}
+    assert values["data"].startswith('folder "cats" at 32×32')

@@ -298,3 +298,33 @@ def test_the_plane_and_the_headline_follow_the_declared_metrics(study: Study, tm
     assert diversity is not None
     assert "(features: EfficientNet-Lite0)" in diversity.caption  # nothing of it was measured in the judge's
     assert judged.headline_metrics() == ["fd_lite0", "coverage_judge", "precision_judge", "recall_judge"]
+
+
+@pytest.mark.parametrize(
+    ("split", "under", "in_caption"),
+    [("heldout", "the floor: 1,000 held-out images", 0), ("train", "the floor: 1,000 training images", 1)],
+)
+def test_floors_name_their_split(tmp_path: Path, split: str, under: str, in_caption: int) -> None:
+    StudyFixture(objectives=OBJECTIVES, floor_source=split).write(tmp_path)
+    study = load_study(tmp_path, "example")
+    tables = [headline_table(study, "controlled"), diversity_table(study, "controlled")]
+    figure = plane_figure(study, "controlled", Look(OBJECTIVES))
+    assert figure is not None
+    for table in (*tables, figure.table):
+        assert table is not None
+        (floor,) = (row for row in table.rows if row.kind == "floor")
+        assert under in {cell.detail for cell in floor.cells}
+    assert tables[0] is not None
+    assert tables[0].caption.count("training images") == in_caption
+    every = every_metric_table(study, "controlled")
+    assert every.caption.endswith(f"Real against real: {under.removeprefix('the floor: ')}.")
+    of_train = next(row for row in every.rows if row.cells[0].detail == "fd_lite0_train")
+    assert of_train.cells[-1].detail == ("" if split == "heldout" else "1,000 held-out images")
+
+
+def test_results_that_do_not_say_leave_the_split_open(tmp_path: Path) -> None:
+    StudyFixture(objectives=OBJECTIVES, floor_source=None).write(tmp_path)
+    table = headline_table(load_study(tmp_path, "example"), "controlled")
+    (floor,) = (row for row in table.rows if row.kind == "floor")
+    assert "the floor at the same N" in {cell.detail for cell in floor.cells}
+    assert "training images" not in table.caption

@@ -188,3 +188,10 @@ def test_a_users_own_objective_is_identified_by_its_content(tmp_path: Path) -> N
     path.write_text(source.replace("0.5 *", "0.25 *"))
     second = make_plan(study(objectives=entry, baseline="my-loss", protocols=("controlled",))).runs[0]
     assert first.id != second.id
+
+
+def test_a_plan_names_its_folder_of_images_and_nothing_above_it(tmp_path: Path) -> None:
+    plan = make_plan(study(data={"source": "folder", "path": "/secret/cats", "train_count": 100}))
+    text = plan.write(tmp_path).read_text(encoding="utf-8")
+    assert read_json(plan.write(tmp_path))["data_title"] == 'folder "cats"'
+    assert "secret" not in text

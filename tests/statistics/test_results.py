@@ -190,3 +190,17 @@ def test_reading_results_and_reporting_never_import_torch() -> None:
         "sys.exit(any(name.split('.')[0] in ('torch', 'torchvision') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_floors_name_their_split_and_older_tables_do_not(tmp_path: Path) -> None:
+    SMALL.write(tmp_path)
+    table = write_results(tmp_path, "example", tmp_path / "results.csv")
+    assert set(table["floor_source"].dropna()) == {"heldout"}
+    assert set(table["floor_samples"].dropna() - table["samples"].dropna()) == {0}
+    older = table.drop(columns=["floor_source", "floor_samples"])
+    older.to_csv(tmp_path / "older.csv", index=False)
+    again = read_results(tmp_path / "older.csv")
+    assert list(again.columns) == [column.name for column in COLUMNS]
+    assert again["floor_source"].isna().all()
+    assert again["floor_samples"].isna().all()
+    pd.testing.assert_frame_equal(again[older.columns], read_results(tmp_path / "results.csv")[older.columns])

@@ -219,6 +219,12 @@ MISTAKES = {
     ),
     "an unknown setting": ("(source=", '(settings={"wieght": 2.0}, source=', {"settings"}, "Known settings: weight"),
     "a norm that is not allowed": ('norm="none"', 'norm="batch"', {"settings"}, 'the published norm "batch" is not'),
+    "a source without an address": (
+        "(source=",
+        '(references=("the paper",), source=',
+        {"card"},
+        '"the paper" is neither',
+    ),
     "a card with holes": ('authors="Nobody"', 'authors=" "', {"card"}, "the card's authors is empty"),
 }
 QUICK = tuple(check for check in CHECKS if check.name not in ("training", "packing"))

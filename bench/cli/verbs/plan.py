@@ -74,6 +74,7 @@ def plan(
     if resolve is not None:
         return _show_seeds_needed(roots, roots.planned_study(study), resolve, as_json=as_json)
     from bench.execution.devices import choose_slots, device_type
+    from bench.runs.cautions import cautions
     from bench.runs.plan import make_plan
     from bench.statistics import deciding
 
@@ -92,7 +93,7 @@ def plan(
         _print_as_json(planned, rows, slots, seconds, losses)
     else:
         _print_as_table(planned, rows, slots, seconds)
-        for line in deciding.lost_verdicts_in_words(losses):
+        for line in [*deciding.lost_verdicts_in_words(losses), *map(str, cautions(planned))]:
             say(line)
     return EXIT_DONE
 
@@ -151,7 +152,9 @@ def _print_as_json(
     plan: Plan, rows: list[_Row], slots: list[str], seconds: float, losses: dict[str, AfterLoss]
 ) -> None:
     from bench.execution.devices import device_type
+    from bench.runs.cautions import too_short, training_floor
 
+    floor = training_floor(plan)
     print_json(
         {
             "study": plan.study.name,
@@ -159,6 +162,8 @@ def _print_as_json(
             "at_a_time": len(slots),
             "missing_seconds": round(seconds),
             "after_a_loss": {protocol: asdict(loss) for protocol, loss in losses.items()},
+            "training_floor": asdict(floor) if floor else None,
+            "too_short": [asdict(row) for row in too_short(plan)],
             "runs": [
                 {
                     "label": plan.label_of(row.spec),
@@ -211,7 +216,7 @@ def _evaluating(rows: list[_Row], slots: list[str]) -> str:
 
     known = [row.cost.evaluation_seconds for row in rows if row.cost.evaluation_seconds is not None]
     if not known:
-        return ", evaluation not plural"
+        return ", evaluation not counted"
     beside = evaluation_slots(slots, rows[0].spec.training.training.threads)
     seconds = sum(row.missing for row in rows) * sum(known) / len(known) / len(beside or slots)
     return f" and {format_duration(seconds)} of evaluation{' beside it' if beside else ''} (as in finished runs)"

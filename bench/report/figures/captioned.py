@@ -13,6 +13,7 @@ from bench.formatting import PERCENT_95, format_number, joined, plural
 from bench.report.figures.plots import AXES, Look, both_widths, draw_curves, draw_scores, few_rows
 from bench.report.metric_text import describe_metric, format_mean_interval, format_metric, mean_decimals
 from bench.report.model import Cell, Figure, Heading, Row, Table
+from bench.report.sections.tables import floor_detail, floor_images
 from bench.report.study import Study
 from bench.statistics import Summary
 from bench.statistics.results import matching
@@ -30,7 +31,7 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
     with_interval = any(summary.low is not None for summary in measured)
     bar = f" The pale bar is the mean’s {PERCENT_95} interval, the upright line the mean." if with_interval else ""
     floors = [summary.floor for summary in measured if summary.floor is not None]
-    floor = dashed_floor(float(np.mean(floors)) if floors else None)
+    floor = dashed_floor(study, study.primary, float(np.mean(floors)) if floors else None)
     data = pd.DataFrame(
         [
             {"label": s.label, "protocol": protocol, "metric": s.metric, "seed": seed, "value": value, "mean": s.mean,
@@ -75,13 +76,12 @@ def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look
     )  # fmt: skip
 
 
-def dashed_floor(floor: float | None) -> str:
+def dashed_floor(study: Study, metric: str, floor: float | None) -> str:
     """Return the sentence on a figure's dashed line; "" where no floor was measured."""
-    return (
-        ""
-        if floor is None
-        else f" The dashed line, {format_number(floor)}, is what real images score against real ones."
-    )
+    if floor is None:
+        return ""
+    images = floor_images(study, metric) or "images"
+    return f" The dashed line, {format_number(floor)}, is what real {images} score against real ones."
 
 
 def curve_figures(study: Study, look: Look) -> list[Figure]:
@@ -158,7 +158,7 @@ def _curve_figure(study: Study, protocol: str, metric: str, curves: pd.DataFrame
             f"{info.title} while training, {protocol} protocol. Marked lines are means over the runs that have ended, "
             "and end where one of these was lost; "
             + ("thin ones are the seeds." if few_rows(labels) else "thin ones are seeds of rows whose line ends early.")
-            + dashed_floor(floor)
+            + dashed_floor(study, metric, floor)
             + seconds
         ),
         wide=wide,
@@ -189,7 +189,8 @@ def _curve_table(
         rows.append(Row(tuple(cells)))
     floor = metric_floor(study, protocol, metric)
     if floor is not None:
-        rows.append(Row((Cell("real against real"), *[Cell(format_number(floor), numeric=True)] * len(shown)), "floor"))
+        named = Cell("real against real", floor_detail(study, metric))
+        rows.append(Row((named, *[Cell(format_number(floor), numeric=True)] * len(shown)), "floor"))
     return Table(
         f"curve-{metric}-{protocol}-data",
         f"{describe_metric(metric).title}: mean over the runs that have ended, at each snapshot; under it, of how many "

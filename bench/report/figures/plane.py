@@ -11,7 +11,7 @@ from bench.report.figures.captioned import metric_floor
 from bench.report.figures.plots import Look, both_widths, draw_plane, real_is_near
 from bench.report.metric_text import metric_heading
 from bench.report.model import Cell, Figure, Heading, Row, Table
-from bench.report.sections.tables import floor_cell, value_cell
+from bench.report.sections.tables import floor_cell, floor_detail, value_cell
 from bench.report.study import Study
 
 
@@ -98,7 +98,15 @@ def _table(study: Study, protocol: str, metrics: list[str]) -> Table:
         Row((Cell(entry.label), *(value_cell(study.summary(entry, metric)) for metric in metrics)))
         for entry in study.entries_of(protocol)
     ]
-    rows.append(Row((Cell("real against real"), *(floor_cell(study, protocol, m) for m in metrics)), "floor"))
+    rows.append(
+        Row(
+            (
+                Cell("real against real", floor_detail(study, metrics[0])),
+                *(floor_cell(study, protocol, m) for m in metrics),
+            ),
+            "floor",
+        )
+    )
     return Table(
         f"precision-recall-{protocol}-data",
         "Precision, recall, density and coverage at the final step",

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.data.request import HELDOUT_IMAGES
 from bench.formatting import format_count
 from bench.report.literature.tables import PublishedTable, published_tables
 
 NOT_STATED = "not stated in what was read"
 TRAIN_IMAGES = {"celeba": 162_770, "cifar10": 50_000, "mnist": 60_000, "fashion-mnist": 60_000}
 """How many training images the whole of a data set has; celeba by its official partition."""
-
-HELDOUT_IMAGES = {"celeba": 19_962, "cifar10": 10_000, "mnist": 10_000, "fashion-mnist": 10_000}
-"""How many images its test part has, which is what a study measures against."""
 
 _FILTERS = {"cifar10": "none: 32×32 already"}  # all others are scaled
 _OPTIMISERS = {

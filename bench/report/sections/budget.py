@@ -9,6 +9,7 @@ from bench.formatting import NOTHING, decimals, format_count, format_duration, f
 from bench.report.figures.captioned import metric_curves, metric_floor
 from bench.report.metric_text import describe_metric, format_mean_interval, metric_heading, unscored_runs
 from bench.report.model import Cell, Heading, Row, Table
+from bench.report.sections.tables import floor_detail
 from bench.report.study import Entry, Study
 from bench.statistics import mean_interval
 
@@ -34,7 +35,10 @@ def equal_seconds_table(study: Study, protocol: str) -> Table | None:
     ]
     floor = metric_floor(study, protocol, metric)
     if floor is not None:
-        cells = (Cell("real against real", "the floor at the same N"), *[Cell(format_number(floor), numeric=True)] * 2)
+        cells = (
+            Cell("real against real", floor_detail(study, metric)),
+            *[Cell(format_number(floor), numeric=True)] * 2,
+        )
         rows.append(Row((*cells, Cell(""), Cell(""), Cell("")), "floor"))
     devices = {(run.environment or {}).get("device") for entry in entries for run in entry.runs} - {None}
     mixed = " Runs were computed on several devices, whose seconds are not alike." if len(devices) > 1 else ""

@@ -24,7 +24,7 @@ def method_cards(study: Study) -> tuple[MethodCard, ...]:
 
 def _card(name: str, entries: list[Entry]) -> MethodCard:
     card = entries[0].card
-    arxiv = str(card.get("arxiv") or "")
+    arxiv, published = str(card.get("arxiv") or ""), card.get("published") or {}
     labels = [label for label in dict.fromkeys(entry.label for entry in entries) if label != name]
     facts = [
         ("family", str(card.get("family", ""))),
@@ -32,8 +32,10 @@ def _card(name: str, entries: list[Entry]) -> MethodCard:
         ("norms allowed in D", ", ".join(map(str, card.get("norms", [])))),
         ("generated images per real one", _more_than_one(card.get("fakes_per_real"))),
         ("settings", _settings(card)),
-        ("authors’ recipe", _published(card.get("published") or {})),
-        ("stated in", str((card.get("published") or {}).get("source", ""))),
+        ("authors’ recipe", _published(published)),
+        ("stated in", str(published.get("source", ""))),
+        ("read at", ", ".join(map(str, published.get("references", ())))),
+        ("not found", str(published.get("not_found", ""))),
         ("over several ranks", str(card.get("ranks", ""))),
         ("entries here", ", ".join(labels)),
     ]

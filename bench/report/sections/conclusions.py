@@ -50,7 +50,7 @@ def _open(study: Study) -> Iterator[str]:
         yield from _order_of_failures(study, protocol)
     for protocol in study.protocols:
         yield from _unfinished(study, protocol)
-    backbone, data = study.plan["backbone"], study.plan["data"]["source"]
+    backbone, data = study.plan["backbone"], study.data_title
     yield (
         f"Anything about other images than {data}, other sizes than {backbone['resolution']}×{backbone['resolution']} "
         f"or other networks than this one of width {backbone['width']}."

@@ -9,7 +9,7 @@ from bench.metrics.catalogue import extractor_title
 from bench.report.figures.plane import declared_extractor
 from bench.report.metric_text import with_unit
 from bench.report.model import Cell, Heading, Row, Table
-from bench.report.sections.tables import floor_cell, measured_cell, most_support, samples_text
+from bench.report.sections.tables import floor_cell, floor_detail, measured_cell, most_support, samples_text
 from bench.report.study import Study
 
 # What is shown, in this order: the heading, and how to read it. {} is the declared extractor.
@@ -59,7 +59,7 @@ def diversity_table(study: Study, protocol: str) -> Table | None:
         for entry in study.entries_of(protocol)
     ]
     floor = [floor_cell(study, protocol, metric) for metric in shown]
-    rows.append(Row((Cell("real against real", detail="the floor at the same N"), *floor), "floor"))
+    rows.append(Row((Cell("real against real", detail=floor_detail(study, next(iter(shown)))), *floor), "floor"))
     return Table(
         f"diversity-{protocol}",
         f"Diversity and copying at the final step, {protocol} protocol,{samples_text(study)} (features: "

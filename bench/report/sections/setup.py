@@ -12,6 +12,7 @@ from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.run_tables import seed_ranges
+from bench.report.sections.tables import floor_images
 from bench.report.study import Entry, Study
 from bench.statistics.results import evaluation_codes
 
@@ -49,7 +50,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     )
     yield (
         "data",
-        f"{data['source']} at {resolution}×{resolution}{recipe}{_counts_of(data)}"
+        f"{study.data_title} at {resolution}×{resolution}{recipe}{_counts_of(data)}"
         + (f"; sha256 {digests['train'][:12]} (train), {digests['heldout'][:12]} (held out)" if digests else ""),
     )
     yield (
@@ -70,7 +71,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
         "evaluation",
         f"{settings.samples:,} samples at the final step, {settings.snapshot_samples:,} at snapshots; "
         f"{plural(settings.sample_seeds, 'sample seed')}; extractors {', '.join(settings.extractors)}; held-out "
-        "reference; batch statistics recomputed before sampling",
+        f"reference{_floors(study)}; batch statistics recomputed before sampling",
     )
     yield (
         "declared in the plan",
@@ -78,6 +79,11 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
         f"generator at the final step; baseline {plan['baseline']}",
     )
     yield "a run has collapsed when", collapse_rule(study)
+
+
+def _floors(study: Study) -> str:
+    images = floor_images(study, study.primary)
+    return f", floors (real against real) of {images}" if images else ""
 
 
 def _controlled_recipe(study: Study) -> str:

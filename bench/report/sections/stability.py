@@ -102,7 +102,7 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
         ),
         caption=(
             f"{title} of every seed at its snapshots, {protocol} protocol: one line per seed, the same axes in every "
-            f"panel.{early}{dashed_floor(drawn_floor)}"
+            f"panel.{early}{dashed_floor(study, metric, drawn_floor)}"
         ),
         wide=wide,
         narrow=narrow,

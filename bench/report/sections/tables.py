@@ -61,7 +61,7 @@ def headline_table(study: Study, protocol: str) -> Table:
     if other is not None:
         primary = study.summary(other, study.primary)
         body.append(Row(tuple(column.cell(other, primary) for column in columns), "beside"))
-    floor = tuple(_floor_cell(study, protocol, column) for column in columns)
+    floor = tuple(_floor_cell(study, column) for column in columns)
     ranked = columns[0].heading.text == "rank"
     return Table(
         f"results-{protocol}",
@@ -147,16 +147,19 @@ def _runs_cell(stability: Stability, summary: Summary) -> Cell:
 
 def every_metric_table(study: Study, protocol: str) -> Table:
     """Return every metric (rows) of every entry (columns) under one protocol."""
-    entries = study.entries_of(protocol)
+    entries, usual = study.entries_of(protocol), floor_images(study, study.primary)
     rows = []
     for metric in study.metrics:
         cells = [Cell(metric_heading(metric), detail=metric)]
         cells += [measured_cell(study, entry, metric) for entry in entries]
-        rows.append(Row((*cells, floor_cell(study, protocol, metric))))
+        images = floor_images(study, metric)
+        detail = images if images != usual else ""
+        rows.append(Row((*cells, replace(floor_cell(study, protocol, metric), detail=detail))))
     return Table(
         f"every-metric-{protocol}",
         f"Every metric at the final step, {protocol} protocol, {study.plan['generator']} generator"
-        f"{samples_text(study)}: mean and {PERCENT_95} interval from three seeds on, else each seed’s value.",
+        f"{samples_text(study)}: mean and {PERCENT_95} interval from three seeds on, else each seed’s value."
+        + (f" Real against real: {usual}." if usual else ""),
         (
             Heading("metric"),
             *(Heading(entry.label, numeric=True) for entry in entries),
@@ -237,7 +240,18 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
             )
     return (
         f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} "
-        f"generator{measured}{against}. {order}"
+        f"generator{measured}{against}. {order}{_of_training_images(study)}"
+    )
+
+
+def _of_training_images(study: Study) -> str:
+    """Return a sentence where the floor is of training images, because fewer than 2 N are held out."""
+    found = study.floor_of(study.primary)
+    if found is None or found[0] == "heldout":
+        return ""
+    return (
+        f" The floor is of training images, which a generator that copies them reaches too: fewer than "
+        f"{format_count(2 * study.settings.samples)} images are held out."
     )
 
 
@@ -298,6 +312,21 @@ def floor_cell(study: Study, protocol: str, metric: str) -> Cell:
     return Cell(format_metric(metric, float(np.mean(floors)) if floors else None), numeric=True)
 
 
+def floor_images(study: Study, metric: str) -> str:
+    """Return "1,500 held-out images": which real ones stand in for generated ones; "" where the results do not say."""
+    found = study.floor_of(metric)
+    if found is None:
+        return ""
+    split, count = found
+    return f"{format_count(count)} {'held-out' if split == 'heldout' else 'training'} images"
+
+
+def floor_detail(study: Study, metric: str) -> str:
+    """Return what stands under "real against real" in a table whose metrics are measured as `metric` is."""
+    images = floor_images(study, metric)
+    return f"the floor: {images}" if images else "the floor at the same N"
+
+
 def samples_text(study: Study) -> str:
     """Return " on 1,500 samples": the number of generated images behind the final step's metrics."""
     return f" on {format_count(study.settings.samples)} samples"
@@ -324,9 +353,9 @@ def difference_cell(first: Summary | None, second: Summary | None, note: str = "
     )
 
 
-def _floor_cell(study: Study, protocol: str, column: _Column) -> Cell:
+def _floor_cell(study: Study, column: _Column) -> Cell:
     if column.heading.text == "objective":
-        return Cell(column.floor, detail="the floor at the same N")
+        return Cell(column.floor, detail=floor_detail(study, study.primary))
     return Cell(column.floor, numeric=column.heading.numeric)
 
 

@@ -17,6 +17,7 @@ from bench.objectives.base import Golden, Objective, Step
 from bench.validation.contract.linear import FLAT, SHAPED, LinearNetworks
 from bench.validation.contract.report import Problem
 from bench.validation.contract.scene import FixedStep, Variant, losses_on, total
+from bench.validation.references import reference_url
 
 GOLDEN_TOLERANCE = 6e-7  # six digits after the point, rounded
 _MEND_GOLDEN = (
@@ -33,6 +34,11 @@ def card_is_complete(variant: Variant) -> Iterator[Problem]:
             yield Problem(f"the card's {key} is empty", f"Fill in {key}= in Card(...).")
     if not card.published.source.strip():
         yield Problem("the published recipe has no source", "Say in Published(source=...) where the authors state it.")
+    for reference in card.published.references:
+        try:
+            reference_url(reference)
+        except ValueError as error:
+            yield Problem(str(error), "Write it so in Published(references=...), or leave it to `source`.")
     if not 1950 < card.year < 2100:
         yield Problem(f"the card's year is {card.year}", "Write the year of the paper, such as 2017.")
     if card.arxiv and not re.fullmatch(r"\d{4}\.\d{4,5}", card.arxiv):
