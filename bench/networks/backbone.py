@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,36 +19,10 @@ from torch.nn.functional import normalize
 
 from bench.errors import BenchError
 from bench.networks.convolution import doubling, from_pixel, halving, onto_pixel
+from bench.networks.heads import EMBEDDING_SIZE, Autoencoded, Encoded, Head, Sliced, sliced
 
 Norm = Literal["batch", "layer", "spectral", "none"]
-Head = Literal["score", "sliced", "autoencoder", "encoder", "embedding"]
-EMBEDDING_SIZE = 128
 SPECTRAL_BURN_IN = 30
-
-
-class Autoencoded(NamedTuple):
-    """What an autoencoding discriminator returns: `images` N x 3 x R x R in [-1, 1] and `code` N x latent."""
-
-    images: Tensor
-    code: Tensor
-
-
-class Encoded(NamedTuple):
-    """What an encoder returns: the mean and log-variance of a Gaussian over latents, each N x latent."""
-
-    mean: Tensor
-    log_variance: Tensor
-
-
-class Sliced(NamedTuple):
-    """What a sliced score head returns, twice the same N values: their graphs differ (Takida et al., 2301.12811).
-
-    With features h and the last layer's weight w = |w| omega: in `function` omega is a constant, in `direction` all but
-    omega is.
-    """
-
-    function: Tensor
-    direction: Tensor
 
 
 class Conv2d(nn.Conv2d):
@@ -159,13 +133,6 @@ class Discriminator(nn.Module):
         for module in self.modules():
             if isinstance(module, SpectralConv2d):
                 module.power_iteration(iterations)
-
-
-def sliced(features: Tensor, weight: Tensor) -> Sliced:
-    """Return both scores of features N x d under the last layer's weight (d,); see `Sliced`."""
-    norm = torch.linalg.vector_norm(weight)
-    omega, scaled = weight / norm, features * norm
-    return Sliced(scaled @ omega.detach(), scaled.detach() @ omega)
 
 
 def pack(images: Tensor, packing: int) -> Tensor:

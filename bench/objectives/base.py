@@ -19,7 +19,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from bench.networks.backbone import Head, Norm
+from bench.networks.backbone import Norm
+from bench.networks.heads import Head
 
 Terms = dict[str, Tensor]
 """Named scalar terms; a player minimises their sum, and each becomes a curve."""

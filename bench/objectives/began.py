@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.networks.backbone import Autoencoded, Head
+from bench.networks.heads import Autoencoded, Head
 from bench.objectives.base import Card, Golden, LeastBudget, Network, Objective, Published, Step, Terms, widened
 
 _ERROR = 0.2  # mean |R(x) - x| of real images on [-1, 1] while an autoencoder learns

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.networks.backbone import Head, Norm
+from bench.networks.backbone import Norm
+from bench.networks.heads import Head
 from bench.objectives.base import (
     PER_SAMPLE_NORMS,
     Card,

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize, relu
 
-from bench.networks.backbone import Autoencoded, Head
+from bench.networks.heads import Autoencoded, Head
 from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms, widened
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.networks.backbone import Head
+from bench.networks.heads import Head
 from bench.objectives._over import OverBase
 from bench.objectives.base import CachedOutputs, Card, Golden, Network, Published, Step, Terms
 

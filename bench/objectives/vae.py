@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from bench.networks.backbone import Head
+from bench.networks.heads import Head
 from bench.objectives.base import Card, Golden, Network, Objective, Published, Step, Terms, widened
 
 

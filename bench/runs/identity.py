@@ -23,6 +23,7 @@ _ITERATION = tuple(
 _POINTS = (
     "objectives/base.py",
     "networks/backbone.py",
+    "networks/heads.py",
     *_ITERATION,
     "data/sampler.py",
     "validation/modes/networks.py",
@@ -35,6 +36,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
     # the weights of every run, beside its objective's own file
     "training": (
         "networks/backbone.py",
+        "networks/heads.py",
         "networks/convolution.py",
         "networks/winograd.py",
         "objectives/base.py",

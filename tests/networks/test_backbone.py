@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.networks.backbone import Autoencoded, Encoded, SpectralConv2d, build_networks, describe_architecture
+from bench.networks.backbone import SpectralConv2d, build_networks, describe_architecture
+from bench.networks.heads import Autoencoded, Encoded
 
 HEADS: tuple[Any, ...] = ("score", "autoencoder", "encoder", "embedding")
 NORMS: tuple[Any, ...] = ("batch", "layer", "spectral", "none")

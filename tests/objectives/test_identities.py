@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from torch import Tensor, nn
 
-from bench.networks.backbone import Autoencoded, sliced
+from bench.networks.heads import Autoencoded, sliced
 from bench.objectives import load
 from bench.objectives.base import Objective, Terms
 from bench.objectives.mmd_gan import biased_mmd, gaussian_mixture, unbiased_mmd

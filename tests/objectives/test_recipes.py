@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.networks.backbone import Autoencoded
+from bench.networks.heads import Autoencoded
 from bench.objectives import load, names
 from bench.objectives.base import Published
 from bench.validation.contract.scene import FixedStep

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.networks.backbone import Autoencoded, Encoded
+from bench.networks.heads import Autoencoded, Encoded
 from bench.objectives import load
 from bench.objectives.base import Objective
 from bench.objectives.ebgan import pulling_away_term

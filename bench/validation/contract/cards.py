@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.networks.backbone import Autoencoded, Encoded, Sliced
+from bench.networks.heads import Autoencoded, Encoded, Sliced
 from bench.objectives.base import Golden, Objective, Step
 from bench.validation.contract.linear import FLAT, SHAPED, LinearNetworks
 from bench.validation.contract.report import Problem

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.networks.backbone import Autoencoded, Encoded, Head, sliced
+from bench.networks.heads import Autoencoded, Encoded, Head, sliced
 
 FLAT = (12,)  # an image of 12 numbers, and the same as channels and pixels
 SHAPED = (3, 2, 2)

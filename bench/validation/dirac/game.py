@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.networks.backbone import Autoencoded, Encoded, Head, Sliced, sliced
+from bench.networks.heads import Autoencoded, Encoded, Head, Sliced, sliced
 from bench.objectives.base import Objective, Step, Terms
 
 Order = Literal["alternating", "simultaneous"]

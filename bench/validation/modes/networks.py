@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear
 
-from bench.networks.backbone import Autoencoded, Encoded, Head, Sliced, address, sliced
+from bench.networks.backbone import address
+from bench.networks.heads import Autoencoded, Encoded, Head, Sliced, sliced
 from bench.validation.modes.tasks import (
     DISCRIMINATOR_LAYERS,
     DISCRIMINATOR_SLOPE,
