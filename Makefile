@@ -1,10 +1,11 @@
 # make bench   install, run the default study, write its report
 # make test    install what the tests need, run them
+# make fast    the core of every part alone: under a minute
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test clean
+.PHONY: bench test fast clean
 
 bench: $(VENV)/.bench
 	$(BIN)/bench run --all
@@ -14,6 +15,9 @@ bench: $(VENV)/.bench
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+fast: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m fast
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.fast import FAST
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 torch.set_num_threads(1)
 
-ROOT = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
 
 
 @pytest.fixture
@@ -23,3 +24,18 @@ def celeba_zip() -> Path:
     path = Path(named)
     assert path.is_file(), f"BENCH_TEST_CELEBA names {path}, which is no file"
     return path
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Let `-m fast` not even import the files that it leaves out."""
+    if config.option.markexpr != "fast" or not collection_path.name.startswith("test_"):
+        return None
+    name = collection_path.relative_to(TESTS).as_posix()
+    return None if any(entry.partition("::")[0] == name for entry in FAST) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
+        if name.startswith(FAST) and item.get_closest_marker("slow") is None:
+            item.add_marker("fast")

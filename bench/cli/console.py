@@ -47,7 +47,7 @@ def plain_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ti
 
 
 def counting_bar(console: Console) -> Progress:
-    """Return a bar for work that is plural: what is done, of how much, and the time left."""
+    """Return a bar for work that can be counted: what is done, of how much, and the time left."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console)
 

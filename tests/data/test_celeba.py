@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -40,7 +41,7 @@ def test_the_complete_set_has_the_official_parts() -> None:
 
 
 def test_a_missing_image_is_told_unless_a_part_was_asked_for() -> None:
-    with pytest.raises(BenchError, match=r"202,598 of CelebA's 202,599 images: 1 are missing") as caught:
+    with pytest.raises(BenchError, match=r"202,598 of .*202,599 .*: 1 .*missing") as caught:
         partition(EVERYTHING[:-1], DataRequest(source="celeba"), Path("celeba"))
     assert "partial = true" in str(caught.value)
     assert partition(EVERYTHING[:-1], DataRequest(source="celeba", partial=True), Path("celeba")).heldout[-1] == 202_598
@@ -93,7 +94,7 @@ def test_a_part_with_few_test_images_holds_out_a_tenth_of_the_training_part_and_
 
 
 def test_more_images_than_there_are_cannot_be_asked_for() -> None:
-    with pytest.raises(BenchError, match="heldout_count = 20,000, but there are only 19,962"):
+    with pytest.raises(BenchError, match=r"heldout_count = 20,000.* 19,962"):
         partition(EVERYTHING, DataRequest(source="celeba", heldout_count=20_000), Path("celeba"))
 
 
@@ -204,7 +205,7 @@ def test_a_missing_archive_comes_with_the_ways_to_get_it(tmp_path: Path) -> None
 
 def test_half_the_archive_is_an_error_without_partial(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / ARCHIVE_NAME, NUMBERS)
-    with pytest.raises(BenchError, match=r"10 of CelebA's 202,599 images: 202,589 are missing"):
+    with pytest.raises(BenchError, match=r"10 of .*202,599 .*: 202,589 .*missing"):
         prepare(ask(archive, partial=False), tmp_path / "data", workers=1)
     assert not list((tmp_path / "data").rglob("images.npy"))
 
@@ -226,9 +227,11 @@ def test_unusable_images_are_all_named(tmp_path: Path) -> None:
                 data = encoded(picture(1, 409, 687))
             file.writestr(f"img_align_celeba/{number:06d}.jpg", data)
     message = broken(tmp_path, archive, r"3 image\(s\) cannot be used")
-    assert "img_align_celeba/000003.jpg does not decode (image file is truncated" in message
-    assert "img_align_celeba/000007.jpg is no image" in message
-    assert "img_align_celeba/200001.jpg is 409x687 pixels, not 178x218" in message
+    problems = dict(re.findall(r"img_align_celeba/(\d+)\.jpg (.*)", message))
+    assert set(problems) == {"000003", "000007", "200001"}
+    assert "truncated" in problems["000003"]
+    assert "no image" in problems["000007"]
+    assert re.findall(r"\d+x\d+", problems["200001"]) == ["409x687", "178x218"]
 
 
 def test_of_many_unusable_images_ten_are_named(tmp_path: Path) -> None:
@@ -249,7 +252,7 @@ def test_damaged_bytes_inside_the_archive_are_found(tmp_path: Path) -> None:
     data = bytearray(archive.read_bytes())
     data[offset + 1000] ^= 255
     archive.write_bytes(data)
-    assert "000005.jpg cannot be read from the archive (Bad CRC-32" in broken(tmp_path, archive, "cannot be used")
+    assert re.search(r"000005\.jpg .*Bad CRC-32", broken(tmp_path, archive, "cannot be used"))
 
 
 def test_a_number_twice_or_beyond_celeba_is_told(tmp_path: Path) -> None:
@@ -257,7 +260,7 @@ def test_a_number_twice_or_beyond_celeba_is_told(tmp_path: Path) -> None:
     with zipfile.ZipFile(twice, "w") as file:
         file.writestr("img_celeba/000001.jpg", jpeg(1))
         file.writestr("img_align_celeba/000001.jpg", jpeg(1))
-    broken(tmp_path, twice, "holds image 000001 twice: img_celeba/000001.jpg and img_align_celeba/000001.jpg")
+    broken(tmp_path, twice, r"000001 twice: img_celeba/000001\.jpg and img_align")
     broken(tmp_path, write_zip(tmp_path / "beyond.zip", [1, 202_600]), "does not have, such as 202600")
 
 

@@ -190,13 +190,13 @@ def test_skin_tones_keep_their_distance_in_any_light() -> None:
 
 def test_a_description_names_what_is_seen() -> None:
     chosen = dict.fromkeys(faces.FACTORS, 0)
-    assert faces.describe(chosen) == (
-        "A drawn face with porcelain skin: bald, brown eyes, a closed mouth and a red shirt, before a sand background."
-    )
+    text = faces.describe(chosen)
+    for words in ("porcelain skin", "bald", "brown eyes", "a closed mouth", "a red shirt", "a sand background"):
+        assert words in text
     dressed = {**chosen, "hair_style": 4, "glasses": 2, "hat": 2, "beard": 3}
     text = faces.describe(dressed)
-    assert "long black hair" in text
-    assert "a full beard, sunglasses, a beanie and a red shirt" in text
+    for words in ("long black hair", "a full beard", "sunglasses", "a beanie", "a red shirt"):
+        assert words in text
     assert "eyes" not in text
 
 

@@ -140,7 +140,7 @@ def test_a_cut_off_idx_file_is_told(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     file = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(BenchError, match="t10k-images-idx3-ubyte is no idx file of images, or is cut off"):
+    with pytest.raises(BenchError, match=r"t10k-images-idx3-ubyte .*cut off"):
         prepare(DataRequest(source="mnist", path=str(tmp_path)), tmp_path / "data", workers=1)
     assert not list((tmp_path / "data").rglob("images.npy"))
 
@@ -215,7 +215,7 @@ def test_without_a_network_the_place_for_the_files_is_told(
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)  # so that no machine really downloads here
     assert is_prepared(DataRequest(source=source), tmp_path) is None
-    with pytest.raises(BenchError, match=r"downloading it failed.*Temporary failure") as caught:
+    with pytest.raises(BenchError, match=r"failed.*Temporary failure") as caught:
         prepare(DataRequest(source=source), tmp_path, workers=1)
     assert "by hand" in str(caught.value.hint)
     assert str(tmp_path / "cache" / "torchvision") in str(caught.value.hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -91,7 +92,8 @@ def test_a_killed_run_is_tried_once_more_after_the_others_and_then_reported(tmp_
     status = first.folder.status()
     assert status.state == "failed" == first.folder.effective_state()
     assert status.reason is not None
-    assert status.reason.startswith("2 times on cpu: its process was ended by signal 9")
+    assert status.reason.startswith("2 times on cpu: ")
+    assert "signal 9" in status.reason
     assert [(failure.device, failure.kind) for failure in status.failures] == [("cpu", "memory")] * 2
 
 
@@ -149,7 +151,7 @@ def test_a_lost_device_costs_a_run_one_attempt(tmp_path: Path) -> None:
     failures = job.folder.status().failures
     assert [(failure.device, failure.kind) for failure in failures] == [("cuda:99", "device"), ("cpu", "memory")]
     assert str(job.reason).startswith("on cuda:99: ")
-    assert "; then on cpu: its process was ended by signal 9" in str(job.reason)
+    assert re.search(r"; then on cpu: .*signal 9", str(job.reason))
 
 
 MEASURED = {
@@ -259,10 +261,8 @@ def test_a_user_meets_killed_and_hungry_runs(
     output = printed.out + printed.err
     assert code == 1, output
     assert "1 done, 1 failed" in output
-    assert (
-        "again    killed-controlled/seed-0 will be tried once more; it failed on cpu: its process was ended" in output
-    )
-    assert "device   cpu takes 1 at a time from now on" in output
+    assert re.findall(r"^again +(\S+)", output, re.MULTILINE) == ["killed-controlled/seed-0"]
+    assert re.search(r"^device +cpu takes 1 at a time", output, re.MULTILINE)
     reason = "2 times on cpu: out of memory (OutOfMemoryError: CUDA out of memory.)"
     assert f"\nfailed   hungry-controlled/seed-0: {reason}" in output
     assert "fewer runs at a time (--per-device 1)" in output
@@ -324,7 +324,7 @@ def test_a_device_where_runs_only_fail_is_taken_out(tmp_path: Path) -> None:
     placement.again(a)
     start(c, "cuda:0")  # a waits for another device, though it stands first
     (said,) = placement.ended(c, failed(c, "cuda:0", "process"))
-    assert said.startswith("cuda:0 is taken out: 2 runs in a row failed")
+    assert said.startswith("cuda:0 is taken out: 2 runs")
     placement.again(c)
     assert placement.next() is None
     assert placement.ended(b, None) == []

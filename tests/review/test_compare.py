@@ -171,7 +171,7 @@ def test_missing_runs_and_few_seeds_withhold_the_verdict(reports: Reports) -> No
     before = {"nsgan": around(30, 0), "wgan": around(40, 1, 3)}
     after = {"nsgan": [*around(10, 3, 4), PLANNED], "wgan": around(10, 4, 3)}
     changes = rows(compared(reports.write("a", before), reports.write("b", after)))
-    assert changes["nsgan"].unjudged == "1 of 5 runs of nsgan in B missing so far"
+    assert changes["nsgan"].unjudged.startswith("1 of 5 runs of nsgan in B missing")
     assert changes["wgan"].unjudged == "fewer than 5 seeds"
     assert changes["nsgan"].verdict == changes["wgan"].verdict == ""
     assert changes["nsgan"].family == 2, "a row that waits for runs keeps its place in the family"
@@ -185,10 +185,10 @@ def test_the_same_runs_are_no_second_sample(reports: Reports) -> None:
         assert change.difference is change.difference_low is change.p is None
     again = compared(first, reports.write("b", entries, ids="a"))
     assert again.same_runs
-    assert rows(again)["nsgan"].unjudged == "the same runs, trained again: repeated exactly"
+    assert rows(again)["nsgan"].unjudged.endswith("trained again: repeated exactly")
     other = {"nsgan": around(90, 2), "wgan": entries["wgan"]}
     moved = rows(compared(first, reports.write("c", other, ids="a")))
-    assert "0 of 5 scores repeated exactly, others differ by up to" in moved["nsgan"].unjudged
+    assert "0 of 5 scores repeated exactly" in moved["nsgan"].unjudged
     assert moved["nsgan"].verdict == ""
 
 
@@ -212,7 +212,7 @@ def test_other_code_makes_another_experiment_of_the_same_specification(reports: 
     assert rows(changed)["nsgan"].verdict == "better"
     assert [(s.first, s.second) for s in changed.settings if s.what == "training"] == [("7r41n", "0th3r")]
     repeated = compared(first, reports.write("c", before, ids="a", code=other_code))
-    assert rows(repeated)["nsgan"].unjudged == "the same runs, trained again: repeated exactly"
+    assert rows(repeated)["nsgan"].unjudged.endswith("trained again: repeated exactly")
     unknown = compared(first, reports.write("d", {"nsgan": around(10, 1)}, ids="a", code=None))
     assert rows(unknown)["nsgan"].verdict == "", "code that nobody names is not known to differ"
 
@@ -273,7 +273,8 @@ def test_settings_entries_and_recipes_that_differ_are_listed_and_no_others(repor
         ("nsgan, controlled", "recipe.norm", "–", "none"),
     }
     assert (found.only_first, found.only_second) == ((("controlled", "wgan"),), (("controlled", "vae"),))
-    assert found.warnings == ("plan.json of B was changed after the report was written",)
+    (warning,) = found.warnings
+    assert warning.startswith("plan.json of B was changed")
 
 
 def test_the_order_changes_beyond_noise_only_where_both_reports_decide(reports: Reports) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -115,14 +116,16 @@ def test_without_snapshots_nothing_is_called_bit_identical(place: Path, tmp_path
     bare = RunFolder(Path(shutil.copytree(original.path, tmp_path / "bare")))
     bare.snapshot_file(6).unlink()
     some = compare(bare, again)
-    assert "weights  bit-identical at 1 snapshot; 1 more not compared: they are not here" in sameness_in_words(some)
+    assert (some.identical, some.snapshots) == (True, 1)
+    (weights,) = (line for line in sameness_in_words(some) if line.startswith("weights"))
+    assert re.findall(r"identical at (\d)|(\d) more not", weights) == [("1", ""), ("", "1")]
     shutil.rmtree(bare.snapshots)  # as after an import without weights
     same = compare(bare, again)
     assert (same.identical, same.snapshots, same.metrics_compared > 10) == (True, 0, True)
     words = [*sameness_in_words(same), verdict_in_words(same)]
     assert not [line for line in words if "bit" in line]
-    assert "weights  not compared: no snapshot of the run is here" in words
-    assert words[-1].startswith("log and metrics are the same; weights were not compared")
+    assert any(line.startswith("weights  not compared") for line in words)
+    assert "weights were not compared" in words[-1]
     lines = [json.loads(line) for line in bare.metrics_file.read_text().splitlines()]
     bare.metrics_file.write_text("\n".join(json.dumps(line | {"value": line["value"] + 1}) for line in lines) + "\n")
     assert verdict_in_words(compare(bare, again)).startswith("DIFFERS")

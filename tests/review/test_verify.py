@@ -42,6 +42,11 @@ def failures(place: Path) -> list[Finding]:
     return [finding for finding in verify(place / "report", place / "runs") if finding.outcome == "FAILS"]
 
 
+def named(findings: list[Finding]) -> list[str]:
+    """Return the file that each finding begins with."""
+    return [finding.what.partition(" ")[0].rstrip(":") for finding in findings]
+
+
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
@@ -83,10 +88,10 @@ def test_without_its_runs_a_report_says_what_was_not_checked(place: Path) -> Non
     named, _, why = alone.partition(": ")
     assert named.startswith("plan.json, report.html, report.md, results.csv, ")
     assert "summary.csv" not in named
-    assert why == "they rest on manifest.json alone, which whoever changes a file can change too; they need the runs"
+    assert "manifest.json alone" in why
     assert not failures(place)
     result = CliRunner().invoke(bench, ["--runs", str(place / "runs"), "verify", str(place / "report")])
-    assert result.output.endswith(": what was checked holds; 2 not checked, see above.\n")
+    assert "what was checked holds; 2 not checked" in result.output.splitlines()[-1]
 
 
 def test_a_hand_edited_latex_table_is_named_without_its_runs(place: Path) -> None:
@@ -94,23 +99,17 @@ def test_a_hand_edited_latex_table_is_named_without_its_runs(place: Path) -> Non
     table = place / "report" / "latex" / "results-controlled.tex"
     edit(table, " & nsgan & ", " & nsgan & 1")
     sign(place, "latex/results-controlled.tex")
-    assert [finding.what for finding in failures(place)] == [
-        "latex/results-controlled.tex is not what results.csv and plan.json give"
-    ]
+    assert named(failures(place)) == ["latex/results-controlled.tex"]
     make_elsewhere(place, code="0123456789abcdef")
     assert not failures(place)  # other code may have written it in other words
-    assert (
-        "latex/results-controlled.tex: made again here, they come out otherwise, and so they may, for they were made "
-        "with other code of bench"
-    ) in [finding.what for finding in verify(place / "report", place / "runs")]
+    (left_open,) = (f for f in verify(place / "report", place / "runs") if "results-controlled.tex" in f.what)
+    assert (left_open.outcome, "other code" in left_open.what) == ("not checked", True)
 
 
 def test_what_another_matplotlib_drew_is_not_called_forged(place: Path) -> None:
     edit(place / "report" / "figures" / "scores-controlled.svg", "<svg ", "<svg  ")
     sign(place, "figures/scores-controlled.svg")
-    assert [finding.what for finding in failures(place)] == [
-        "figures/scores-controlled.svg is not what these runs give"
-    ]
+    assert named(failures(place)) == ["figures/scores-controlled.svg"]
     make_elsewhere(place, matplotlib="2.0.0")
     (open_question,) = (f for f in verify(place / "report", place / "runs") if f.outcome != "holds")
     assert (open_question.level, open_question.outcome) == ("runs", "not checked")
@@ -138,9 +137,9 @@ def test_columns_of_other_code_are_left_open(place: Path) -> None:
     assert any("its columns are" in finding.what for finding in failures(place))
     make_elsewhere(place, code="0123456789abcdef")
     assert not failures(place)
-    assert "pairs.csv has other columns here; it was made with other code of bench" in [
-        finding.what for finding in verify(place / "report", place / "runs")
-    ]
+    about = [f for f in verify(place / "report", place / "runs") if f.what.startswith("pairs.csv")]
+    assert {f.outcome for f in about} == {"not checked"}
+    assert any("columns" in f.what for f in about)
 
 
 def test_a_table_that_an_older_report_never_had_is_left_open(place: Path) -> None:
@@ -183,14 +182,13 @@ def test_a_hand_edited_result_fits_neither_its_statistics_nor_its_run(place: Pat
 def test_an_edited_page_with_a_forged_checksum_is_not_what_the_runs_give(place: Path) -> None:
     edit(place / "report" / "report.html", "nsgan", "msgan")
     sign(place, "report.html")
-    assert [finding.what for finding in failures(place)] == ["report.html is not what these runs give"]
+    assert named(failures(place)) == ["report.html"]
 
 
 def test_what_the_manifest_says_of_machines_is_checked_too(place: Path) -> None:
     edit(place / "report" / "manifest.json", "Example CPU", "Faster CPU")
-    assert [finding.what for finding in failures(place)] == [
-        "manifest.json: its environments are not what these runs say"
-    ]
+    (failure,) = failures(place)
+    assert failure.what.startswith("manifest.json: its environments")
 
 
 def test_missing_and_changed_runs_are_named(place: Path) -> None:
@@ -281,7 +279,7 @@ def test_what_a_card_measured_is_never_called_false_by_a_processor(
     found = outcomes(CARD, HERE, 1.5)  # honest or forged: no value of it holds either
     assert found == {"not checked"}
     (first, *_) = verify_metrics(place / "report", place / "runs", lambda run: measured(run, HERE, 1.5))
-    assert "measured on Example Card with torch 2.14.1+cu130" in first.what
+    assert "Example Card with torch 2.14.1+cu130" in first.what
 
 
 def test_older_lines_were_measured_where_their_run_was_trained(
@@ -312,25 +310,24 @@ def test_what_measuring_does_not_give_is_named(place: Path) -> None:
 
     assert findings(lines) == {"holds": [f"{len(lines)} of {len(lines)} values measured again"]}
     # Weights of the final step alone: what the others gave stays open.
-    assert findings(final) == {
-        "not checked": [
-            f"{len(lines) - len(final)} values of step 225, 450 were not measured again: no snapshot of it is here"
-        ],
-        "holds": [f"{len(final)} of {len(lines)} values measured again"],
-    }
+    found = findings(final)
+    assert found["holds"] == [f"{len(final)} of {len(lines)} values measured again"]
+    (left_open,) = found["not checked"]
+    assert left_open.startswith(f"{len(lines) - len(final)} values of step 225, 450 ")
+    assert set(found) == {"holds", "not checked"}
     # A line that measuring this step does not give was written by hand.
     invented = next(line for line in final if line["generator"] == "raw")
     found = findings([line for line in lines if line is not invented])
     assert set(found) == {"FAILS"}
     assert found["FAILS"][0].startswith(invented["metric"])
-    assert found["FAILS"][0].endswith("is in metrics.jsonl, and measuring does not give it")
+    assert "measuring does not give it" in found["FAILS"][0]
     # One that measuring gives and the file lacks was taken out; a whole sample may not have been measured yet.
     extra = invented | {"metric": "another"}
-    assert findings([*lines, extra])["FAILS"] == ["another (raw, step 900, sample seed 0) is left out of metrics.jsonl"]
+    (failure,) = findings([*lines, extra])["FAILS"]
+    assert failure.startswith("another (raw, step 900, sample seed 0) ")
     later = [line | {"sample_seed": 7} for line in final]
-    assert findings([*lines, *later])["not checked"] == [
-        f"{len(later)} values of step 900 can be measured, and metrics.jsonl has none of their sample"
-    ]
+    (left_open,) = findings([*lines, *later])["not checked"]
+    assert left_open.startswith(f"{len(later)} values of step 900 ")
     # Lines of other settings are no part of the report.
     others = [line | {"evaluation_id": "other"} for line in lines]
     (run / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in [*lines, *others]) + "\n")

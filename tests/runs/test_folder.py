@@ -9,24 +9,20 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.worker_functions import own_run
 
 from bench.errors import BenchError
 from bench.files import append_jsonl, read_json, read_jsonl, write_atomic, write_json
 from bench.runs.folder import RunFolder, Status, read_plan
 
 
-def _hold(path: Path, ready: Path) -> None:
-    with RunFolder(path).owned():
-        ready.touch()
-        time.sleep(60)
-
-
 def test_one_owner_at_a_time_and_a_killed_one_frees_the_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.write_status(Status(state="running"))
-    holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(folder.path, tmp_path / "ready"))
+    holder = multiprocessing.get_context("spawn").Process(target=own_run, args=(folder.path, tmp_path / "ready"))
     holder.start()
     while not (tmp_path / "ready").exists():
+        assert holder.is_alive(), "the process that was to own the run has ended"
         time.sleep(0.02)
     assert folder.is_locked()
     assert folder.effective_state() == "running"

@@ -131,14 +131,12 @@ def test_a_decided_pair_needs_nothing_more() -> None:
 
 def test_what_has_no_answer_says_why() -> None:
     assert "fewer than 3 runs" in resolve(arm("a", [1.0, 2.0]), arm("b", NSGAN)).unanswered
-    assert (
-        resolve(arm("a", [1.0] * 5), arm("b", [2.0] * 5)).unanswered == "no score varies: there is no spread to plan by"
-    )
+    assert "no score varies" in resolve(arm("a", [1.0] * 5), arm("b", [2.0] * 5)).unanswered
     lost = resolve(arm("a", NSGAN), arm("b", NSGAN[:4], lost=1), family=7)
     assert lost.unanswered.startswith("1 of 5 runs of b lost")
     assert "from 6 seeds" in lost.unanswered
     same = resolve(arm("a", NSGAN), arm("b", NSGAN))
-    assert same.unanswered == f"at this gap and spread more than {MOST_SEEDS:,} seeds per entry"
+    assert f"more than {MOST_SEEDS:,} seeds per entry" in same.unanswered
     assert (same.seeds_needed, same.first_more) == (None, None)
 
 
@@ -191,7 +189,7 @@ def test_it_says_of_every_pair_what_the_report_says() -> None:
 
 def test_a_pair_that_is_none_is_refused() -> None:
     results, plan = study_of({"nsgan": NSGAN, "wgan": NSGAN})
-    with pytest.raises(BenchError, match=r'no entry "wgn" \(did you mean "wgan"\?\)'):
+    with pytest.raises(BenchError, match=r'"wgn" \(did you mean "wgan"\?\)'):
         resolve_in_study(results, plan, "nsgan", "wgn")
     with pytest.raises(BenchError, match="are one entry"):
         resolve_in_study(results, plan, "nsgan", "nsgan")

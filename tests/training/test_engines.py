@@ -141,7 +141,9 @@ def test_a_resumed_recorded_run_is_the_uninterrupted_one(tmp_path: Path) -> None
         "training": training,
     }
     whole, _, status = trained(tmp_path / "whole", data, **changes)
-    assert status.engine == "eager, not graph: CUDA graphs need a CUDA device"
+    assert status.engine is not None
+    assert status.engine.startswith("eager, not graph: ")
+    assert "CUDA device" in status.engine
     run = make_plan(study(**changes)).runs[0]
     parts = RunFolder(tmp_path / "parts")
     for _ in range(2):
@@ -175,7 +177,7 @@ def test_auto_is_eager_on_a_cpu_and_several_ranks_are_always() -> None:
     state.ranks = Ranks(0, 2)
     engine = make_engine("graph", state)
     assert isinstance(engine, EagerEngine)
-    assert engine.reason == "several ranks exchange values within an iteration"
+    assert "several ranks" in engine.reason
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
@@ -249,7 +251,7 @@ def test_a_failed_capture_says_what_broke_it_and_the_run_goes_on(monkeypatch: py
             raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     assert graphs._captured(breaks) is breaks
-    assert graphs.reason == "an iteration cannot be captured: operation not permitted when stream is capturing"
+    assert graphs.reason.endswith("not permitted when stream is capturing")  # the first line of the first error
     for one in (graphs, EagerEngine(eager)):
         one.run_iteration(1, batches)
     assert_same_state(eager, state)
@@ -280,7 +282,7 @@ def compiled_and_eager(objective: str) -> tuple[CompiledEngine, float]:
 @pytest.mark.slow
 def test_what_cannot_be_compiled_is_eager_and_says_why() -> None:
     engine, difference = compiled_and_eager("wgan-gp")
-    assert engine.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
+    assert "gradients of input gradients" in engine.reason
     assert difference == 0
 
 
@@ -296,7 +298,7 @@ def test_a_lazy_penalty_keeps_a_run_from_being_compiled_wherever_it_is_taken_up(
         engine.run_iteration(step, batches)
         later.run_iteration(step, batches)
     assert engine.reason == later.reason
-    assert later.reason == "the objective takes gradients of input gradients, which torch.compile cannot"
+    assert "gradients of input gradients" in later.reason
     assert_same_state(state, resumed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,10 @@ def test_the_same_code_gives_the_same_and_each_planted_constant_another(data: Pr
     assert len(set(hashes.values())) == len(CHANGES)
 
 
-def finished_under_other_text(root: Path, data: PreparedData) -> tuple[RunSpec, RunFolder]:
-    """Return a run of the present plan whose recorded code is another, with its fingerprint."""
+@pytest.fixture(scope="module")
+def under_other_text(tmp_path_factory: pytest.TempPathFactory, data: PreparedData) -> tuple[RunSpec, Path]:
+    """A run of the present plan whose recorded code is another, with its fingerprint; and the root of its runs."""
+    root = tmp_path_factory.mktemp("runs")
     run = make_plan(study()).runs[0]
     folder, _, _ = trained(root / run.study / run.folder, data)
     write_json(folder.fingerprint_file, fingerprint(run, data, CPU))
@@ -129,13 +132,21 @@ def finished_under_other_text(root: Path, data: PreparedData) -> tuple[RunSpec, 
     values["code"]["training"] = "another text"
     write_json(folder.spec_file, values)
     assert run_state(run, folder) == "stale"
-    return run, folder
+    return run, root
+
+
+@pytest.fixture
+def finished(under_other_text: tuple[RunSpec, Path], tmp_path: Path) -> tuple[RunSpec, RunFolder]:
+    """That run and a copy of its folder below tmp_path/runs."""
+    run, root = under_other_text
+    shutil.copytree(root, tmp_path / "runs")
+    return run, RunFolder(tmp_path / "runs" / run.study / run.folder)
 
 
 def test_a_run_whose_row_gives_the_same_bits_is_no_longer_stale(
-    tmp_path: Path, data: PreparedData, data_root: Path
+    tmp_path: Path, finished: tuple[RunSpec, RunFolder], data_root: Path
 ) -> None:
-    run, folder = finished_under_other_text(tmp_path / "runs", data)
+    run, folder = finished
     assert [proof.verdict for proof in proving.prove([run], tmp_path / "runs", data_root)] == ["proved"]
     assert run_state(run, folder) == "done"
     assert folder.accepted_code(run.code) == "fingerprint"
@@ -153,9 +164,9 @@ def test_a_run_whose_row_gives_the_same_bits_is_no_longer_stale(
     ],
 )
 def test_what_is_not_proved_stays_stale_until_it_is_accepted_by_name(
-    tmp_path: Path, data: PreparedData, data_root: Path, key: str, value: Any, verdict: str
+    tmp_path: Path, finished: tuple[RunSpec, RunFolder], data_root: Path, key: str, value: Any, verdict: str
 ) -> None:
-    run, folder = finished_under_other_text(tmp_path / "runs", data)
+    run, folder = finished
     write_json(folder.fingerprint_file, read_json(folder.fingerprint_file) | {key: value})
     (proof,) = proving.prove([run], tmp_path / "runs", data_root)
     assert proof.verdict == verdict

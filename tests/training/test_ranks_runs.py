@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.rank_functions import bf16_step
 from helpers.training_fixture import CPU, small_study, study, trained
 from torch.multiprocessing.spawn import spawn
 
@@ -21,8 +22,7 @@ from bench.execution.pool import launcher
 from bench.files import read_json, read_jsonl
 from bench.runs.folder import RunFolder
 from bench.runs.plan import make_plan
-from bench.training.engine import make_engine
-from bench.training.loop import build_state, train
+from bench.training.loop import train
 from bench.training.ranks import Ranks
 
 
@@ -117,23 +117,9 @@ def test_one_rank_through_the_process_group_trains_the_run_of_none(
     assert read_json(folder.environment_file)["ranks"] == 1
 
 
-def _bf16_step(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    try:
-        entry = {"objective": "nsgan", "label": "row", "recipe": {"norm": "batch"}}
-        spec = make_plan(study(objectives=(entry,), training={"precision": "bf16"})).runs[0].training
-        state = build_state(spec, CPU, Ranks(rank, 2))
-        images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        make_engine("auto", state).run_iteration(0, lambda step: images)
-        torch.save((state.meter.take_means(), dict(state.G.named_buffers())), f"{folder}/{rank}.pt")
-    finally:
-        torch.distributed.destroy_process_group()
-
-
 def test_a_step_in_bf16_over_ranks_keeps_statistics_in_fp32(tmp_path: Path) -> None:
     """With batch norm in both networks, whose statistics cross the ranks."""
-    spawn(_bf16_step, (str(tmp_path),), 2)  # type: ignore[no-untyped-call]
+    spawn(bf16_step, (str(tmp_path),), 2)  # type: ignore[no-untyped-call]
     (first, buffers), (second, other_buffers) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert first == second
     assert all(0 < value < 2 for terms in first.values() for value in terms.values())

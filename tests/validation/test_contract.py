@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,20 +61,20 @@ REAL, FAKE, PENALTY = "softplus(-D(real)).mean()", "softplus(-D(fake)).mean()", 
 MOVE = 'step.state["count"].add_(1)'
 # What is planted: the text replaced, what stands there instead, the checks that fail, and words of the first.
 MISTAKES = {
-    "a sign": (REAL, "softplus(D(real)).mean()", {"golden numbers"}, "discriminator is 1.878363 where the card says"),
-    "a number on the card": ("0.806941", "0.806951", {"golden numbers"}, "generator is 0.806941 where the card says"),
-    "a target": ("(norm - 1)", "(norm - 2)", {"golden numbers"}, "penalty is 9.000000 where the card says 16.0"),
+    "a sign": (REAL, "softplus(D(real)).mean()", {"golden numbers"}, "discriminator is 1.878363"),
+    "a number on the card": ("0.806941", "0.806951", {"golden numbers"}, "generator is 0.806941 "),
+    "a target": ("(norm - 1)", "(norm - 2)", {"golden numbers"}, "penalty is 9.000000 "),
     "a sum": (
         REAL,
         "softplus(-D(real)).sum()",
         {"repetition", "golden numbers"},
-        'discriminator_loss\'s term "real" goes from',
+        'term "real" goes from',
     ),
     "one sample alone": (
         REAL,
         "softplus(-D(real))[0]",
         {"order", "golden numbers"},
-        "when the samples of the batch change places",
+        "change places",
     ),
     "a detached score": (REAL, "softplus(-D(real).detach()).mean()", {"gradients"}, "the loss holds a value constant"),
     "no_grad": (
@@ -110,13 +111,13 @@ MISTAKES = {
         PENALTY + ", dim=1",
         PENALTY,
         {"repetition", "golden numbers"},
-        "when every sample of the batch is given twice",
+        "given twice",
     ),
     "batch norm under a penalty": (
         "norms: ClassVar = PER",
         "norms: ClassVar = ALL_NORMS or PER",
         {"norms"},
-        'under norm "batch" D\'s output for an image moves by',
+        'under norm "batch"',
     ),
     "a penalty in bf16": (
         PENALTY,
@@ -132,7 +133,7 @@ MISTAKES = {
         REAL,
         "softplus(torch.tensor(0.0, device=real.device) - D(real)).mean()",
         {"device"},
-        "tensor copies a value from the host to the device, line 33 of planted.py",
+        "to the device, line 33 of planted.py",
     ),
     "a number made beside the images": (
         REAL,
@@ -150,14 +151,14 @@ MISTAKES = {
         REAL,
         "softplus(-D(real)[[*range(len(real))]]).mean()",
         {"device"},
-        "a list of values is copied from the host",
+        "a list of values",
     ),
     "torch's own stream": (REAL, "softplus(-D(real + 0 * torch.rand(1))).mean()", {"draws"}, "torch's global random"),
     "one draw for the batch": (
         REAL,
         'softplus(-D(real) + 0 * step.uniform("share", (1,))).mean()',
         {"draws"},
-        'draws "share" with shape (1,) for a batch of 6',
+        '"share" with shape (1,)',
     ),
     "one draw twice": (
         REAL,
@@ -190,13 +191,13 @@ MISTAKES = {
         f"torch.linalg.vector_norm({PENALTY}, dim=1)",
         f"{PENALTY}.square().sum(1).sqrt()",
         {"extremes"},
-        "its gradient is not finite where D's outputs are about 0",
+        "where D's outputs are about 0",
     ),
     "a vector for a term": (
         FAKE,
         "softplus(-D(fake))",
         {"terms"},
-        "a tensor of shape (6,) and type float64, not a scalar",
+        "a tensor of shape (6,) and type float64",
     ),
     "one name twice": (
         '"penalty": self',
@@ -208,7 +209,7 @@ MISTAKES = {
         REAL,
         "softplos(-D(real)).mean()",
         {"terms"},
-        "NameError: name 'softplos' is not defined, line 33",
+        "'softplos' is not defined, line 33",
     ),
     "a loss left out": ("def generator_loss", "def generators_loss", {"terms"}, "a loss is missing"),
     "a setting without words": (
@@ -281,9 +282,9 @@ def test_a_declared_stop_gradient_is_taken_at_its_word(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ("import torch\n", "import torch as\n", "SyntaxError"),
-        ("import torch\n", "import torch\n1 / 0\n", "ZeroDivisionError: division by zero, line 7 of planted.py"),
+        ("import torch\n", "import torch\n1 / 0\n", "division by zero, line 7 of planted.py"),
         ("(Objective)", "", "must define exactly one subclass"),
-        ("Field(1.0, ", "Field(", "its settings are not valid: weight: Field required"),
+        ("Field(1.0, ", "Field(", "weight: Field required"),
         ("penalty=16.0),)", "penalty=16.0))", "'Golden' object is not iterable"),
     ],
 )
@@ -297,8 +298,8 @@ def test_check_prints_and_returns_what_it_found(tmp_path: Path, capsys: pytest.C
     wrong = planted(tmp_path, REAL, "softplus(-D(real)).sum() / 3")
     assert check.main([str(wrong), "nsgan"], standalone_mode=False) == 1
     printed = capsys.readouterr().out
-    assert "FAILED repetition (a batch given twice has the same losses)" in printed
-    assert "1 of 2 objectives do not meet the contract: planted" in printed
+    assert "FAILED repetition " in printed
+    assert re.search(r"1 of 2 objectives .*: planted", printed)
     assert check.main(["vae", "--json"], standalone_mode=False) == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert report["passed"]
