@@ -114,12 +114,15 @@ def _studies(config: Path | None, data_root: Path) -> list[Finding]:
     findings = [Finding("ok", f"{read.path}: {len(read.studies)} {'study' if len(read.studies) == 1 else 'studies'}")]
     for name, study in read.studies.items():
         try:
-            ready = is_prepared(study.data, data_root) is not None
+            ready = is_prepared(study.data, data_root)
+            if ready is not None:
+                ready.train.verify()
+                ready.heldout.verify()
         except BenchError as error:
             findings.append(Finding("note", f"study {name}: {error.message}", error.hint or ""))
             continue
-        if ready:
-            findings.append(Finding("ok", f"study {name}: images prepared"))
+        if ready is not None:
+            findings.append(Finding("ok", f"study {name}: images prepared, every byte as it was written"))
         elif study.data.source == "faces":
             findings.append(Finding("ok", f"study {name}: images will be drawn when it runs"))
         else:

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
+from bench.data import present_images
+from bench.data.request import TORCHVISION_SOURCES
 from bench.formatting import format_duration
 from bench.runs.folder import RunFolder, read_plan
+from bench.runs.plan import RunSpec
 from bench.runs.portable import imported_from
 
+OTHER_IMAGES = "other images than those that are here now"
 
-def progress_of(runs_root: Path, study: str) -> list[dict[str, Any]]:
-    """Return a row for each run of the study's plan. Raises BenchError where there is no plan."""
+
+def progress_of(runs_root: Path, study: str, images: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return a row for each run of the study's plan (BenchError where there is none); `images` are `images_of` it."""
     rows = []
     for planned in read_plan(runs_root, study)["runs"]:
         folder = RunFolder(runs_root / study / planned["path"])
         status = folder.status()
         left = None
         state = folder.effective_state()
+        other = state not in ("planned", "running") and folder.saw_others_than(images)
         if state == "running" and status.steps_per_second > 0:
             left = (status.total_generator_steps - status.generator_steps) / status.steps_per_second
         rows.append(
             {
                 "run": f"{planned['label']}-{planned['protocol']}/seed-{planned['seed']}",
-                "state": state,
+                "state": "stale" if other else state,
                 "phase": status.phase if state in ("running", "done", "diverged") else None,
                 "generator_steps": status.generator_steps,
                 "total_generator_steps": status.total_generator_steps,
                 "device_seconds": round(status.device_seconds, 1),
                 "seconds_left": None if left is None else round(left),
                 "device": status.device,
-                "reason": status.reason,
+                "reason": OTHER_IMAGES if other else status.reason,
                 "imported": imported_from(folder.path) is not None,
                 "path": folder.path,
             }
@@ -41,9 +48,19 @@ def progress_of(runs_root: Path, study: str) -> list[dict[str, Any]]:
     return rows
 
 
+def images_of(runs_root: Path, study: str, data_root: Path) -> dict[str, str] | None:
+    """Return the digests of the study's images as they lie here now; None where they cannot be told without torch."""
+    for planned in read_plan(runs_root, study)["runs"]:
+        spec_file = RunFolder(runs_root / study / planned["path"]).spec_file
+        if spec_file.exists():
+            request = RunSpec.read(spec_file).training.data
+            return None if request.source in TORCHVISION_SOURCES else present_images(request, data_root)
+    return None
+
+
 def has_ended(row: dict[str, Any]) -> bool:
     """Tell whether nothing more happens to a run by itself: it is trained, evaluated, or has failed."""
-    return row["state"] in ("done", "diverged", "failed") and row["phase"] is None
+    return row["state"] in ("done", "diverged", "failed", "stale") and row["phase"] is None
 
 
 def progress_table(rows: list[dict[str, Any]]) -> Group:

@@ -23,7 +23,7 @@ from bench.data.crops import Pixels
 from bench.data.readers.base import Source, Split
 from bench.data.request import DataRequest
 from bench.errors import BenchError
-from bench.files import disk_error, read_json, write_json
+from bench.files import disk_error, read_json, write_json, write_record
 from bench.processes import map_in_order
 
 SCHEMA = 1
@@ -52,9 +52,9 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
         raise unusable_images(request.source, bad, source.remedy)
     for split in ("train", "test"):
         report(f"checksum of the {_WORDS[split]} images", 0, 1)
-        write_json(partial / split / "manifest.json", _manifest(request, work, split, source.details))
+        write_record(partial / split / "manifest.json", _manifest(request, work, split, source.details))
         report(f"checksum of the {_WORDS[split]} images", 1, 1)
-    write_json(partial / "request.json", request.model_dump(mode="json"))
+    write_record(partial / "request.json", request.model_dump(mode="json"))
     (partial / "progress.json").unlink()
     try:
         partial.replace(folder)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,12 +19,15 @@ from bench.data.readers.base import Source
 from bench.data.readers.opening import open_source
 from bench.data.request import DataRequest
 from bench.errors import BenchError
-from bench.files import disk_error, read_json
+from bench.files import disk_error, read_json, write_record
 
 PREPARATION_VERSION = 1
 """Part of every key; to be raised when the same request and files would give other pixels than before."""
 
 Progress = Callable[[str, int, int], None]
+
+_CHECKED_FILE = "checked.json"  # beside images.npy: at which size and time of change its content was found sound
+_SOUND: set[tuple[Any, ...]] = set()  # the same for this process, for folders that are only readable
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,37 @@ class PreparedSet:
         return cast("np.memmap[Any, np.dtype[np.uint8]]", np.load(self.images_path, mmap_mode="r", allow_pickle=False))
 
     def verify(self) -> None:
-        """Read every byte and compare with the manifest's SHA-256 (about a second a gigabyte); raises BenchError."""
+        """Read every byte and compare with the manifest's SHA-256 (about a second a gigabyte); raises BenchError.
+
+        What was found sound is remembered beside it, where that can be written, until the file changes.
+        """
         actual = array_sha256(self.images())
         if actual != self.sha256:
             raise _damaged(self.path, f"the SHA-256 of its images is {actual}, its manifest says {self.sha256}")
+        state = self._state()
+        _SOUND.add((self.path.absolute(), *state.values()))
+        with suppress(BenchError):  # the folder may only be readable
+            write_record(self.path / _CHECKED_FILE, state)
+
+    def _check_content(self) -> None:
+        """Verify the images, unless this process did, or an earlier one and the file is of that size and time."""
+        state = self._state()
+        if (self.path.absolute(), *state.values()) in _SOUND:
+            return
+        try:
+            checked = read_json(self.path / _CHECKED_FILE)
+        except BenchError:
+            checked = None
+        if checked != state:
+            self.verify()
+
+    def _state(self) -> dict[str, Any]:
+        found = self.images_path.stat()
+        return {"sha256": self.sha256, "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
 
     @classmethod
     def open(cls, path: Path) -> PreparedSet:
-        """Open a prepared split; checks the manifest and the file's size and header, not the content.
+        """Open a prepared split; checks the manifest, the file's size and header, and once its content.
 
         Raises BenchError when it is missing, damaged or written by another version.
         """
@@ -77,6 +103,7 @@ class PreparedSet:
             raise _damaged(path, f"its manifest lacks {', '.join(sorted(missing))}")
         prepared = cls(path, manifest)
         prepared._check_file()
+        prepared._check_content()
         return prepared
 
     def _check_file(self) -> None:
@@ -135,6 +162,25 @@ def is_prepared(request: DataRequest, root: Path) -> PreparedData | None:
             return _prepared_before(request, root)
         folder = root / "prepared" / _key(request, source)
     return open_prepared(folder) if folder.is_dir() else None
+
+
+def present_images(request: DataRequest, root: Path) -> dict[str, str] | None:
+    """Return the digests of the images that a run would see now, as status.json holds them.
+
+    None where that is not known: nothing was prepared yet, or the source is wrong. Where it changed since it was
+    prepared and was not prepared anew, they are no run's.
+    """
+    try:
+        found = is_prepared(request, root)
+        if found is not None:
+            return {"train": found.train.sha256, "heldout": found.heldout.sha256}
+        drawn = request.source == "faces"  # other code may draw the same faces: only drawing them tells
+        return None if drawn or _prepared_before(request, root) is None else _CHANGED
+    except BenchError:
+        return None
+
+
+_CHANGED = {"train": "changed", "heldout": "changed"}
 
 
 def open_prepared(folder: Path) -> PreparedData:

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from bench.files import disk_error, sha256_file
+from bench.errors import BenchError
+from bench.files import CHECKSUM, disk_error, parsed_json, sha256_file, summed
 
 Arrays = dict[str, npt.NDArray[Any]]
 _SIDECAR = "entry.json"
@@ -57,15 +58,16 @@ class Cache:
         """Return an entry's folder and the content of its sidecar, making it where it is missing or damaged."""
         text = json.dumps({"kind": kind, **key}, sort_keys=True)
         place = self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-        content = _read(place)
+        asked = json.loads(text)
+        content = _read(place, asked)
         if content is not None:
             return place, content
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(place.with_name(place.name + ".lock")):
-                content = _read(place)  # another process may have made it meanwhile
+                content = _read(place, asked)  # another process may have made it meanwhile
                 if content is None:
-                    content = self._make(place, json.loads(text), make)
+                    content = self._make(place, asked, make)
         except OSError as error:
             raise disk_error(place, error) from error
         return place, content
@@ -75,7 +77,7 @@ class Cache:
         try:
             content = make(temporary)
             with _synced(temporary / _SIDECAR) as file:
-                file.write(json.dumps({"key": key, "content": content}, indent=2).encode())
+                file.write(json.dumps(summed({"key": key, "content": content}), indent=2).encode())
             shutil.rmtree(place, ignore_errors=True)  # damaged, or it would have been read
             temporary.chmod(0o755)  # a temporary folder is private, a cache is shared
             temporary.rename(place)
@@ -84,14 +86,22 @@ class Cache:
         return content
 
 
-def _read(place: Path) -> dict[str, Any] | None:
-    """Return what an entry's sidecar holds, None when the entry is missing, incomplete or damaged."""
+def _read(place: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what an entry's sidecar holds, None when it is missing, damaged, of another key or without a checksum."""
     try:
-        content: dict[str, Any] = json.loads((place / _SIDECAR).read_text(encoding="utf-8"))["content"]
-        sound = all(
-            sha256_file(place / f"{name}.npy") == digest for name, digest in content.items() if isinstance(digest, str)
+        text = (place / _SIDECAR).read_bytes()
+        entry = parsed_json(text, place / _SIDECAR)
+        content: dict[str, Any] = entry["content"]
+        sound = (
+            entry["key"] == key
+            and CHECKSUM in json.loads(text)
+            and all(
+                sha256_file(place / f"{name}.npy") == digest
+                for name, digest in content.items()
+                if isinstance(digest, str)
+            )
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, BenchError, KeyError, TypeError, AttributeError):
         return None
     return content if sound else None
 

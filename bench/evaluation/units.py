@@ -6,14 +6,13 @@ says how many there are, so that a unit torn by a crash is recognised and measur
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.files import append_jsonl, read_jsonl, write_atomic
+from bench.files import append_jsonl, read_jsonl, write_jsonl
 from bench.metrics.settings import EvaluationSettings, GeneratorName
 from bench.runs.folder import RunFolder
 
@@ -82,7 +81,7 @@ def record(run: Path, unit: Unit, lines: list[Line]) -> None:
     there = read_jsonl(file)
     kept = [line for line in there if not (unit.owns(line) and line["evaluation_id"] == evaluation_id)]
     if len(kept) < len(there):
-        write_atomic(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+        write_jsonl(file, kept)
     append_jsonl(file, [{**line, "unit_lines": len(lines)} for line in lines])
 
 

@@ -24,6 +24,7 @@ from bench.metrics.tolerances import Machine, machine_of
 from bench.networks.backbone import Generator
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec
+from bench.runs.snapshots import check_snapshot
 from bench.training.environment import prepare_process
 from bench.training.loop import Interrupted
 
@@ -51,14 +52,15 @@ def evaluate_folder(
         return load_snapshot(path, which, spec)
 
     taken_before = folder.status().evaluation_seconds if read_jsonl(folder.metrics_file) else 0.0
-    folder.write_status(replace(folder.status(), phase="evaluating", device=str(device)))
+    folder.write_status(replace(folder.status(), phase="evaluating", device=str(device), metric_lines=None))
     began = time.monotonic()
     try:
         evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
         write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
     finally:
         taken = taken_before + time.monotonic() - began
-        folder.write_status(replace(folder.status(), phase=None, evaluation_seconds=taken))
+        there = len(read_jsonl(folder.metrics_file))
+        folder.write_status(replace(folder.status(), phase=None, evaluation_seconds=taken, metric_lines=there))
 
 
 def measure_again(run: Path, data_root: Path) -> list[dict[str, Any]]:
@@ -98,7 +100,8 @@ def device_like(machine: Machine | None) -> torch.device:
 
 
 def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:
-    """Return the raw or averaged ("raw", "ema") generator of a snapshot file."""
+    """Return the raw or averaged ("raw", "ema") generator of a snapshot file. Raises BenchError when it is damaged."""
+    check_snapshot(path)
     G = Generator(spec.training.data.resolution, spec.training.backbone.width, spec.training.backbone.latent)
     prefix = f"{which}/"
     tensors = load_file(path)

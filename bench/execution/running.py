@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from bench.config.models import Study
-from bench.data import PreparedData, is_prepared, prepare
+from bench.data import PreparedData, is_prepared, prepare, present_images
 from bench.errors import BenchError
 from bench.evaluation.evaluate import missing_evaluations
 from bench.evaluation.pictures import missing_pictures
@@ -21,7 +21,7 @@ from bench.execution.display import make_display
 from bench.execution.in_process import run_in_process
 from bench.execution.jobs import Job
 from bench.execution.pool import PoolOptions, run_pool
-from bench.files import read_json, write_json
+from bench.files import read_json, write_record
 from bench.runs.cost import estimate, read_calibration
 from bench.runs.folder import RunFolder
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
@@ -49,9 +49,13 @@ class Outcomes:
     stopped_with: int = 0
 
 
-def state_of(run: RunSpec, runs_root: Path) -> PlanState:
-    """Return the state of a planned run below `runs_root`."""
-    return run_state(run, folder_of(run, runs_root))
+Images = Mapping[str, str] | None
+"""The digests of a study's images as they are here; see `bench.data.present_images`."""
+
+
+def state_of(run: RunSpec, runs_root: Path, images: Images = None) -> PlanState:
+    """Return the state of a planned run below `runs_root`; see `run_state`."""
+    return run_state(run, folder_of(run, runs_root), images)
 
 
 def folder_of(run: RunSpec, runs_root: Path) -> RunFolder:
@@ -59,9 +63,9 @@ def folder_of(run: RunSpec, runs_root: Path) -> RunFolder:
     return RunFolder(runs_root / run.study / run.folder)
 
 
-def work_for(run: RunSpec, runs_root: Path) -> str | None:
+def work_for(run: RunSpec, runs_root: Path, images: Images = None) -> str | None:
     """Return what is missing of a run: "train", "evaluate", or None when nothing is (or another process is at it)."""
-    state = state_of(run, runs_root)
+    state = state_of(run, runs_root, images)
     if state == "running":
         return None
     if state in ("done", "diverged"):
@@ -91,25 +95,27 @@ def computed_on_gpu(folder: RunFolder) -> str | None:
     return str(environment["device"]) if environment.get("device_type") == "cuda" else None
 
 
-def lay_out(run: RunSpec, plan: Plan, runs_root: Path) -> RunFolder:
-    """Make the run's folder with spec.json and card.json. What other code began there is moved aside, not reused."""
+def lay_out(run: RunSpec, plan: Plan, runs_root: Path, images: Images = None) -> RunFolder:
+    """Make the run's folder with spec.json and card.json. What is stale there is moved aside, not reused."""
     folder = folder_of(run, runs_root)
-    if state_of(run, runs_root) == "stale":
+    if state_of(run, runs_root, images) == "stale":
         _move_aside(folder.path)
     if not folder.spec_file.exists() or not folder.status_file.exists():
         run.write(folder.spec_file)
     elif RunSpec.read(folder.spec_file).evaluation != run.evaluation:
         run.write(folder.spec_file)  # the id covers training alone: other metrics retrain nothing
     entry = next(e for e in plan.entries if (e.label, e.protocol) == (run.label, run.protocol))
-    write_json(folder.card_file, card_of(entry.objective))
+    write_record(folder.card_file, card_of(entry.objective))
     return folder
 
 
 def prepare_images(plan: Plan, data_root: Path, console: Console) -> PreparedData:
-    """Prepare the study's images, with progress, or open them."""
+    """Prepare the study's images, with progress, or open them; those that lie there are read whole and checked."""
     request = plan.study.data
     ready = is_prepared(request, data_root)
     if ready is not None:
+        ready.train.verify()
+        ready.heldout.verify()
         return ready
     last = [0]
 
@@ -134,11 +140,12 @@ def run_all(
     in_process: bool = False,
 ) -> Outcomes:
     """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
-    todo = [run for run in selected if work_for(run, runs_root) is not None]
-    keep_imported(plan, todo, runs_root)
+    images = present_images(plan.study.data, options.data_root)
+    todo = [run for run in selected if work_for(run, runs_root, images) is not None]
+    keep_imported(plan, todo, runs_root, images)
     plan.write(runs_root)
     for run in todo:
-        lay_out(run, plan, runs_root)
+        lay_out(run, plan, runs_root, images)
     jobs = jobs_for(todo, runs_root, slots)
     complete = True
     if jobs:
@@ -180,7 +187,7 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 
 
-def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path) -> None:
+def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, images: Images = None) -> None:
     """Raise BenchError where writing the plan and doing `todo` would touch imported runs, or leave them out of tables.
 
     Finished ones of this very plan and code count as done. All others are somebody's evidence and stay as they came.
@@ -195,7 +202,7 @@ def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path) -> None:
         if run is None:
             touched += [f"{name} is not planned any more"] if ".stale-" not in folder.name else []
         elif folder in doing:
-            state = state_of(run, runs_root)
+            state = state_of(run, runs_root, images)
             what = "measured" if state in ("done", "diverged") else "trained"
             touched.append(f"{name} is {state} and would be {what} again")
         elif RunSpec.read(RunFolder(folder).spec_file).evaluation != run.evaluation:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, EXIT_WRONG_USAGE, BenchError
 from bench.execution.failures import kind_of
-from bench.files import write_atomic, write_json
+from bench.files import write_atomic, write_record
 from bench.runs.folder import Failure, RunFolder
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _train_and_evaluate(
         )
     if folder.status().state not in ("done", "diverged"):
         if not folder.fingerprint_file.exists() and folder.status().generator_steps == 0 and not ranks.grouped:
-            write_json(folder.fingerprint_file, fingerprint(spec, data, device))
+            write_record(folder.fingerprint_file, fingerprint(spec, data, device))
         pace = Pace(checkpoint_seconds=work.checkpoint_seconds, stop=stop)
         train(folder, spec, data, device, pace, ranks)
     ranks.close()

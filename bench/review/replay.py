@@ -27,6 +27,7 @@ from bench.files import read_json, read_jsonl
 from bench.runs.folder import RunFolder, read_plan
 from bench.runs.identity import code_hash
 from bench.runs.plan import RunSpec
+from bench.runs.snapshots import check_snapshot
 from bench.statistics import CONFIDENCE, SEEDS_FOR_INTERVAL, summarise
 from bench.statistics.results import collect
 
@@ -233,6 +234,8 @@ def _largest_difference(first: Path, again: Path) -> float:
     if not again.exists():
         return math.inf
     largest = 0.0
+    for path in (first, again):
+        check_snapshot(path)
     with safe_open(first, framework="np") as one, safe_open(again, framework="np") as other:
         if set(one.keys()) != set(other.keys()):
             return math.inf

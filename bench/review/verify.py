@@ -1,9 +1,10 @@
 """`bench verify`: does a report say what its tables say, and do these say what the runs say?
 
-Levels, each needing more: *files* (the report's own checksums, which whoever changes a file can change too),
-*statistics* (every table, those for LaTeX included, recomputed from results.csv and plan.json), *runs* (the runs'
-checksums, results.csv and the whole report made again from them), *metrics* (snapshots measured again); *training* is
-`bench replay`'s. What a level needs and lacks is named: nothing is called checked that was not.
+Levels, each needing more: *files* (the report's own checksums, which whoever changes a file can change too), *plan*
+(every run's id recomputed from its row, seed and settings), *statistics* (every table, those for LaTeX included,
+recomputed from results.csv and plan.json), *runs* (the runs' records held against their ids, results.csv and the whole
+report made again from them), *metrics* (snapshots measured again); *training* is `bench replay`'s. What a level needs
+and lacks is named: nothing is called checked that was not.
 """
 
 from __future__ import annotations
@@ -11,52 +12,45 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
+from bench.data import PreparedSet
 from bench.errors import BenchError
-from bench.files import read_json, read_jsonl, sha256_file
-from bench.metrics.tolerances import TOLERANCE, allowed, machine_of
+from bench.files import read_json, sha256_file
+from bench.metrics.tolerances import TOLERANCE
 from bench.report import render
 from bench.report.model import FIGURES
 from bench.report.render.latex import latex_tables
 from bench.report.render.made_by import made_otherwise
 from bench.report.render.manifest import MANIFEST, options_of
+from bench.report.render.writing import INDEX
 from bench.report.sections.published import published_frames
 from bench.report.study import assembled
-from bench.runs.folder import PLAN_FILE, RunFolder
+from bench.review import identities
+from bench.review.findings import SHOWN, Finding, failing, some
+from bench.runs.folder import PLAN_FILE, read_plan
 from bench.runs.portable import portable_digest
 from bench.statistics.results import ADDED_LATER, collect, read_results
 
-Measure = Callable[[Path], list[dict[str, Any]]]
-"""Measures a run's folder anew and returns the lines of its metrics.jsonl."""
-
-Outcome = Literal["holds", "FAILS", "not checked"]
 ROW_KEYS = ("protocol", "label", "first", "second", "seed", "metric", "generator_steps", "generator")
-_SHOWN = 10  # differences named per table
+REPORT_FILES = ("report.html", "report.md", "results.csv", PLAN_FILE)
+_UNREADABLE = (BenchError, KeyError, TypeError, ValueError, AttributeError)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: at which level, what came out, and in which words."""
+def verify(report: Path, runs_root: Path, data_root: Path | None = None) -> list[Finding]:
+    """Check a report's folder at the levels files, plan, statistics and, where its runs lie in `runs_root`, runs.
 
-    level: str
-    outcome: Outcome
-    what: str
-
-
-def verify(report: Path, runs_root: Path) -> list[Finding]:
-    """Check a report's folder at the levels files, statistics and, where its runs lie in `runs_root`, runs.
-
-    Raises BenchError when `report` is no folder of a report, or was written by another version of the format.
+    The images that it was trained on are read whole where they lie prepared below `data_root`. Raises BenchError when
+    `report` is no folder of a report, or was written by another version of the format.
     """
     written = read_manifest(report)
-    findings = [*_files(report, written), *_statistics(report, written)]
-    return [*findings, *_runs(report, written, runs_root)]
+    findings = [*_files(report, written), *_plan(report, written), *_statistics(report, written)]
+    findings += _runs(report, written, runs_root)
+    return findings if data_root is None else [*findings, *check_images(written, data_root)]
 
 
 def read_manifest(report: Path) -> dict[str, Any]:
@@ -66,6 +60,10 @@ def read_manifest(report: Path) -> dict[str, Any]:
     written = read_json(report / MANIFEST)
     if not isinstance(written, dict) or written.get("schema") != 1:
         raise BenchError(f"{report / MANIFEST} was written by another version of bench")
+    kinds = {"study": str, "evaluation_id": str, "files": dict, "runs": list}
+    wrong = [name for name, kind in kinds.items() if not isinstance(written.get(name), kind)]
+    if wrong:
+        raise BenchError(f"{report / MANIFEST} is damaged: it says nothing of {', '.join(wrong)}")
     return written
 
 
@@ -107,16 +105,55 @@ def _alike(held: str, anew: str) -> bool:
 def _files(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
     changed = [name for name, digest in written["files"].items() if _digest(report / name) not in (digest, None)]
     missing = [name for name in written["files"] if not (report / name).is_file()]
+    unnamed = [name for name in REPORT_FILES if name not in written["files"]]
+    for name in unnamed:
+        yield Finding("files", "FAILS", f"{MANIFEST} names no {name}, which every report has")
     for name in changed:
         yield Finding("files", "FAILS", f"{name} was changed after the report was written")
     for name in missing:
         yield Finding("files", "FAILS", f"{name} is missing")
-    if not changed and not missing:
+    if not changed and not missing and not unnamed:
         yield Finding("files", "holds", f"{len(written['files'])} files are as they were written")
+    files = (path for path in report.rglob("*") if path.is_file() and path.name not in (MANIFEST, INDEX))
+    there = {path.relative_to(report).as_posix() for path in files}
+    if strange := sorted(there - written["files"].keys()):
+        yield Finding("files", "not checked", f"{some(strange)}: in the folder, and no part of the report")
 
 
 def _digest(path: Path) -> str | None:
     return sha256_file(path) if path.is_file() else None
+
+
+def _plan(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
+    """Hold the manifest and results.csv against the plan, and every run of the plan against its own id."""
+    if not (report / PLAN_FILE).is_file() or not (report / "results.csv").is_file():
+        return  # the next level names them
+    try:
+        plan = read_json(report / PLAN_FILE)
+        problems = [*_manifest_problems(report, written, plan), *identities.plan_problems(plan)]
+        problems += identities.result_problems(plan, read_results(report / "results.csv"))
+        open_ids = sorted({row["label"] for row in plan["entries"] if not identities.is_computable(row)})
+    except _UNREADABLE as error:
+        yield Finding("plan", "FAILS", f"{PLAN_FILE} or results.csv cannot be read: {error}")
+        return
+    yield from failing("plan", problems)
+    if not problems:
+        yield Finding("plan", "holds", f"{len(plan['runs'])} runs are of the row, seed and settings they stand under")
+    if open_ids:
+        what = f"{some(open_ids)}: ids follow from an objective's file, whose hash the plan does not hold"
+        yield Finding("plan", "not checked", what)
+
+
+def _manifest_problems(report: Path, written: dict[str, Any], plan: dict[str, Any]) -> Iterator[str]:
+    named = [(run["path"], run["id"]) for run in written["runs"]]
+    planned = [(run["path"], run["id"]) for run in plan["runs"]]
+    if sorted(named) != sorted(planned):
+        yield f"{MANIFEST} names {len(named)} runs, and not the {len(planned)} of {PLAN_FILE}"
+    for name in ("study", "evaluation_id"):
+        if written[name] != plan[name]:
+            yield f"{MANIFEST}: its {name} is {written[name]}, {PLAN_FILE} says {plan[name]}"
+    if written.get("plan_sha256") != sha256_file(report / PLAN_FILE):
+        yield f"{PLAN_FILE} is not the one that the report was made from"
 
 
 def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
@@ -129,7 +166,7 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         study = assembled(read_json(report / PLAN_FILE), read_results(report / "results.csv"), {})
         frames = study.statistics.frames() | published_frames(study)
         latex = latex_tables(study)
-    except (BenchError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except _UNREADABLE as error:
         yield Finding("statistics", "FAILS", f"results.csv and {PLAN_FILE} give no statistics: {error}")
         return
     otherwise = made_otherwise(written)
@@ -140,7 +177,7 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         yield from _table("statistics", report / f"{name}.csv", frame, otherwise)
     other = [name for name, text in latex.items() if _bytes(report / "latex" / name) != text.encode()]
     if other and otherwise:
-        yield Finding("statistics", "not checked", _come_out_otherwise([f"latex/{name}" for name in other], otherwise))
+        yield Finding("statistics", "UNPROVEN", _come_out_otherwise([f"latex/{name}" for name in other], otherwise))
         return
     for name in other:
         yield Finding("statistics", "FAILS", f"latex/{name} is not what results.csv and {PLAN_FILE} give")
@@ -149,8 +186,10 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _come_out_otherwise(names: Sequence[str], otherwise: str) -> str:
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    return f"{shown}: made again here, they come out otherwise, and so they may, for they were made with {otherwise}"
+    return (
+        f"{some(names)}: nothing was checked of them, for made again here they come out otherwise, as they may if they "
+        f"were made with {otherwise}; `bench report` makes them anew"
+    )
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -171,12 +210,13 @@ def _table(level: str, path: Path, computed: pd.DataFrame, otherwise: str = "") 
     again = again[[name for name in again.columns if name in held.columns or name not in ADDED_LATER]]
     if otherwise and list(held.columns) != list(again.columns):
         yield Finding(level, "not checked", f"{path.name} has other columns here; it was made with {otherwise}")
-        return
+        shared = [name for name in again.columns if name in held.columns]
+        held, again = held[shared], again[shared]
     found = list(differences(held, again))
-    for text in found[:_SHOWN]:
+    for text in found[:SHOWN]:
         yield Finding(level, "FAILS", f"{path.name}: {text}")
-    if len(found) > _SHOWN:
-        yield Finding(level, "FAILS", f"{path.name}: {len(found) - _SHOWN} more differences")
+    if len(found) > SHOWN:
+        yield Finding(level, "FAILS", f"{path.name}: {len(found) - SHOWN} more differences")
     if not found:
         yield Finding(level, "holds", f"{path.name}: {len(again):,} rows recomputed, all cells equal")
 
@@ -192,9 +232,13 @@ def _runs(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Fi
     """Check the runs' files against the manifest, results.csv against the runs, and make the report again."""
     study = runs_root / written["study"]
     there = [run for run in written["runs"] if (study / run["path"]).is_dir()]
-    if not there:
+    elsewhere = {path.parts[-3] for run in written["runs"] for path in runs_root.glob(f"*/{run['path']}")}
+    if not there and elsewhere:
+        yield Finding("runs", "FAILS", f"its runs lie in {some(sorted(elsewhere))}, not in {written['study']}")
+    elif not there:
         yield Finding("runs", "not checked", f"its {len(written['runs'])} runs do not lie in {study}")
         yield Finding("runs", "not checked", _checksums_alone(written))
+    if not there:
         return
     trouble = list(_changed_runs(study, written["runs"]))
     for text in trouble:
@@ -202,10 +246,40 @@ def _runs(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Fi
     if not trouble:
         yield Finding("runs", "holds", f"{len(written['runs'])} runs are those that the report was made from")
     try:
+        yield from _identities(report, study)
         yield from _table("runs", report / "results.csv", collect(runs_root, written["study"]))
         yield from _made_again(report, written, runs_root)
-    except BenchError as error:
-        yield Finding("runs", "FAILS", error.message)
+    except _UNREADABLE as error:
+        yield Finding("runs", "FAILS", error.message if isinstance(error, BenchError) else f"unreadable: {error!r}")
+
+
+def _identities(report: Path, study: Path) -> Iterator[Finding]:
+    """Hold every run's records against its id, the plan and its row; the plan's own against itself comes before."""
+    plan = read_plan(study.parent, study.name)
+    if (report / PLAN_FILE).is_file() and plan != read_json(report / PLAN_FILE):
+        yield Finding("runs", "FAILS", f"{PLAN_FILE} is not that of these runs")
+    problems = list(identities.run_problems(study, plan))
+    yield from failing("runs", problems)
+    if not problems:
+        yield Finding("runs", "holds", "every run's records are of its id, row, seed and settings")
+    if old := identities.unsummed(study, plan):
+        yield Finding(
+            "runs", "not checked", f"not summed, as older versions wrote them: {len(old)} files, {old[0]} first"
+        )
+
+
+def check_images(written: dict[str, Any], data_root: Path) -> Iterator[Finding]:
+    """Read the prepared images whole that the runs saw, where they lie here."""
+    for digest in sorted(set((written.get("data_sha256") or {}).values())):
+        for manifest in sorted((data_root / "prepared").glob("*/*/manifest.json")):
+            try:
+                if read_json(manifest)["sha256"] != digest:
+                    continue
+                PreparedSet.open(manifest.parent).verify()
+            except (BenchError, KeyError) as error:
+                yield Finding("images", "FAILS", str(error))
+                continue
+            yield Finding("images", "holds", f"{manifest.parent.relative_to(data_root)}: every byte is as prepared")
 
 
 def _checksums_alone(written: dict[str, Any]) -> str:
@@ -225,7 +299,7 @@ def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for run in runs:
         folder = study / run["path"]
         if not folder.is_dir():
-            if run["files"]:  # a run that had not begun has nothing to miss
+            if run["files"] or run["state"] != "planned":  # a run that had not begun has nothing to miss
                 yield f"{run['path']} is missing"
             continue
         for name, digest in run["files"].items():
@@ -239,129 +313,18 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
     with tempfile.TemporaryDirectory() as folder:
         render(runs_root, written["study"], Path(folder), options_of(written))
         again = read_manifest(Path(folder))
-    for name in ("data_sha256", "environments"):
-        if name in written and written[name] != again[name]:
+    for name in sorted(again.keys() - {"made_by", "files"}):
+        if (name in written or not made_otherwise(written)) and written.get(name) != again[name]:
             yield Finding("runs", "FAILS", f"{MANIFEST}: its {name} are not what these runs say")
     anew = again["files"]
     other = sorted(name for name in anew.keys() | written["files"].keys() if anew.get(name) != _digest(report / name))
     otherwise = made_otherwise(written)
     if other and otherwise:
-        yield Finding("runs", "not checked", _come_out_otherwise(other, otherwise))
+        yield Finding("runs", "UNPROVEN", _come_out_otherwise(other, otherwise))
         return
-    for name in other[:_SHOWN]:
+    for name in other[:SHOWN]:
         yield Finding("runs", "FAILS", f"{name} is not what these runs give")
-    if len(other) > _SHOWN:
-        yield Finding("runs", "FAILS", f"{len(other) - _SHOWN} more files are not what these runs give")
+    if len(other) > SHOWN:
+        yield Finding("runs", "FAILS", f"{len(other) - SHOWN} more files are not what these runs give")
     if not other:
         yield Finding("runs", "holds", f"the report made again from the runs is the same, {len(anew)} files")
-
-
-def verify_metrics(report: Path, runs_root: Path, measure: Measure) -> Iterator[Finding]:
-    """Measure every run's snapshots again and compare the values, which must agree to what `allowed` allows.
-
-    What counts is of the report's evaluation settings. A value that measuring its step again does not give fails, and
-    so does one that metrics.jsonl lacks although others of the same sample are there. One that differs, from a kind of
-    machine that is not here, is not checked where no tolerance was measured.
-    """
-    written = read_manifest(report)
-    for run in written["runs"]:
-        folder = runs_root / written["study"] / run["path"]
-        held = _lines(read_jsonl(folder / "metrics.jsonl"), written["evaluation_id"])
-        try:
-            again = _lines(measure(folder), written["evaluation_id"]) if held else {}
-        except BenchError as error:
-            yield Finding("metrics", "not checked", f"{run['path']}: {error.message}")
-            continue
-        shared = sorted(held.keys() & again.keys())
-        if not shared:
-            yield Finding("metrics", "not checked", f"{run['path']}: there is nothing to measure again")
-            continue
-        compared = [_compared(key, held[key], again[key], RunFolder(folder)) for key in shared]
-        wrong = [*(value.text for value in compared if value.outcome == "FAILS"), *_only_in_one(held, again)]
-        for text in wrong[:_SHOWN]:
-            yield Finding("metrics", "FAILS", f"{run['path']}: {text}")
-        if len(wrong) > _SHOWN:
-            yield Finding("metrics", "FAILS", f"{run['path']}: {len(wrong) - _SHOWN} more differences")
-        for text in [*_measured_elsewhere(compared), *_left_open(held, again)]:
-            yield Finding("metrics", "not checked", f"{run['path']}: {text}")
-        holding = [value for value in compared if value.outcome == "holds"]
-        if holding and not wrong:
-            near = sum(value.apart > TOLERANCE for value in holding)
-            within = f", {near} of them to within what processors differ by" if near else ""
-            text = f"{len(holding)} of {len(held)} values measured again{within}"
-            yield Finding("metrics", "holds", f"{run['path']}: {text}")
-
-
-Key = tuple[int, str, int, str]
-"""What a value is of: generator steps, generator, sample seed, metric."""
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """A value that was measured again: what came of it, how far the two are apart, and what measured it before."""
-
-    outcome: Outcome
-    apart: float
-    text: str
-    measured_on: str
-
-
-def _lines(lines: Sequence[dict[str, Any]], evaluation_id: str) -> dict[Key, dict[str, Any]]:
-    return {
-        (line["generator_steps"], line["generator"], line["sample_seed"], line["metric"]): line
-        for line in lines
-        if line["evaluation_id"] == evaluation_id
-    }
-
-
-def _compared(key: Key, held: Mapping[str, Any], again: Mapping[str, Any], run: RunFolder) -> _Compared:
-    value, anew = held["value"], again["value"]
-    apart = abs(value - anew) / max(1.0, abs(anew))
-    was = machine_of(held, run)
-    tolerance = allowed(key[3], was, again["measured_on"], again["samples"])
-    outcome: Outcome = "not checked" if tolerance is None else "FAILS"
-    if apart <= (tolerance or TOLERANCE):
-        outcome = "holds"
-    where = f"{was['device']} with torch {was['torch']}" if was else "an unknown machine"
-    return _Compared(outcome, apart, f"{_named(key)} is {value:.6g}, measured again {anew:.6g}", where)
-
-
-def _measured_elsewhere(compared: Sequence[_Compared]) -> Iterator[str]:
-    """Name values that differ, with no measured tolerance between their machine and this one."""
-    differing = [value for value in compared if value.outcome == "not checked"]
-    for where in dict.fromkeys(value.measured_on for value in differing):
-        values = [value for value in differing if value.measured_on == where]
-        furthest = max(values, key=lambda value: value.apart)
-        yield (
-            f"{len(values)} values measured on {where} come out otherwise here, how far they may was never measured; "
-            f"furthest off, {furthest.text}"
-        )
-
-
-def _only_in_one(held: Mapping[Key, object], again: Mapping[Key, object]) -> Iterator[str]:
-    """Name values that cannot have been measured, and values that were taken out of their sample."""
-    steps, samples = {key[0] for key in again}, {key[:3] for key in held}
-    for key in sorted(held.keys() - again.keys()):
-        if key[0] in steps:
-            yield f"{_named(key)} is in metrics.jsonl, and measuring does not give it"
-    for key in sorted(again.keys() - held.keys()):
-        if key[:3] in samples:
-            yield f"{_named(key)} is left out of metrics.jsonl"
-
-
-def _left_open(held: Mapping[Key, object], again: Mapping[Key, object]) -> Iterator[str]:
-    """Name values of steps without a snapshot, and whole samples that were not measured before."""
-    steps, samples = {key[0] for key in again}, {key[:3] for key in held}
-    unmeasured = [key for key in held.keys() - again.keys() if key[0] not in steps]
-    unheld = [key for key in again.keys() - held.keys() if key[:3] not in samples]
-    for keys, what in (
-        (unmeasured, "were not measured again: no snapshot of it is here"),
-        (unheld, "can be measured, and metrics.jsonl has none of their sample"),
-    ):
-        at = ", ".join(f"{step:,}" for step in sorted({key[0] for key in keys}))
-        if keys:
-            yield f"{len(keys)} values of step {at} {what}"
-
-
-def _named(key: Key) -> str:
-    return f"{key[3]} ({key[1]}, step {key[0]:,}, sample seed {key[2]})"

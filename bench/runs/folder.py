@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError
-from bench.files import read_json, write_json
+from bench.files import read_json, write_json, write_record
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
@@ -54,7 +54,8 @@ class Status:
 
     `evaluation_seconds` is what measuring it and drawing its pictures took, from the first metric on.
     `attempts` counts how often training was begun or taken up; `failures` holds every attempt that failed, in order,
-    those that a later attempt made good included.
+    those that a later attempt made good included. `metric_lines` is how many lines metrics.jsonl has, so that lines cut
+    off at its end are missed; None while they are written, and where an older version wrote them.
     """
 
     state: State = "planned"
@@ -64,6 +65,7 @@ class Status:
     images_seen: int = 0
     device_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    metric_lines: int | None = None
     steps_per_second: float = 0.0
     attempts: int = 0
     reason: str | None = None
@@ -150,7 +152,7 @@ class RunFolder:
     def write_status(self, status: Status) -> None:
         """Replace status.json, stamped with the present time."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        write_json(self.status_file, asdict(replace(status, updated=now)))
+        write_record(self.status_file, asdict(replace(status, updated=now)))
 
     def accepted_code(self, code: dict[str, str]) -> str | None:
         """Return how the run was accepted as one of `code`, which did not train it: "fingerprint", "name" or None."""
@@ -163,6 +165,10 @@ class RunFolder:
         entries = read_json(self.accepted_file) if self.accepted_file.exists() else []
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(self.accepted_file, [*entries, {"code": code, "by": by, "at": now}])
+
+    def saw_others_than(self, images: Mapping[str, str] | None) -> bool:
+        """Tell whether the run saw other images than those of these digests; False where one of them is not known."""
+        return images is not None and self.status().data_sha256 not in (None, images)
 
     def effective_state(self) -> EffectiveState:
         """Return the state a reader should see: "interrupted" where a running run has lost its process."""

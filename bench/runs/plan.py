@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,7 +17,7 @@ from bench.config.problems import Problem, problems_of
 from bench.config.recipe import Recipe, Table
 from bench.data import DataRequest
 from bench.errors import BenchError, suggest
-from bench.files import read_json, write_json
+from bench.files import read_json, write_record
 from bench.metrics.settings import EvaluationSettings
 from bench.objectives import is_file, load, source_file
 from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schema
@@ -78,7 +80,7 @@ class RunSpec(Table):
         return f"{self.label}-{self.protocol}/seed-{self.training.seed}"
 
     def write(self, path: Path) -> None:
-        write_json(path, self.model_dump(mode="json", by_alias=True))
+        write_record(path, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
@@ -86,7 +88,7 @@ class RunSpec(Table):
         values = read_json(path)
         check_schema(values, path)
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(json.dumps(values))
         except ValidationError as error:
             problem = problems_of(error, (), cls)[0]
             raise BenchError(
@@ -143,7 +145,7 @@ class Plan:
     def write(self, runs_root: Path) -> Path:
         """Write plan.json, which results, status and report read; see docs/results.md for its keys."""
         path = runs_root / self.study.name / PLAN_FILE
-        write_json(path, self._as_json())
+        write_record(path, self._as_json())
         return path
 
     def _as_json(self) -> dict[str, Any]:
@@ -181,6 +183,7 @@ class Plan:
                     "settings": entry.spec.settings,
                     "recipe": entry.recipe.model_dump(mode="json"),
                     "card": card_of(entry.objective),
+                    **({"source_sha256": entry.spec.source_sha256} if entry.spec.source_sha256 else {}),
                     "deviations": list(entry.deviations),
                     "notes": list(entry.notes),
                     **({"same_as": entry.same_as} if entry.same_as else {}),
@@ -240,6 +243,10 @@ def make_plan(study: Study) -> Plan:
             entries.extend(_plan_entry(study, entry))
         except BenchError as error:
             problems.append(error.message)
+    rows = Counter((entry.label, entry.protocol) for entry in entries)
+    problems += [
+        f"{times} rows are called {label} ({protocol})" for (label, protocol), times in rows.items() if times > 1
+    ]
     if problems:
         raise BenchError(
             f'Study "{study.name}" cannot be planned:\n  ' + "\n  ".join(problems),
@@ -253,14 +260,16 @@ def make_plan(study: Study) -> Plan:
     return Plan(study, (*entries, *twins), tuple(runs))
 
 
-def run_state(run: RunSpec, folder: RunFolder) -> PlanState:
-    """Return a run's state; `stale` when it was begun or finished by other code than the present.
+def run_state(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None = None) -> PlanState:
+    """Return a run's state; `stale` when it was begun or finished by other code than the present, or on other `images`.
 
-    Code of another text counts as the same where the run was accepted as one of it.
+    Code of another text counts as the same where the run was accepted as one of it. `images` are `present_images`.
     """
     state: EffectiveState = folder.effective_state()
     if state in ("planned", "running"):
         return state
+    if folder.saw_others_than(images):
+        return "stale"
     code = RunSpec.read(folder.spec_file).code
     return state if code == run.code or folder.accepted_code(run.code) else "stale"
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.files import read_json
+from bench.errors import BenchError
+from bench.files import CHECKSUM, parsed_json, read_json, summed
 
 IMPORTED_FILE = "imported.json"  # in the folder of a run that came out of an archive: which one
 
@@ -37,11 +38,14 @@ def portable_record(path: Path) -> bytes:
     if change is None:
         return content
     try:
-        values = json.loads(content)
+        values = parsed_json(content, path)
         changed = change(values)
-    except (ValueError, KeyError, TypeError, AttributeError):  # damaged: what it is a checksum will tell
+    except (BenchError, KeyError, TypeError, AttributeError):  # damaged: what it is a checksum will tell
         return content
-    return content if changed == values else (json.dumps(changed, indent=2, ensure_ascii=False) + "\n").encode()
+    if changed == values:
+        return content
+    record = summed(changed) if CHECKSUM in json.loads(content) else changed
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def portable_digest(path: Path) -> str:

@@ -6,6 +6,7 @@ docs/results.md says what every column means; `COLUMNS` is the same in code.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from bench.errors import BenchError
 from bench.files import read_jsonl, write_atomic
 from bench.metrics.catalogue import collapsed
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.folder import EffectiveState, FailureKind, RunFolder, Status, read_plan
+from bench.runs.folder import PLAN_FILE, EffectiveState, FailureKind, RunFolder, Status, read_plan
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,20 @@ def collect(runs_root: Path, study: str) -> pd.DataFrame:
     Raises BenchError when the study was never planned, and when its runs did not all see the same images.
     """
     plan = read_plan(runs_root, study)
+    _refuse_repeated(
+        ((run["label"], run["protocol"], run["seed"]) for run in plan["runs"]), runs_root / study / PLAN_FILE
+    )
     settings = evaluation_settings(plan)
     digests: dict[str, list[str]] = {}
     rows: list[dict[str, Any]] = []
     for planned in plan["runs"]:
         folder = run_folder(runs_root / study, planned["path"])
         status = folder.status()
-        lines = _metric_lines(folder, plan["evaluation_id"])
+        log, measured = whole_records(folder, status)
+        lines = _metric_lines(measured, plan["evaluation_id"])
         for digest in _data_digests(status, lines):
             digests.setdefault(digest, []).append(planned["path"])
-        rows.extend(_rows_of_run(plan, planned, folder, status, lines, settings))
+        rows.extend(_rows_of_run(plan, planned, folder, status, lines, log, settings))
     _refuse_mixed_data(study, digests)
     return _typed(rows)
 
@@ -110,7 +115,39 @@ def read_results(path: Path) -> pd.DataFrame:
     missing = [column.name for column in COLUMNS if column.name not in table.columns]
     if missing:
         raise BenchError(f"{path} lacks the columns {', '.join(missing)}", hint="docs/results.md lists them all.")
+    _refuse_repeated(table[["label", "protocol", "seed", *KEY]].itertuples(index=False, name=None), path)
     return table[[column.name for column in COLUMNS]]
+
+
+def whole_records(folder: RunFolder, status: Status) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the lines of a run's log.jsonl and metrics.jsonl.
+
+    Raises BenchError, naming file and line, where one was changed or taken out, and where lines are gone from the end.
+    """
+    log, measured = read_jsonl(folder.log_file), read_jsonl(folder.metrics_file)
+    last = log[-1]["generator_steps"] if log else 0
+    if status.state == "done" and last != status.generator_steps:
+        raise _cut_off(folder.log_file, f"ends at step {last:,}, and its run took {status.generator_steps:,}")
+    if measured and len(measured) < (status.metric_lines or 0):
+        raise _cut_off(folder.metrics_file, f"has {len(measured)} lines, and {status.metric_lines} were written")
+    return log, measured
+
+
+def _cut_off(path: Path, how: str) -> BenchError:
+    return BenchError(
+        f"{path} {how}: lines are missing",
+        hint="Bring it back from a copy, or move the run's folder away and run again.",
+    )
+
+
+def _refuse_repeated(keys: Iterable[tuple[Any, ...]], path: Path) -> None:
+    twice = [key for key, times in Counter(keys).items() if times > 1]
+    if twice:
+        named = " ".join(str(part) for part in twice[0] if part is not None)
+        raise BenchError(
+            f"{path} has {named} more than once, so nothing says which of them counts",
+            hint="Give each row a label of its own in bench.toml, and plan the study again.",
+        )
 
 
 def evaluation_codes(runs: Iterable[RunFolder], evaluation_id: str) -> set[str]:
@@ -118,7 +155,7 @@ def evaluation_codes(runs: Iterable[RunFolder], evaluation_id: str) -> set[str]:
 
     More than one: their scores were made by different code. Older lines do not say by which, and add none.
     """
-    lines = (line for run in runs for line in _metric_lines(run, evaluation_id))
+    lines = (line for run in runs for line in _metric_lines(read_jsonl(run.metrics_file), evaluation_id))
     return {line["evaluation_code"] for line in lines if "evaluation_code" in line}
 
 
@@ -154,9 +191,9 @@ def evaluation_settings(plan: Mapping[str, Any]) -> EvaluationSettings:
     return EvaluationSettings.model_validate_json(json.dumps(plan["evaluation"]))
 
 
-def _metric_lines(folder: RunFolder, evaluation_id: str) -> list[dict[str, Any]]:
+def _metric_lines(measured: Iterable[dict[str, Any]], evaluation_id: str) -> list[dict[str, Any]]:
     lines: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for line in read_jsonl(folder.metrics_file):
+    for line in measured:
         if line.get("evaluation_id") == evaluation_id:
             lines[tuple(line[name] for name in KEY)] = line
     return [lines[key] for key in sorted(lines)]
@@ -168,6 +205,7 @@ def _rows_of_run(
     folder: RunFolder,
     status: Status,
     lines: list[dict[str, Any]],
+    log: list[dict[str, Any]],
     settings: EvaluationSettings,
 ) -> list[dict[str, Any]]:
     run = {
@@ -181,7 +219,7 @@ def _rows_of_run(
     if not lines:
         taken = {name: getattr(status, name) for name in ("generator_steps", *_COUNTS)}
         return [run | (taken if status.total_generator_steps else {}) | {"final": status.generator_steps == final}]
-    log = {line["generator_steps"]: line for line in read_jsonl(folder.log_file)}
+    logged = {line["generator_steps"]: line for line in log}
     verdicts = {
         generator: collapsed(
             [line for line in lines if line["generator_steps"] == final and line["generator"] == generator], settings
@@ -191,7 +229,7 @@ def _rows_of_run(
     rows = []
     for line in lines:
         steps = line["generator_steps"]
-        counts: dict[str, Any] | None = log.get(steps)
+        counts: dict[str, Any] | None = logged.get(steps)
         if counts is None and steps == status.generator_steps:
             counts = {name: getattr(status, name) for name in _COUNTS}
         rows.append(

@@ -26,7 +26,7 @@ from bench.data import PreparedData, is_prepared
 from bench.data.build import array_sha256
 from bench.data.prepared import PreparedSet
 from bench.errors import BenchError
-from bench.files import write_json
+from bench.files import write_record
 from bench.gpus import entered
 from bench.objectives import load
 from bench.runs.folder import RunFolder
@@ -123,7 +123,7 @@ def _first_images(data: PreparedData, batch: int, folder: Path) -> PreparedData:
     path = folder / "images"
     path.mkdir()
     np.save(path / "images.npy", images)
-    write_json(path / "manifest.json", data.train.manifest | {"count": count, "sha256": array_sha256(images)})
+    write_record(path / "manifest.json", data.train.manifest | {"count": count, "sha256": array_sha256(images)})
     return PreparedData(PreparedSet.open(path), data.heldout)
 
 

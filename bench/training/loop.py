@@ -6,7 +6,6 @@ The whole way of a batch: `Trainer.run` below, `training/iteration.py` for what 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from torch import Tensor
 from bench.data import PreparedData
 from bench.data.sampler import Sampler, gather, load_to_device
 from bench.errors import BenchError
-from bench.files import read_json, read_jsonl, write_atomic, write_json
+from bench.files import read_json, read_jsonl, write_jsonl, write_record
 from bench.gpus import entered
 from bench.networks.backbone import Discriminator, Generator, build_networks, describe_architecture
 from bench.objectives import load
@@ -164,10 +163,10 @@ class Trainer:
         continued = list(status.continued_on)
         if self.ranks.is_main:
             networks = cast(Generator, self.state.G), cast(Discriminator, self.state.D)
-            write_json(self.folder.architecture_file, describe_architecture(*networks))
+            write_record(self.folder.architecture_file, describe_architecture(*networks))
         if not self.folder.environment_file.exists() or status.generator_steps == 0:
             if self.ranks.is_main:
-                write_json(self.folder.environment_file, environment)
+                write_record(self.folder.environment_file, environment)
         else:
             began_on = kind_of_machine(read_json(self.folder.environment_file))
             if here != began_on and here not in continued:
@@ -208,7 +207,7 @@ class Trainer:
         lines = [line for line in read_jsonl(self.folder.log_file) if line["generator_steps"] <= steps]
         self.ranks.barrier()
         if self.ranks.is_main:
-            write_atomic(self.folder.log_file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+            write_jsonl(self.folder.log_file, lines)
         return steps
 
     def _checkpoint(self) -> None:

@@ -17,6 +17,7 @@ from bench.networks.sampling import draw_latents, recalibrated, to_uint8
 from bench.objectives.base import input_gradient
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import TrainingSpec
+from bench.runs.snapshots import sealed
 from bench.training.iteration import frozen
 from bench.training.meter import finite_or_none
 from bench.training.ranks import without_ranks
@@ -65,7 +66,7 @@ class Recorder:
         averaged = raw | {name: value for (name, _), value in zip(state.G.named_parameters(), state.ema, strict=True)}
         tensors = {f"raw/{name}": _plain(value) for name, value in raw.items()}
         tensors |= {f"ema/{name}": _plain(value) for name, value in averaged.items()}
-        write_atomic(self._folder.snapshot_file(generator_steps), save(tensors))
+        write_atomic(self._folder.snapshot_file(generator_steps), sealed(save(tensors)))
 
         backbone = self._spec.backbone
         G = recalibrated(without_ranks(state.G), backbone.latent_law, backbone.latent, state.device)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from helpers.data_images import encoded, picture
 
-from bench.data import DataRequest, is_prepared, prepare
+from bench.data import DataRequest, is_prepared, prepare, present_images
 from bench.data.crops import render_image
 from bench.data.readers.base import is_held_out
 from bench.errors import BenchError
@@ -82,7 +82,11 @@ def test_a_changed_folder_is_prepared_anew(tmp_path: Path) -> None:
     write_images(tmp_path / "images", ["train/a.png", "test/c.png"])
     first = prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1)
     assert is_prepared(ask(tmp_path / "images"), tmp_path / "data") == first
+    then = {"train": first.train.sha256, "heldout": first.heldout.sha256}
+    assert present_images(ask(tmp_path / "images"), tmp_path / "data") == then
     write_images(tmp_path / "images", ["train/b.png"])
+    assert present_images(ask(tmp_path / "images"), tmp_path / "data") not in (None, then)
+    assert present_images(ask(tmp_path / "images"), tmp_path / "other") is None
     assert is_prepared(ask(tmp_path / "images"), tmp_path / "data") is None
     assert prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1).train.count == 2
 

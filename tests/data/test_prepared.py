@@ -245,10 +245,34 @@ def test_damage_is_seen_on_opening(tmp_path: Path, damage: str) -> None:
     assert "Delete" in str(caught.value.hint)
 
 
-def test_a_changed_pixel_is_found_by_verifying(tmp_path: Path) -> None:
+def test_a_changed_pixel_is_found_on_opening_and_always_by_verifying(tmp_path: Path) -> None:
     train = prepare(DataRequest(source="faces", resolution=32, train_count=4, heldout_count=3), tmp_path).train
-    data = bytearray(train.images_path.read_bytes())
+    whole, times = train.images_path.read_bytes(), train.images_path.stat()
+    data = bytearray(whole)
     data[-5] ^= 1
     train.images_path.write_bytes(data)
     with pytest.raises(BenchError, match="the SHA-256 of its images is"):
+        PreparedSet.open(train.path)
+    os.utime(train.images_path, ns=(times.st_atime_ns, times.st_mtime_ns))  # a disk that errs leaves the time
+    with pytest.raises(BenchError, match="the SHA-256 of its images is"):
         PreparedSet.open(train.path).verify()
+    train.images_path.write_bytes(whole)
+    PreparedSet.open(train.path).verify()
+
+
+def test_what_was_found_sound_is_not_read_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = prepare(DataRequest(source="faces", resolution=32, train_count=4, heldout_count=3), tmp_path).train
+    read: list[PreparedSet] = []
+    monkeypatch.setattr(PreparedSet, "verify", lambda self: read.append(self))
+    PreparedSet.open(train.path)
+    monkeypatch.setattr("bench.data.prepared._SOUND", set())  # as in another process
+    PreparedSet.open(train.path)
+    assert read == []
+    os.utime(train.images_path, ns=(1, 1))
+    PreparedSet.open(train.path)
+    assert read == [train]
+    (train.path / "checked.json").unlink()
+    PreparedSet.open(train.path)
+    assert len(read) == 2

@@ -70,6 +70,18 @@ def test_a_damaged_entry_is_computed_again(tmp_path: Path, damage: str) -> None:
     assert compute.calls == 2
 
 
+def test_a_changed_number_and_a_copied_entry_are_computed_again(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    assert cache.values("floor", {"n": 1}, lambda: {"fd": 1.5}) == {"fd": 1.5}
+    (file,) = tmp_path.glob("*/entry.json")
+    file.write_text(file.read_text().replace("1.5", "1.7"))
+    assert cache.values("floor", {"n": 1}, lambda: {"fd": 1.5}) == {"fd": 1.5}
+    cache.values("floor", {"n": 2}, lambda: {"fd": 2.5})
+    (other,) = set(tmp_path.glob("*/entry.json")) - {file}
+    other.write_bytes(file.read_bytes())
+    assert cache.values("floor", {"n": 2}, lambda: {"fd": 2.5}) == {"fd": 2.5}
+
+
 def test_a_failed_computation_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> Arrays:
         raise KeyboardInterrupt

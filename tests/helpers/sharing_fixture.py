@@ -8,59 +8,54 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from helpers.study_fixture import Fate, StudyFixture, realistic, write_json
+from safetensors.numpy import save
 
-from bench.runs.portable import training_id
+from bench.files import read_json
+from bench.runs.snapshots import sealed
 
 NEAREST = "samples/nearest.png"
 CODE = {"objective": "0b", "training": "7r41n"}
 
 
-def small() -> StudyFixture:
+def small(source: str = "faces") -> StudyFixture:
     """Return a study of four runs, one of which failed and one of which has not begun."""
     fates = {("vae", "controlled", 1): Fate("failed", 100), ("nsgan", "controlled", 1): None}
-    return realistic(objectives=("nsgan", "vae"), fates=fates)
+    return realistic(objectives=("nsgan", "vae"), fates=fates, source=source)
 
 
 def write_study(runs_root: Path, source: str = "faces") -> Path:
     """Write a study whose specs give their ids, with weights, checkpoints, tracebacks and this machine's paths."""
-    study = small().write(runs_root)
-    plan = json.loads((study / "plan.json").read_text())
-    plan["data"]["source"] = source
-    for run in plan["runs"]:
-        old = study / run["path"]
-        training = {
-            "objective": {"name": run["objective"], "file": str(runs_root / "mine.py"), "settings": {}},
-            "data": plan["data"] | {"path": str(runs_root / "photos")},
-            "seed": run["seed"],
-        }
-        run["id"] = training_id(training)
-        run["path"] = f"{run['label']}-{run['protocol']}/seed-{run['seed']}-{run['id']}"
-        if not old.exists():
-            continue
-        folder = old.rename(study / run["path"])
-        names = {key: run[key] for key in ("id", "label", "protocol")}
-        spec = {"schema": 1, **names, "study": study.name, "training": training, "code": CODE}
-        write_json(folder / "spec.json", spec)
-        _write_the_rest(folder, runs_root)
-    write_json(study / "plan.json", plan)
+    study = small(source).write(runs_root)
+    for file in study.glob("*/seed-*/spec.json"):
+        spec = read_json(file)
+        spec["training"]["objective"]["file"] = str(runs_root / "mine.py")
+        spec["training"]["data"]["path"] = str(runs_root / "photos")
+        write_json(file, spec | {"code": CODE})
+        _write_the_rest(file.parent, runs_root)
     return study
 
 
 def _write_the_rest(folder: Path, runs_root: Path) -> None:
     (folder / "snapshots").mkdir()
     for step in (450, 900):
-        (folder / "snapshots" / f"step-{step:08d}.safetensors").write_bytes(bytes(1000 + step))
+        (folder / "snapshots" / f"step-{step:08d}.safetensors").write_bytes(snapshot(step))
     grid = next((folder / "samples").glob("*.png"), None)
     for name in (NEAREST, "samples/interpolations.png", "samples/photos.png"):
         if grid is not None:
             (folder / name).write_bytes(grid.read_bytes())
     for name in ("failure.txt", "checkpoint-00000100.ckpt", ".lock"):
         (folder / name).write_text(f"{runs_root} is where it failed")
-    status = json.loads((folder / "status.json").read_text())
+    status = read_json(folder / "status.json")
     if status["state"] == "failed":
         status["reason"] = f"FileNotFoundError: {runs_root}/photos/one.png is gone"
         write_json(folder / "status.json", status)
+
+
+def snapshot(step: int) -> bytes:
+    """Return a snapshot file that holds the last layer of a generator of width 16."""
+    return sealed(save({"raw/layers.conv3.weight": np.full((16, 3, 4, 4), step, np.float32)}))
 
 
 def members(archive: Path) -> dict[str, bytes]:

@@ -17,8 +17,11 @@ from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import gaussian_filter
 
 from bench.data.faces import draw_faces
+from bench.files import read_json, read_jsonl, write_jsonl, write_record
 from bench.metrics.settings import EvaluationSettings
 from bench.objectives import load
+from bench.review.identities import planned_training
+from bench.runs.portable import training_id
 
 OBJECTIVES = ("nsgan", "minimax", "lsgan", "wgan", "wgan-gp", "ebgan", "began", "vae")
 # Frechet distance, coverage and blur of each objective's samples: what `quick` roughly gives.
@@ -86,6 +89,7 @@ class StudyFixture:
     entry_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     backbone_hashes: Mapping[str, str] = field(default_factory=dict)
     caption: str = "Controlled rows share learning rate 1e-3."
+    source: str = "faces"
 
     @property
     def snapshots(self) -> tuple[int, ...]:
@@ -103,11 +107,13 @@ class StudyFixture:
         runs = [
             (label, protocol, seed) for seed in self.seeds for label in self.objectives for protocol in self.protocols
         ]
-        write_json(study / "plan.json", self._plan(runs))
+        plan = self._plan(runs)
+        write_json(study / "plan.json", plan)
+        paths = {(run["label"], run["protocol"], run["seed"]): run["path"] for run in plan["runs"]}
         for label, protocol, seed in runs:
             fate = self.fates.get((label, protocol, seed), Fate())
             if fate is not None:
-                _write_run(self, study / _folder(label, protocol, seed), label, protocol, seed, fate)
+                _write_run(self, plan, study / paths[label, protocol, seed], label, protocol, seed, fate)
         return study
 
     def _plan(self, runs: list[tuple[str, str, int]]) -> dict[str, Any]:
@@ -122,8 +128,8 @@ class StudyFixture:
             "norm": "layer",
             "warm_up": None,
         }
-        data = {"source": "faces", "path": None, "recipe": "none", "resolution": self.resolution}
-        return {
+        data = {"source": self.source, "path": None, "recipe": "none", "resolution": self.resolution}
+        plan: dict[str, Any] = {
             "schema": 1,
             "bench_version": "0.1.0",
             "study": self.name,
@@ -153,18 +159,20 @@ class StudyFixture:
             "entries": [
                 self._entry(label, protocol, recipe) for label in self.objectives for protocol in self.protocols
             ],
-            "runs": [
-                {
-                    "path": _folder(label, protocol, seed),
-                    "label": label,
-                    "objective": _objective(label),
-                    "protocol": protocol,
-                    "seed": seed,
-                    "id": _id(label, protocol, seed),
-                }
-                for label, protocol, seed in runs
-            ],
         }
+        ids = {run: training_id(training_of(plan, *run)) for run in runs}
+        plan["runs"] = [
+            {
+                "path": f"{label}-{protocol}/seed-{seed}-{ids[label, protocol, seed]}",
+                "label": label,
+                "objective": _objective(label),
+                "protocol": protocol,
+                "seed": seed,
+                "id": ids[label, protocol, seed],
+            }
+            for label, protocol, seed in runs
+        ]
+        return plan
 
     def _entry(self, label: str, protocol: str, recipe: dict[str, Any]) -> dict[str, Any]:
         card = load(_objective(label)).describe() | dict(self.card_changes.get(label, {}))
@@ -216,8 +224,14 @@ def _objective(label: str) -> str:
     return next((name for name in sorted(OBJECTIVES, key=len, reverse=True) if label.startswith(name)), "nsgan")
 
 
-def _id(label: str, protocol: str, seed: int) -> str:
-    return f"{abs(hash_text(f'{label}{protocol}{seed}')):010x}"[:10]
+def training_of(plan: dict[str, Any], label: str, protocol: str, seed: int) -> dict[str, Any]:
+    """Return what a run's spec.json has as `training`."""
+    (entry,) = (entry for entry in plan["entries"] if (entry["label"], entry["protocol"]) == (label, protocol))
+    training = planned_training(plan, entry, seed)
+    return training | {
+        "objective": training["objective"] | {"file": None},
+        "data": training["data"] | {"path": None},
+    }
 
 
 def hash_text(text: str) -> int:
@@ -225,18 +239,29 @@ def hash_text(text: str) -> int:
     return int.from_bytes(text.encode()[-6:].rjust(6, b"\0"), "big") * 2654435761 % 2**40
 
 
-def _folder(label: str, protocol: str, seed: int) -> str:
-    return f"{label}-{protocol}/seed-{seed}-{_id(label, protocol, seed)}"
-
-
-def _write_run(fixture: StudyFixture, folder: Path, label: str, protocol: str, seed: int, fate: Fate) -> None:
+def _write_run(
+    fixture: StudyFixture, plan: dict[str, Any], folder: Path, label: str, protocol: str, seed: int, fate: Fate
+) -> None:
+    training = training_of(plan, label, protocol, seed)
     objective = _objective(label)
     reached = fixture.final_step if fate.steps is None else fate.steps
     rng = np.random.default_rng([hash_text(label), hash_text(protocol), seed])
     pace = 0.035 * (1 + OBJECTIVES.index(objective) / 6)
     write_json(folder / "environment.json", ENVIRONMENT)
     write_json(folder / "card.json", load(objective).describe())
-    write_json(folder / "spec.json", {"schema": 1, "code": {"objective": f"0b{objective}", "training": "7r41n"}})
+    write_json(
+        folder / "spec.json",
+        {
+            "schema": 1,
+            "id": training_id(training),
+            "study": fixture.name,
+            "label": label,
+            "protocol": protocol,
+            "training": training,
+            "evaluation": plan["evaluation"],
+            "code": {"objective": f"0b{objective}", "training": "7r41n"},
+        },
+    )
     write_json(
         folder / "architecture.json",
         {
@@ -271,7 +296,7 @@ def _write_run(fixture: StudyFixture, folder: Path, label: str, protocol: str, s
             "data_sha256": {"train": TRAIN, "heldout": HELDOUT},
         },
     )
-    _write_log(fixture, folder, objective, reached, pace, rng, fate)
+    _write_log(fixture, folder, objective, reached, pace, rng, fate, training["recipe"])
     for step in fixture.snapshots:
         if step <= reached:
             progress = step / fixture.final_step
@@ -287,7 +312,14 @@ def _write_run(fixture: StudyFixture, folder: Path, label: str, protocol: str, s
 
 
 def _write_log(
-    fixture: StudyFixture, folder: Path, objective: str, reached: int, pace: float, rng: np.random.Generator, fate: Fate
+    fixture: StudyFixture,
+    folder: Path,
+    objective: str,
+    reached: int,
+    pace: float,
+    rng: np.random.Generator,
+    fate: Fate,
+    recipe: dict[str, Any],
 ) -> None:
     steps = sorted({*range(fixture.log_every, reached + 1, fixture.log_every), *fixture.snapshots})
     lines = []
@@ -307,7 +339,9 @@ def _write_log(
                 "discriminator_steps": 0 if objective == "vae" else step,
                 "images_seen": step * 16,
                 "device_seconds": round(step * pace, 3),
-                "learning_rate": {"discriminator": 1e-3, "generator": 1e-3},
+                "learning_rate": {
+                    player: recipe[f"learning_rate_{player}"] for player in ("discriminator", "generator")
+                },
                 "discriminator": terms,
                 "generator": mine,
                 "observed": {"gradient_norm": 0.8 + fade},
@@ -468,8 +502,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def sum_records(study: Path) -> None:
+    """Give a written study's records the checksums that training and evaluation give them."""
+    for file in study.rglob("*.json*"):
+        if file.suffix == ".jsonl":
+            write_jsonl(file, read_jsonl(file))
+        else:
+            write_record(file, read_json(file))
+
+
 def plan_of(study: Path) -> dict[str, Any]:
     """Read a written study's plan back."""
-    plan = json.loads((study / "plan.json").read_text(encoding="utf-8"))
+    plan = read_json(study / "plan.json")
     assert isinstance(plan, dict)
     return plan

@@ -22,7 +22,8 @@ from bench.files import read_json
 from bench.report import render
 from bench.review.archive import export_study, import_study, verify_archive
 from bench.review.archive.container import open_archive
-from bench.review.verify import Finding, verify
+from bench.review.findings import Finding
+from bench.review.verify import verify
 from bench.runs.folder import RunFolder
 from bench.runs.portable import imported_from, without_folders
 from bench.statistics.results import collect

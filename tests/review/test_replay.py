@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -18,7 +17,7 @@ from bench.cli import bench
 from bench.errors import BenchError
 from bench.evaluation.units import missing_evaluations
 from bench.execution.evaluating import device_like, measure_again
-from bench.files import read_json, read_jsonl, write_json
+from bench.files import read_json, read_jsonl, write_json, write_jsonl
 from bench.review.replay import compare, predict, present_code, sameness_in_words, spec_of, verdict_in_words
 from bench.runs.folder import RunFolder
 from bench.runs.identity import code_hash
@@ -67,10 +66,10 @@ def test_a_measured_line_says_by_which_code(place: Path, tmp_path: Path) -> None
     settings = RunSpec.read(original.spec_file).evaluation
     assert evaluation_codes([original], settings.id()) == {code_hash("evaluation")}
     older = RunFolder(Path(shutil.copytree(original.path, tmp_path / "older")))
-    lines = [json.loads(line) for line in older.metrics_file.read_text().splitlines()]
+    lines = read_jsonl(older.metrics_file)
     for line in lines:
         del line["evaluation_code"]
-    older.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_jsonl(older.metrics_file, lines)
     assert not missing_evaluations(older.path, settings)  # nothing is measured again for that
 
 
@@ -80,7 +79,7 @@ def test_a_run_is_measured_again_with_the_threads_that_measured_it(place: Path, 
     assert [line["measured_on"]["threads"] for line in held] == [1] * len(held)
     other = RunFolder(Path(shutil.copytree(original.path, tmp_path / "other")))
     lines = [line | {"measured_on": line["measured_on"] | {"threads": 2}} for line in held]
-    other.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_jsonl(other.metrics_file, lines)
     try:
         again = measure_again(other.path, place / "data")
     finally:
@@ -124,10 +123,9 @@ def test_without_snapshots_nothing_is_called_bit_identical(place: Path, tmp_path
     assert (same.identical, same.snapshots, same.metrics_compared > 10) == (True, 0, True)
     words = [*sameness_in_words(same), verdict_in_words(same)]
     assert not [line for line in words if "bit" in line]
-    assert any(line.startswith("weights  not compared") for line in words)
-    assert "weights were not compared" in words[-1]
-    lines = [json.loads(line) for line in bare.metrics_file.read_text().splitlines()]
-    bare.metrics_file.write_text("\n".join(json.dumps(line | {"value": line["value"] + 1}) for line in lines) + "\n")
+    assert "weights  not compared: no snapshot of the run is here" in words
+    assert words[-1].startswith("log and metrics are the same; weights were not compared")
+    write_jsonl(bare.metrics_file, [line | {"value": line["value"] + 1} for line in read_jsonl(bare.metrics_file)])
     assert verdict_in_words(compare(bare, again)).startswith("DIFFERS")
 
 
@@ -164,18 +162,16 @@ def test_the_command_names_a_new_seed_outside_of_the_prediction(place: Path, tmp
 
 
 def scale_metrics(run: RunFolder, factor: float) -> None:
-    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
-    run.metrics_file.write_text("\n".join(json.dumps(x | {"value": factor * x["value"]}) for x in lines) + "\n")
+    write_jsonl(run.metrics_file, [line | {"value": factor * line["value"]} for line in read_jsonl(run.metrics_file)])
 
 
 def test_a_changed_log_and_another_machine_are_named(place: Path, tmp_path: Path) -> None:
     original, again = runs_of(place)
     other = RunFolder(Path(shutil.copytree(original.path, tmp_path / "other")))
     write_json(other.environment_file, read_json(other.environment_file) | {"device": "Another processor"})
-    lines = other.log_file.read_text().splitlines()
-    changed = json.loads(lines[1])
-    changed["generator"]["fake"] += 1.0
-    other.log_file.write_text("\n".join([lines[0], json.dumps(changed), *lines[2:]]) + "\n")
+    lines = read_jsonl(other.log_file)
+    lines[1]["generator"]["fake"] += 1.0
+    write_jsonl(other.log_file, lines)
     same = compare(other, again)
     assert same.logged == 6
     assert same.excused

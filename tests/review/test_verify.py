@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -12,14 +13,17 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from helpers.study_fixture import realistic, troubled
+from helpers.study_fixture import realistic, sum_records, troubled
 
 from bench.cli import bench
+from bench.data import DataRequest, prepare
 from bench.errors import BenchError
-from bench.files import read_json, sha256_file, write_json
+from bench.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from bench.metrics.tolerances import TOLERANCE, Machine, allowed
 from bench.report import render
-from bench.review.verify import Finding, Outcome, verify, verify_metrics
+from bench.review.findings import Finding, Outcome, is_sound
+from bench.review.measuring import verify_metrics
+from bench.review.verify import check_images, verify
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +33,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the runs and the report of one study."""
     folder = tmp_path_factory.mktemp("written")
     realistic(seeds=(0, 1, 2), objectives=("nsgan", "wgan-gp", "vae")).write(folder / "runs")
+    sum_records(folder / "runs" / "quick")
     render(folder / "runs", "quick", folder / "report")
     return folder
 
@@ -69,7 +74,7 @@ def make_elsewhere(place: Path, **makers: str) -> None:
 def test_an_honest_report_holds_at_every_level(place: Path) -> None:
     findings = verify(place / "report", place / "runs")
     assert [finding for finding in findings if finding.outcome != "holds"] == []
-    assert {finding.level for finding in findings} == {"files", "statistics", "runs"}
+    assert {finding.level for finding in findings} == {"files", "plan", "statistics", "runs"}
 
 
 def test_an_unfinished_study_holds_too(tmp_path: Path) -> None:
@@ -102,8 +107,10 @@ def test_a_hand_edited_latex_table_is_named_without_its_runs(place: Path) -> Non
     assert named(failures(place)) == ["latex/results-controlled.tex"]
     make_elsewhere(place, code="0123456789abcdef")
     assert not failures(place)  # other code may have written it in other words
-    (left_open,) = (f for f in verify(place / "report", place / "runs") if "results-controlled.tex" in f.what)
-    assert (left_open.outcome, "other code" in left_open.what) == ("not checked", True)
+    findings = verify(place / "report", place / "runs")
+    (unproven,) = [finding for finding in findings if finding.outcome == "UNPROVEN"]
+    assert "latex/results-controlled.tex" in unproven.what
+    assert not is_sound(findings)  # and a forger may say so
 
 
 def test_what_another_matplotlib_drew_is_not_called_forged(place: Path) -> None:
@@ -112,7 +119,7 @@ def test_what_another_matplotlib_drew_is_not_called_forged(place: Path) -> None:
     assert named(failures(place)) == ["figures/scores-controlled.svg"]
     make_elsewhere(place, matplotlib="2.0.0")
     (open_question,) = (f for f in verify(place / "report", place / "runs") if f.outcome != "holds")
-    assert (open_question.level, open_question.outcome) == ("runs", "not checked")
+    assert (open_question.level, open_question.outcome) == ("runs", "UNPROVEN")
     assert open_question.what.startswith("figures/scores-controlled.svg: ")
     assert f"matplotlib 2.0.0 (here {version('matplotlib')})" in open_question.what
 
@@ -201,6 +208,67 @@ def test_missing_and_changed_runs_are_named(place: Path) -> None:
     assert any(second.name in text and "metrics.jsonl is not the one reported" in text for text in words)
 
 
+def test_a_manifest_that_hides_what_it_is_of_does_not_pass(place: Path) -> None:
+    file = place / "report" / "manifest.json"
+    honest = read_json(file)
+    shutil.move(place / "runs", place / "away")
+
+    def outcomes(**changes: Any) -> tuple[set[tuple[str, Outcome]], bool]:
+        write_json(file, honest | changes)
+        findings = verify(place / "report", place / "runs")
+        return {(finding.level, finding.outcome) for finding in findings}, is_sound(findings)
+
+    assert outcomes()[1]
+    assert ("files", "FAILS") in outcomes(files={})[0]
+    for changes in ({"runs": []}, {"study": "ghost"}, {"plan_sha256": "0" * 64}, {"evaluation_id": "0" * 12}):
+        found, sound = outcomes(**changes)
+        assert ("plan", "FAILS") in found
+        assert not sound
+
+
+def test_a_report_that_names_another_study_than_its_runs_lie_in_fails(place: Path) -> None:
+    for file in (place / "report" / "plan.json", place / "report" / "manifest.json"):
+        write_json(file, read_json(file) | {"study": "ghost"})
+    results = place / "report" / "results.csv"
+    results.write_text(results.read_text().replace("quick,", "ghost,"))
+    findings = verify(place / "report", place / "runs")
+    assert any(f.level == "runs" and f.outcome == "FAILS" and "lie in quick" in f.what for f in findings)
+
+
+def test_without_plan_or_results_nothing_was_checked(place: Path) -> None:
+    manifest = read_json(place / "report" / "manifest.json")
+    manifest["files"] = {name: manifest["files"][name] for name in ("report.html", "report.md")}
+    for name in ("plan.json", "results.csv"):
+        (place / "report" / name).unlink()
+    write_json(place / "report" / "manifest.json", manifest)
+    result = CliRunner().invoke(
+        bench, ["--runs", str(place / "no"), "verify", str(place / "report")], standalone_mode=False
+    )
+    assert result.return_value == 1
+
+
+def test_the_level_that_was_reached_stands_in_the_first_line(place: Path) -> None:
+    words = ["--runs", str(place / "runs"), "verify", str(place / "report")]
+    for level in ("runs", "statistics"):
+        result = CliRunner().invoke(bench, words, standalone_mode=False)
+        assert result.output.startswith(f"reached {level}: ")
+        assert result.return_value == 0
+        shutil.rmtree(place / "runs", ignore_errors=True)
+
+
+def test_images_that_changed_after_the_runs_are_named(tmp_path: Path) -> None:
+    request = DataRequest(source="faces", resolution=32, train_count=4, heldout_count=3)
+    train = prepare(request, tmp_path).train
+    written = {"data_sha256": {"train": train.sha256}}
+    assert [finding.outcome for finding in check_images(written, tmp_path)] == ["holds"]
+    times = train.images_path.stat()
+    content = bytearray(train.images_path.read_bytes())
+    content[-1] ^= 4
+    train.images_path.write_bytes(content)
+    os.utime(train.images_path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as the disk itself would
+    assert [finding.outcome for finding in check_images(written, tmp_path)] == ["FAILS"]
+
+
 CARD: Machine = {
     "torch": "2.14.1+cu130",
     "device": "Example Card",
@@ -213,7 +281,7 @@ HERE: Machine = CARD | {"device": "Example CPU", "device_type": "cpu", "capabili
 
 def measured(run: Path, machine: Machine, factor: float = 1.0) -> list[dict[str, Any]]:
     """Return a run's lines as if a machine had measured them again, each value `factor` times what it was."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = read_jsonl(run / "metrics.jsonl")
     return [line | {"value": line["value"] * factor, "measured_on": machine} for line in lines]
 
 
@@ -223,8 +291,7 @@ def outcomes(place: Path) -> Callable[..., set[Outcome]]:
         """Let all runs say that `was` measured them, and return what measuring `factor` times as much here gives."""
         for run in (place / "runs" / "quick").glob("*/seed-*"):
             if was is not None:
-                lines = [json.dumps(line | {"measured_on": was}) for line in measured(run, was)]
-                (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+                write_jsonl(run / "metrics.jsonl", measured(run, was))
         findings = verify_metrics(place / "report", place / "runs", lambda run: measured(run, here, factor))
         return {finding.outcome for finding in findings}
 
@@ -330,7 +397,7 @@ def test_what_measuring_does_not_give_is_named(place: Path) -> None:
     assert left_open.startswith(f"{len(later)} values of step 900 ")
     # Lines of other settings are no part of the report.
     others = [line | {"evaluation_id": "other"} for line in lines]
-    (run / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in [*lines, *others]) + "\n")
+    write_jsonl(run / "metrics.jsonl", [*lines, *others])
     assert findings(lines) == {"holds": [f"{len(lines)} of {len(lines)} values measured again"]}
 
 

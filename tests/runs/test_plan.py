@@ -11,6 +11,7 @@ import pytest
 from bench.config.models import Study
 from bench.errors import BenchError
 from bench.files import read_json
+from bench.review.identities import plan_problems
 from bench.runs.folder import RunFolder, Status
 from bench.runs.identity import code_without_comments, objective_hash
 from bench.runs.plan import Plan, RunSpec, make_plan, run_state
@@ -158,6 +159,30 @@ def test_a_run_finished_by_other_code_is_stale(tmp_path: Path) -> None:
     assert run_state(run, folder) == "stale"
     folder.write_status(replace(folder.status(), state="running"))
     assert run_state(run, folder) == "stale"
+
+
+def test_a_run_that_saw_other_images_is_stale(tmp_path: Path) -> None:
+    run = make_plan(study()).runs[0]
+    folder = RunFolder(tmp_path / run.folder)
+    run.write(folder.spec_file)
+    seen, others = {"train": "a", "heldout": "b"}, {"train": "a", "heldout": "c"}
+    folder.write_status(Status(state="done", data_sha256=seen))
+    assert [run_state(run, folder, images) for images in (None, seen, others)] == ["done", "done", "stale"]
+    folder.accept_code(run.code, by="name")
+    assert run_state(run, folder, others) == "stale"  # accepting code accepts no images
+
+
+def test_two_rows_of_one_name_are_refused() -> None:
+    with pytest.raises(BenchError, match=r"2 rows are called nsgan@0\.0002"):
+        make_plan(study(learning_rates=(2e-4, 2e-4)))
+
+
+def test_the_plan_alone_gives_the_ids_of_its_runs(tmp_path: Path) -> None:
+    plan = make_plan(study(objectives=tuple({"objective": name, "label": name} for name in ("vae", "nsgan", "wgan"))))
+    values = read_json(plan.write(tmp_path))
+    assert list(plan_problems(values)) == []
+    values["runs"][0]["id"] = "0123456789"
+    assert list(plan_problems(values))
 
 
 def test_a_spec_of_another_version_is_refused(tmp_path: Path) -> None:

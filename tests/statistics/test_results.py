@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.study_fixture import HELDOUT, TRAIN, Fate, StudyFixture, plan_of, troubled
+from helpers.study_fixture import HELDOUT, TRAIN, Fate, StudyFixture, plan_of, realistic, troubled
 
 from bench.errors import BenchError
 from bench.runs.folder import Failure, FailureKind, RunFolder
@@ -194,3 +194,36 @@ def test_floors_name_their_split_and_older_tables_do_not(tmp_path: Path) -> None
     assert again["floor_source"].isna().all()
     assert again["floor_samples"].isna().all()
     pd.testing.assert_frame_equal(again[older.columns], read_results(tmp_path / "results.csv")[older.columns])
+
+
+def test_lines_cut_from_the_end_of_a_record_are_named(tmp_path: Path) -> None:
+    study = realistic(objectives=("nsgan",), seeds=(0,)).write(tmp_path)
+    run = _run(study, "nsgan", 0)
+    whole = {name: (run / name).read_text() for name in ("log.jsonl", "metrics.jsonl", "status.json")}
+    lines = whole["log.jsonl"].splitlines(keepends=True)
+    (run / "log.jsonl").write_text("".join(lines[: len(lines) // 2]))
+    with pytest.raises(BenchError, match=r"log\.jsonl ends at step"):
+        collect(tmp_path, "quick")
+    (run / "log.jsonl").write_text(whole["log.jsonl"])
+    lines = whole["metrics.jsonl"].splitlines(keepends=True)
+    (run / "status.json").write_text(json.dumps(json.loads(whole["status.json"]) | {"metric_lines": len(lines)}))
+    collect(tmp_path, "quick")
+    (run / "metrics.jsonl").write_text("".join(lines[:-1]))
+    with pytest.raises(BenchError, match=rf"metrics\.jsonl has {len(lines) - 1} lines"):
+        collect(tmp_path, "quick")
+    (run / "metrics.jsonl").unlink()  # deleted as a whole, it is measured again
+    assert collect(tmp_path, "quick")["metric"].isna().all()
+
+
+def test_one_seed_of_a_row_counts_once(tmp_path: Path) -> None:
+    study = realistic(objectives=("nsgan",)).write(tmp_path)
+    table = write_results(tmp_path, "quick", tmp_path / "results.csv")
+    plan = plan_of(study)
+    plan["runs"][1]["seed"] = 0
+    (study / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(BenchError, match="nsgan controlled 0 more than once"):
+        collect(tmp_path, "quick")
+    table["seed"] = 0
+    table.to_csv(tmp_path / "results.csv", index=False)
+    with pytest.raises(BenchError, match="more than once"):
+        read_results(tmp_path / "results.csv")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.progress import OTHER_IMAGES
 from bench.cli.shared import Roots, device_options, json_option, override_options, overrides, study_option
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, BenchError
@@ -99,25 +101,29 @@ def plan(
 
 
 def _rows(runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
+    from bench.data import present_images
     from bench.execution.calibrating import machine_of
     from bench.execution.devices import device_type
     from bench.execution.running import folder_of, state_of
     from bench.runs.cost import estimate, read_calibration
 
     calibration = read_calibration(roots.runs, machine_of(slots))
+    images = present_images(runs[0].training.data, roots.data) if runs else None
     return [
         _Row(
             run,
-            state_of(run, roots.runs),
+            state_of(run, roots.runs, images),
             estimate(run, roots.runs, device_type(slots[0]), calibration),
-            _reason(run, folder_of(run, roots.runs)),
+            _reason(run, folder_of(run, roots.runs), images),
         )
         for run in runs
     ]
 
 
-def _reason(run: RunSpec, folder: RunFolder) -> str | None:
-    """Return why a run is in its state: its failure, or how other code than the present came to count as the same."""
+def _reason(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None) -> str | None:
+    """Return why a run is in its state: other images, its failure, or how other code came to count as the present."""
+    if folder.saw_others_than(images):
+        return OTHER_IMAGES
     accepted = {"fingerprint": "proved unchanged", "name": "code accepted by name", None: None}
     return folder.status().reason or accepted[folder.accepted_code(run.code)]
 

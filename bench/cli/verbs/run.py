@@ -51,6 +51,7 @@ def run(
     from bench.cli import launch
     from bench.cli.console import Console
     from bench.config.models import ADDED_OBJECTIVES
+    from bench.data import present_images
     from bench.execution.devices import choose_slots
     from bench.execution.running import work_for
     from bench.execution.study import refuse_cpu_for_gpus, run_study
@@ -71,7 +72,8 @@ def run(
         selected = plan.select(names)
         slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
         refuse_cpu_for_gpus(plan, selected, roots.runs, devices, slots)
-        launch.show_missing(plan, [(spec, work_for(spec, roots.runs)) for spec in selected], slots, console)
+        images = present_images(plan.study.data, roots.data)
+        launch.show_missing(plan, [(spec, work_for(spec, roots.runs, images)) for spec in selected], slots, console)
         return EXIT_DONE
     outcomes = run_study(
         plan,

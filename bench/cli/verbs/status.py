@@ -21,19 +21,20 @@ def status(roots: Roots, study: str | None, watch: bool, as_json: bool) -> int:
     from rich.live import Live
 
     from bench.cli.console import Console
-    from bench.cli.progress import has_ended, progress_of, progress_table
+    from bench.cli.progress import has_ended, images_of, progress_of, progress_table
 
     name = roots.planned_study(study)
+    images = images_of(roots.runs, name, roots.data)
     if as_json:
-        print_json([row | {"path": str(row["path"])} for row in progress_of(roots.runs, name)])
+        print_json([row | {"path": str(row["path"])} for row in progress_of(roots.runs, name, images)])
         return EXIT_DONE
     console = Console()
     if not watch:
-        console.print(progress_table(progress_of(roots.runs, name)))
+        console.print(progress_table(progress_of(roots.runs, name, images)))
         return EXIT_DONE
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            rows = progress_of(roots.runs, name)
+            rows = progress_of(roots.runs, name, images)
             live.update(progress_table(rows), refresh=True)
             if all(map(has_ended, rows)):
                 return EXIT_DONE

@@ -13,7 +13,7 @@ from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
 from bench.formatting import plural
 
 if TYPE_CHECKING:
-    from bench.review.verify import Measure
+    from bench.review.measuring import Measure
 
 
 @click.command()
@@ -31,7 +31,9 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
     statistics are always checked. Where its runs are here, in the runs folder or in the archive, the report is also
     checked against them. `bench replay` checks the training.
     """
-    from bench.review import verify as verification
+    from bench.review.findings import is_sound, reached
+    from bench.review.measuring import verify_metrics
+    from bench.review.verify import verify as verify_report
 
     folder = report or roots.reports / roots.planned_study(study)
     measure = _measure_again(roots.data) if metrics else None
@@ -42,19 +44,24 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
         with progress_bar() as progress:
             findings = verify_archive(folder, measure, progress)
     else:
-        findings = verification.verify(folder, roots.runs)
+        findings = verify_report(folder, roots.runs, roots.data)
         if measure is not None:
-            findings += verification.verify_metrics(folder, roots.runs, measure)
+            findings += verify_metrics(folder, roots.runs, measure)
     failed = sum(finding.outcome == "FAILS" for finding in findings)
+    sound = is_sound(findings)
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
+        say(f"{reached(findings)}\n")
         for finding in findings:
             say(f"{finding.outcome:<12}{finding.level:<12}{finding.what}")
         left_open = sum(finding.outcome == "not checked" for finding in findings)
-        verdict = f"{plural(failed, 'finding')} failed" if failed else "what was checked holds"
+        unproven = sum(finding.outcome == "UNPROVEN" for finding in findings)
+        held = "what was checked holds" if sound or unproven else "nothing was checked"
+        verdict = f"{plural(failed, 'finding')} failed" if failed else held
+        verdict += f"; {plural(unproven, 'finding')} unproven" if unproven else ""
         say(f"\n{folder}: {verdict}" + (f"; {left_open} not checked, see above." if left_open else "."))
-    return EXIT_RUNS_FAILED if failed else EXIT_DONE
+    return EXIT_DONE if sound else EXIT_RUNS_FAILED
 
 
 def _measure_again(data_root: Path) -> Measure:

@@ -19,7 +19,7 @@ from bench.report.sections.published import published_frames
 from bench.report.study import Study, load_study
 from bench.runs.folder import PLAN_FILE
 
-_INDEX = "index.json"
+INDEX = "index.json"
 
 
 def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | None = None) -> ReportPaths:
@@ -66,7 +66,7 @@ def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -
 
 def _remove_earlier(folder: Path, written: set[str]) -> None:
     """Remove the figures of an earlier report that this one no longer has; other files stay."""
-    index = folder / _INDEX
+    index = folder / INDEX
     earlier = set(read_json(index)) if index.exists() else set()
     for name in earlier - written:
         if Path(name).name == name:

@@ -9,7 +9,9 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.review.archive.container import CHANGED, UNSOUND, Archive, Progress, open_archive
 from bench.review.archive.members import REPORTS, RUNS, is_weights, plan_member, unexpected
-from bench.review.verify import Finding, Measure, verify, verify_metrics
+from bench.review.findings import Finding
+from bench.review.measuring import Measure, verify_metrics
+from bench.review.verify import verify
 
 
 def verify_archive(

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from bench.errors import BenchError
-from bench.files import disk_error, sha256_file
+from bench.files import disk_error, parsed_json, sha256_file
 
 CONTENTS = "archive.json"
 SCHEMA = 1
@@ -129,11 +129,8 @@ class Archive:
             raise BenchError(f"{name} in {self.path} cannot be read: {error}") from error
 
     def read_json(self, name: str) -> Any:
-        """Return a member's JSON value. Raises BenchError when it is none."""
-        try:
-            return json.loads(self.read(name))
-        except (ValueError, RecursionError) as error:
-            raise BenchError(f"{name} in {self.path} is not valid JSON: {error}") from error
+        """Return a member's JSON value. Raises BenchError when it is none, or was changed."""
+        return parsed_json(self.read(name), self.path / name)
 
     def extract(self, names: Collection[str], folder: Path, progress: Progress) -> None:
         """Write members below `folder`, which holds none of them yet. Raises BenchError when one cannot be read."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.config.models import LABEL
 from bench.errors import BenchError
-from bench.files import disk_error, read_json, write_json
+from bench.files import disk_error, read_json, write_record
 from bench.report.render.manifest import MANIFEST, RUN_FILES
 from bench.review.archive.container import UNSOUND, Archive, Progress, is_plain, open_archive
 from bench.review.archive.members import REPORTS, RUNS, plan_member, run_member, run_of, unexpected
@@ -175,9 +175,9 @@ def _put(archive: Archive, runs: tuple[str, ...], target: Path, plan: dict[str, 
             archive.extract(names, Path(place), progress)
             unpacked = Path(place) / RUNS / archive.study
             for run in runs:
-                write_json(unpacked / run / IMPORTED_FILE, _provenance(archive))
+                write_record(unpacked / run / IMPORTED_FILE, _provenance(archive))
             if plan["study"] != archive.study:
-                write_json(unpacked / PLAN_FILE, plan)
+                write_record(unpacked / PLAN_FILE, plan)
             if not target.exists():
                 unpacked.rename(target)
                 return
