@@ -80,6 +80,8 @@ def run(arguments: list[str] | None = None, program: str = "bench") -> int:
         return _tell("Terminated.", "Type the same command again to continue.", EXIT_TERMINATED)
     except MemoryError:
         return _tell("The memory is full.", "Close other programs, or lower the batch or the number of samples.", 1)
+    except SystemExit as error:  # bench itself never calls sys.exit() in a verb
+        return _tell(f"An objective's file called sys.exit({error.code!r}).", "Take that call out of it.", 1)
     except Exception as error:
         if os.environ.get("BENCH_TRACEBACK"):
             raise

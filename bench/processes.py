@@ -29,6 +29,60 @@ _ROOT = Path(__file__).parent.parent
 _STARTING = threading.Lock()
 
 
+_CGROUPS, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def python_command(*module: str) -> list[str]:
+    """Return what runs a module with this Python, which then imports nothing from the current folder."""
+    return [sys.executable, "-P", "-m", *module]
+
+
+def python_environment() -> dict[str, str]:
+    """Return the environment of such a process and of all that it starts: this package is found, wherever it lies.
+
+    An empty entry of PYTHONPATH means the current folder; nobody means it.
+    """
+    # In front of the standard library: never a folder in which others' packages lie, where Python looks anyway.
+    own = [] if _ROOT.name in ("site-packages", "dist-packages") else [str(_ROOT)]
+    path = [*own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path)}
+
+
+def usable_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:
+    """Return how many processors this process may keep busy: by its affinity, and by its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([cores, *map(int, _quotas(cgroups, own))]))
+
+
+def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
+    """Yield the processors that each control group around this process allows (cgroup v2's cpu.max, v1's CFS quota)."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = cgroups / "cpu" if controllers else cgroups
+        inside = root / path.lstrip("/")
+        for folder in (inside, *inside.parents):
+            if folder.is_relative_to(root):
+                yield from _quota(folder)
+
+
+def _quota(group: Path) -> Iterator[float]:
+    try:
+        if (group / "cpu.max").is_file():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        if quota != "max" and float(quota) > 0:
+            yield float(quota) / float(period)
+    except (OSError, ValueError):
+        return
+
+
 class WorkerDiedError(BenchError):
     """A worker process ended while it had work to do."""
 
@@ -259,6 +313,8 @@ def _serve(connection: Connection, function: Callable[[Any], Any], prepare: Call
             return  # the parent is done, or gone
         try:
             answer: tuple[Any, Exception | None] = (function(payload), None)
+        except SystemExit as error:
+            answer = (None, RuntimeError(f"the code called sys.exit({error.code!r})"))
         except Exception as error:
             answer = (None, error)
         try:

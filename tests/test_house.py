@@ -19,7 +19,8 @@ PACKAGE = ROOT / "bench"
 # From low to high: a module may import from its own layer and from lower ones. A name stands for all below it, unless a
 # longer name says otherwise.
 LAYERS = (
-    {"bench.version", "bench.errors"},
+    {"bench.version", "bench.errors", "bench.limits"},
+    {"bench.images"},
     {"bench.files", "bench.formatting", "bench.gpus", "bench.processes"},
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},

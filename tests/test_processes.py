@@ -15,6 +15,7 @@ from helpers.worker_functions import (
     die_at_five,
     die_while_sending,
     divide,
+    exit_early,
     lambda_of,
     prepare,
     prepared_value,
@@ -24,7 +25,7 @@ from helpers.worker_functions import (
 )
 
 from bench.errors import EXIT_RUNS_FAILED, BenchError
-from bench.processes import Team, WorkerDiedError, map_in_order
+from bench.processes import Team, WorkerDiedError, map_in_order, python_command, python_environment, usable_cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -231,3 +232,51 @@ def test_signals_to_the_group_are_the_parents_alone(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.stdout == "[None]\n[None]\n"
+
+
+@pytest.mark.parametrize("name", ["glob", "types", "random", "argparse"])
+def test_a_module_that_is_run_imports_nothing_from_the_current_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('hostile')")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("raise SystemExit('hostile')")
+    command = python_command("bench.execution.worker", "--help")
+    done = subprocess.run(command, cwd=tmp_path, env=python_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_path_that_is_handed_over_has_no_empty_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{os.pathsep}mine{os.pathsep}")
+    assert python_environment()["PYTHONPATH"].split(os.pathsep) == [str(ROOT), "mine"]
+
+
+def test_sys_exit_in_a_function_costs_its_call_alone() -> None:
+    with Team(exit_early, 1) as team:
+        for _ in range(2):
+            team.give(0)
+            (call,) = team.wait()
+            assert isinstance(call.error, RuntimeError)
+            assert not isinstance(call.error, WorkerDiedError)
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "cores"),
+    [
+        ("0::/a/b\n", {"a/cpu.max": "100000 100000", "a/b/cpu.max": "max 100000"}, 1),
+        ("0::/\n", {"cpu.max": "150000 100000"}, 1),
+        ("0::/\n", {"cpu.max": "50000 100000"}, 1),
+        ("0::/gone\n", {"cpu.max": "max 100000"}, None),
+        ("3:cpu,cpuacct:/x\n", {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ("3:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("2:memory:/a\n0::/\n", {"a/cpu.max": "100000 100000"}, None),
+        ("", {}, None),
+    ],
+)
+def test_a_containers_quota_bounds_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, files: dict[str, str], cores: int | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+    (tmp_path / "own").write_text(groups)
+    for name, content in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(content)
+    assert usable_cores(tmp_path / "groups", tmp_path / "own") == (cores or 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,19 @@ class Roots:
             if len(planned) == 1:
                 return planned[0]
             raise
+
+
+class Seconds(click.FloatRange):
+    """A length of time on the command line: of those that click takes for numbers, neither nan nor infinity is one."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
 
 
 def _remember_study(context: click.Context, parameter: click.Parameter, study: str | None) -> str | None:

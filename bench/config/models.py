@@ -6,9 +6,10 @@ All mistakes in the file are reported at once, each with its key, its value and 
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,12 +20,14 @@ from bench.config.problems import Problem, describe, problems_of
 from bench.config.recipe import RecipeOverrides, Table
 from bench.data import DataRequest
 from bench.errors import BenchError, suggest
+from bench.limits import MOST_TEXT_BYTES
 from bench.metrics.settings import EvaluationSettings
 from bench.objectives import is_file, names
 
 Protocol = Literal["controlled", "published", "custom"]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 SEED_LIMIT = 2**31
+MOST_STEPS = 10**9  # a thousand times what GANs are trained for
 ADDED_OBJECTIVES = "objectives+"  # the key of overrides that adds entries instead of replacing them
 
 
@@ -39,9 +42,9 @@ class Backbone(Table):
 class Budget(Table):
     """What every row may spend, and how its learning rates fall: halved every `halve_every` generator steps."""
 
-    generator_steps: int = Field(ge=1)
-    batch: int = Field(64, ge=2)
-    halve_every: int = Field(ge=1)
+    generator_steps: int = Field(ge=1, le=MOST_STEPS)
+    batch: int = Field(64, ge=2, le=1 << 20)
+    halve_every: int = Field(ge=1, le=MOST_STEPS)
 
 
 class Training(Table):
@@ -52,10 +55,10 @@ class Training(Table):
 
     ema_decay: float = Field(0.999, ge=0, lt=1)
     snapshots: int = Field(5, ge=1, le=20)
-    log_every: int = Field(50, ge=1)
+    log_every: int = Field(50, ge=1, le=MOST_STEPS)
     precision: Literal["fp32", "bf16"] = "fp32"
     engine: Literal["auto", "eager", "compiled", "graph"] = "auto"
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
 
 
 class Entry(Table):
@@ -147,22 +150,21 @@ def load_config(
         list(config.studies)                        # ["quick", "landscape", ...]
     """
     path = find_config(None if path is None else Path(path))
+    text = _read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
-    except OSError as error:
-        raise BenchError(f"Cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise BenchError(f"{path} is not valid TOML: {error}", hint="Mend that line; see https://toml.io.") from error
+    except RecursionError as error:
+        raise BenchError(f"{path} nests arrays or tables deeper than any study does") from error
 
     problems: list[Problem] = []
     for key in sorted(set(content) - {"default_study", "common", "study"}):
         allowed = ["default_study", "common", "study"]
         problems.append(Problem((key,), None, f"unknown key{suggest(key, allowed)}; allowed: {', '.join(allowed)}"))
-    tables = content.get("study", {})
-    common = content.get("common", {})
+    tables, common = (_table_at(key, content, problems) for key in ("study", "common"))
     default = content.get("default_study", next(iter(tables), ""))
-    if default not in tables:
+    if not isinstance(default, str) or default not in tables:
         problems.append(Problem(("default_study",), default, f"names no study{suggest(str(default), tables)}"))
     studies = {}
     for name in tables:
@@ -185,6 +187,31 @@ def load_study(
         study = bench.load_study("quick", overrides={"seeds": [0, 1], "budget": {"generator_steps": 200}})
     """
     return load_config(config, overrides, name).study(name)
+
+
+def _read_text(path: Path) -> str:
+    """Read a file of UTF-8, with or without a byte order mark. Raises BenchError, naming the line that is none."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BenchError(f"Cannot read {path}: {error.strerror}") from error
+    if len(content) > MOST_TEXT_BYTES:
+        raise BenchError(f"{path} has {len(content):,} bytes; no file of studies has more than {MOST_TEXT_BYTES:,}")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BenchError(
+            f"{path}, line {line}: the byte 0x{content[error.start]:02x} is not UTF-8", hint="Save the file as UTF-8."
+        ) from error
+
+
+def _table_at(key: str, content: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    table = content.get(key, {})
+    if isinstance(table, dict):
+        return table
+    problems.append(Problem((key,), table, "must be a table"))
+    return {}
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:
@@ -226,7 +253,7 @@ def _read_study(
     values = _merged(name, tables, common, own)
     values = _merge(values, {key: value for key, value in overrides.items() if key != ADDED_OBJECTIVES})
     values["name"] = name
-    if overrides.get(ADDED_OBJECTIVES):
+    if overrides.get(ADDED_OBJECTIVES) and isinstance(values.get("objectives", []), list):
         values["objectives"] = [*values.get("objectives", []), *overrides[ADDED_OBJECTIVES]]
     own.extend(_read_seeds(values, where))
     if isinstance(values.get("objectives"), list):
@@ -235,6 +262,7 @@ def _read_study(
             for index, item in enumerate(values["objectives"])
             if (entry := _read_entry(item, (*where, "objectives", index), folder, own)) is not None
         ]
+    own.extend(_not_finite(values, where))
     own.extend(_cross_checks(values, where))
     study = None
     try:
@@ -270,6 +298,15 @@ def _read_seeds(values: dict[str, Any], where: tuple[str | int, ...]) -> list[Pr
     return problems
 
 
+def _not_finite(value: Any, where: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Name every `nan` and `inf`, which TOML has and no setting of a study means."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Problem(where, value, "must be a number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _not_finite(item, (*where, key))
+
+
 def _batch_problems(study: Study, where: tuple[str | int, ...]) -> list[Problem]:
     batch, mistakes = study.budget.batch, []
     if batch > (study.data.train_count or batch):
@@ -287,7 +324,7 @@ def _written_in(
     inside = where[2:]
     seen: list[str] = []
     current: Any = name
-    while isinstance(tables.get(current), dict) and current not in seen:
+    while isinstance(current, str) and isinstance(tables.get(current), dict) and current not in seen:
         if not inside or _holds(tables[current], inside):
             return ("study", current, *inside)
         seen.append(current)
@@ -318,7 +355,7 @@ def _merged(name: str, tables: Mapping[str, Any], common: Mapping[str, Any], pro
         seen.append(current)
         chain.append({key: value for key, value in table.items() if key != "extends"})
         parent = table.get("extends")
-        if parent is not None and (parent not in tables or parent in seen):
+        if parent is not None and (not isinstance(parent, str) or parent not in tables or parent in seen):
             what = "extends itself" if parent in seen else f"is no study{suggest(str(parent), tables)}"
             problems.append(Problem(("study", current, "extends"), parent, what))
             parent = None
@@ -345,9 +382,9 @@ def _read_entry(item: Any, where: tuple[str | int, ...], folder: Path, problems:
         return None
     objective = table["objective"]
     if is_file(objective):
-        file = (folder / Path(objective).expanduser()).resolve()
-        if not file.is_file():
-            problems.append(Problem(where, objective, f"there is no file {file}"))
+        file = _own_file(folder, objective)
+        if file is None:
+            problems.append(Problem(where, objective, f"there is no such file in {folder.resolve()}"))
             return None
         objective = str(file)
     elif objective not in names():
@@ -364,6 +401,14 @@ def _read_entry(item: Any, where: tuple[str | int, ...], folder: Path, problems:
         problems.append(Problem((*where, "label"), label, "a label is made of letters, digits and . _ @ + -"))
         return None
     return {"objective": objective, "label": label, "settings": settings, "recipe": recipe or None}
+
+
+def _own_file(folder: Path, objective: str) -> Path | None:
+    try:
+        file = (folder / Path(objective).expanduser()).resolve()
+        return file if file.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, the home of nobody
+        return None
 
 
 def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> list[Problem]:
@@ -388,7 +433,7 @@ def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> li
     for key, metric in named:
         if isinstance(metric, str) and metric not in METRICS:
             problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
-    if primary in METRICS and not METRICS[primary].ranks:
+    if isinstance(primary, str) and primary in METRICS and not METRICS[primary].ranks:
         problems.append(Problem((*where, "primary_metric"), primary, "is a diagnostic and never ranks"))
     return problems
 

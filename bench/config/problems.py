@@ -55,7 +55,7 @@ def describe(path: Path, text: str, problems: Sequence[Problem]) -> str:
         number = _line_of(text, problem.where)
         place = f"line {number}, " if number else ""
         value = "" if problem.value is None or isinstance(problem.value, dict) else f" = {_show(problem.value)}"
-        lines.append(f"  {place}{_key(problem.where)}{value}: {problem.what}")
+        lines.append(f"  {place}{key_text(problem.where)}{value}: {problem.what}")
     return "\n".join(lines)
 
 
@@ -81,7 +81,8 @@ def _nested_model(info: FieldInfo) -> type[BaseModel] | None:
     return None
 
 
-def _key(where: Sequence[str | int]) -> str:
+def key_text(where: Sequence[str | int]) -> str:
+    """Write the path of keys to a value as one text: `objectives[0].label`."""
     text = ""
     for part in where:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)

@@ -40,7 +40,7 @@ class Recipe(Table):
     learning_rate_generator: float = Field(1e-4, gt=0, le=1)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
     alpha: float = Field(0.99, ge=0, lt=1)
-    epsilon: float = Field(1e-8, gt=0)
+    epsilon: float = Field(1e-8, gt=0, le=1)
     discriminator_steps: int = Field(1, ge=1, le=1000)
     norm: Literal["batch", "layer", "spectral", "none"] = "layer"
     warm_up: WarmUp | None = None

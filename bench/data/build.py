@@ -23,13 +23,15 @@ from bench.data.crops import Pixels
 from bench.data.readers.base import Source, Split
 from bench.data.request import DataRequest
 from bench.errors import BenchError
-from bench.files import disk_error, read_json, write_json, write_record
+from bench.files import disk_error, read_json, write_atomic, write_json, write_record
 from bench.processes import map_in_order
 
 SCHEMA = 1
 BLOCK = 250  # images that a worker renders at a time
 BLOCKS_PER_CHECKPOINT = 8  # 2,000 images: what a crash can cost at most
 BAD_IMAGES_SHOWN = 10
+# With so many the source is wrong as a whole: an archive of other images, a recipe that fits none.
+BAD_IMAGES_MOST = 1000
 SPACE_MARGIN_BYTES = 64 * 2**20
 
 Progress = Callable[[str, int, int], None]
@@ -39,17 +41,19 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
     """Make the prepared `folder` (with `train` and `test`) from an opened source; the caller holds its lock.
 
     Everything is written in `<folder>.partial`, which is renamed at the very end; what a former, interrupted call left
-    there is kept. Raises BenchError for a source that is not what was asked for, for unusable images (all are looked
-    for, up to ten are told) and for a full disk.
+    there is kept. Raises BenchError for a source that is not what was asked for, for unusable images (all are named, in
+    a file beside where they are many) and for a full disk.
     """
     train, heldout = source.splits()
+    if source.notice:
+        report(source.notice, 0, 0)
     partial = folder.with_name(folder.name + ".partial")
     work = _Work(partial, key, request.resolution, {"train": train.count, "test": heldout.count})
     _check_space(partial, work.bytes_missing())
     bad = _fill(work, source, {"train": train, "test": heldout}, report, workers)
     if bad:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise unusable_images(request.source, bad, source.remedy)
+        raise unusable_images(request.source, bad, source.remedy, folder.with_name(f"{folder.name}.unusable.txt"))
+    folder.with_name(f"{folder.name}.unusable.txt").unlink(missing_ok=True)
     for split in ("train", "test"):
         report(f"checksum of the {_WORDS[split]} images", 0, 1)
         write_record(partial / split / "manifest.json", _manifest(request, work, split, source.details))
@@ -153,13 +157,14 @@ def _fill(
     try:
         for number, ((name, _start, stop), block) in enumerate(zip(plan, rendered, strict=True), start=1):
             bad.extend(block.bad)
-            if len(bad) >= BAD_IMAGES_SHOWN:
+            if len(bad) >= BAD_IMAGES_MOST:
                 break
             if not bad:
                 work.write(name, block.images)
                 if number % BLOCKS_PER_CHECKPOINT == 0 or number == len(plan):
                     work.checkpoint()
-            report(f"preparing {_WORDS[name]} images", stop, splits[name].count)
+            checked = ", after the first that cannot be used" if bad else ""
+            report(f"preparing {_WORDS[name]} images{checked}", stop, splits[name].count)
     except BaseException:  # an interruption too: what has been written is kept
         if any(work.done.values()):
             with suppress(BenchError, OSError):
@@ -167,6 +172,8 @@ def _fill(
         raise
     finally:
         rendered.close()
+    if bad and any(work.done.values()):  # once a file can be read again, what came before it is there
+        work.checkpoint()
     return bad
 
 
@@ -211,12 +218,19 @@ def _check_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def unusable_images(name: str, bad: Sequence[tuple[str, str]], remedy: str) -> BenchError:
-    """Return the error that names images, (name, reason) each, which cannot be used."""
-    shown = bad[:BAD_IMAGES_SHOWN]
-    count = f"at least {len(shown)} images" if len(bad) >= BAD_IMAGES_SHOWN else f"{len(shown)} image(s)"
-    lines = "".join(f"\n  {image} {reason}" for image, reason in shown)
-    return BenchError(f"{name}: {count} cannot be used:{lines}", hint=remedy)
+def unusable_images(
+    name: str, bad: Sequence[tuple[str, str]], remedy: str, list_file: Path | None = None
+) -> BenchError:
+    """Return the error that names images, (name, reason) each, which cannot be used; many go into `list_file`."""
+    count = f"{'at least ' if len(bad) >= BAD_IMAGES_MOST else ''}{len(bad):,} image(s)"
+    lines = [f"{image} {reason}" for image, reason in bad]
+    shown = "".join(f"\n  {line}" for line in lines[:BAD_IMAGES_SHOWN])
+    if len(lines) > BAD_IMAGES_SHOWN:
+        shown += f"\n  and {len(lines) - BAD_IMAGES_SHOWN:,} more"
+        if list_file is not None:
+            write_atomic(list_file, "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
+            shown += f"; all stand in {list_file}"
+    return BenchError(f"{name}: {count} cannot be used:{shown}", hint=remedy)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,13 +7,14 @@ bicubic filter, which antialiases; its result equals torch's antialiased bicubic
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+
+from bench.images import UnusableImageError, open_image
 
 CELEBA_SIZE = (178, 218)
 """Width and height in pixels of an aligned CelebA image."""
@@ -68,10 +69,6 @@ class Rendered:
     bad: tuple[tuple[str, str], ...] = ()
 
 
-class UnusableImageError(ValueError):
-    """An image that cannot be used; the message says why."""
-
-
 def render_files(files: Sequence[Encoded], recipe: str, resolution: int) -> Rendered:
     """Decode, crop and scale a block of image files. A bad image is reported, never raised."""
     images = np.zeros((len(files), 3, resolution, resolution), np.uint8)
@@ -80,7 +77,7 @@ def render_files(files: Sequence[Encoded], recipe: str, resolution: int) -> Rend
         try:
             if file.problem is not None:
                 raise UnusableImageError(file.problem)
-            with Image.open(io.BytesIO(file.data)) as image:
+            with open_image(file.data) as image:
                 images[position] = render_image(image, recipe, resolution)
         except MemoryError:
             raise
@@ -135,8 +132,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception, file: Encoded) -> str:
+    if not file.data and file.problem is None:
+        return "is empty"
     if isinstance(error, UnusableImageError):
         return str(error)
-    if not file.data:
-        return "is empty"
-    return f"does not decode ({error})" if "BytesIO" not in str(error) else "is no image"
+    return f"does not decode ({error})"

@@ -61,7 +61,7 @@ def _from_array(array: npt.NDArray[Any], resolution: int | None) -> Pixels:
 
 def _from_files(path: Path, resolution: int) -> Pixels:
     if path.is_dir():
-        names = image_names(path)
+        names, _ = image_names(path)
         blocks = [
             render_files([read_file(path / name, name) for name in names[at : at + _BLOCK]], "square", resolution)
             for at in range(0, len(names), _BLOCK)

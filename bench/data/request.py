@@ -51,10 +51,10 @@ class DataRequest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_defaults(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("source") not in RECIPES_OF:
+        source = values.get("source") if isinstance(values, dict) else None
+        if not isinstance(source, str) or source not in RECIPES_OF:
             return values
         filled: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
-        source = filled["source"]
         filled.setdefault("recipe", RECIPES_OF[source][0])
         filled.setdefault("resolution", 32 if source in TORCHVISION_SOURCES else 64)
         return FACES_COUNTS | filled if source == "faces" else filled
@@ -80,8 +80,8 @@ class DataRequest(BaseModel):
     def _path_fits_source(cls, path: str | None, info: ValidationInfo) -> str | None:
         if path is not None and info.data.get("source") == "faces":
             raise ValueError("faces are drawn, they have no path")
-        if path is not None and not path.strip():
-            raise ValueError("is empty")
+        if path is not None and (not path.strip() or "\0" in path):
+            raise ValueError("is empty" if not path.strip() else "has a null character")
         return path
 
     @field_validator("recipe")

@@ -28,8 +28,8 @@ from bench.files import write_atomic
 from bench.metrics.settings import EvaluationSettings
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
-SHA256_PREFIX = "6726825d"
-"""Of the TF-2015 weights' digest: the part that their file name carries."""
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""Of the TF-2015 weights. Their file's name carries its first eight digits, which anybody can give to another file."""
 
 ENVIRONMENT_VARIABLE = "BENCH_INCEPTION_WEIGHTS"
 _DOWNLOAD_TIMEOUT_SECONDS = 30
@@ -46,7 +46,7 @@ class Weights:
     @property
     def label(self) -> str:
         """`inception` for the TF-2015 weights; others are named after their digest and never called FID."""
-        return "inception" if self.sha256.startswith(SHA256_PREFIX) else f"inception-{self.sha256[:8]}"
+        return "inception" if self.sha256 == SHA256 else f"inception-{self.sha256[:8]}"
 
 
 class InceptionExtractor:
@@ -115,11 +115,11 @@ def weights_cache(data_root: Path) -> Path:
 
 
 def read_weights(file: Path, accepted_sha256: str | None = None) -> Weights:
-    """Read a weights file after checking its digest: `accepted_sha256` in full, else the TF-2015 weights' prefix."""
+    """Read a weights file after checking its digest: `accepted_sha256`, else the TF-2015 weights'."""
     content = file.read_bytes()
     found = hashlib.sha256(content).hexdigest()
-    if not found.startswith(accepted_sha256 or SHA256_PREFIX):
-        wanted = accepted_sha256 or f"{SHA256_PREFIX}…"
+    wanted = accepted_sha256 or SHA256
+    if found != wanted:
         raise BenchError(
             f"The Inception weights {file} have the SHA-256 {found}, not {wanted}",
             hint="Get the right file, or set inception_weights_sha256 to that digest if you mean these weights: "
@@ -163,9 +163,9 @@ def _download(target: Path) -> Path:
             hint=f"Fetch {URL_INCEPTION_V3} on another machine and put it at {target}, or name it with "
             f"inception_weights or ${ENVIRONMENT_VARIABLE}; or measure with lite0 instead.",
         ) from error
-    if not (found := hashlib.sha256(content).hexdigest()).startswith(SHA256_PREFIX):
+    if (found := hashlib.sha256(content).hexdigest()) != SHA256:
         raise BenchError(
-            f"What was downloaded as the Inception weights has the SHA-256 {found}, not {SHA256_PREFIX}…",
+            f"What was downloaded as the Inception weights has the SHA-256 {found}, not {SHA256}",
             hint="Something between here and there changed it; nothing was kept. Try again, or fetch it by hand.",
         )
     write_atomic(target, content)

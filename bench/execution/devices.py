@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from bench import gpus
 from bench.errors import BenchError, suggest
+from bench.processes import usable_cores
 from bench.training.environment import refuse_unusual_workspace
 
 # What a worker needs beside its share of the data: measured, torch with all that a run imports.
@@ -139,7 +139,7 @@ def _shared_out(names: list[str], ranks: int) -> list[str]:
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def available_memory_bytes() -> int | None:

@@ -19,11 +19,11 @@ _DEVICE_WORDS = (
 # A run can be repeated bit for bit, so its own mistakes come again too.
 _CODE_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError),
-    *(LookupError, NameError, SyntaxError, TypeError, ValueError),
+    *(LookupError, NameError, SyntaxError, SystemExit, TypeError, ValueError),
 )
 
 
-def kind_of(error: Exception) -> FailureKind:
+def kind_of(error: Exception | SystemExit) -> FailureKind:
     """Return what kind of failure an exception in a worker is."""
     if isinstance(error, BenchError):
         return "input"

@@ -6,9 +6,7 @@ run's slot takes the next training at once, while another worker evaluates the t
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from bench.execution.devices import device_type
 from bench.execution.failures import ATTEMPTS, failure_of_process, in_words, may_end_better
 from bench.execution.jobs import Job
 from bench.execution.placement import Placement
+from bench.processes import python_command, python_environment
 from bench.runs.folder import Failure
 
 POLL_SECONDS = 0.25
@@ -124,7 +123,7 @@ def _start(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> 
 
 def _worker(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> subprocess.Popen[bytes]:
     threads = str(options.threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment = {**python_environment(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     # The worker's words go to a file: the terminal belongs to the display.
     with (job.folder.path / "worker.log").open("ab") as log:
         job.log_before = log.tell()
@@ -151,8 +150,8 @@ def _ranks(job: Job, options: PoolOptions) -> int:
 def launcher(ranks: int) -> list[str]:
     """Return what starts a module as one process, or as many as a run has ranks."""
     if ranks == 1:
-        return [sys.executable, "-m"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+        return python_command()
+    launcher = python_command("torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1")
     return [*launcher, "--nproc-per-node", str(ranks), "-m"]
 
 

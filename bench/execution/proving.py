@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bench.errors import BenchError
 from bench.execution.devices import available_devices, device_type
 from bench.execution.running import folder_of, state_of
 from bench.files import read_json
+from bench.processes import python_command, python_environment
 from bench.runs.plan import RunSpec
 
 Verdict = Literal["proved", "differs", "another machine", "no fingerprint"]
@@ -97,9 +97,13 @@ def _devices_of(members: list[RunSpec], runs_root: Path) -> list[str]:
 def _measure(run: RunSpec, runs_root: Path, data_root: Path, device: str) -> dict[str, Any]:
     """Take the fingerprint in a process of its own, whose settings decide bits."""
     spec_file = folder_of(run, runs_root).spec_file
-    command = [sys.executable, "-m", "bench.training.fingerprint", "--spec", str(spec_file)]
+    command = python_command("bench.training.fingerprint", "--spec", str(spec_file))
     done = subprocess.run(
-        [*command, "--data", str(data_root), "--device", device], capture_output=True, text=True, check=False
+        [*command, "--data", str(data_root), "--device", device],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=python_environment(),
     )
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]

@@ -121,7 +121,9 @@ def prepare_images(plan: Plan, data_root: Path, console: Console) -> PreparedDat
 
     def report(stage: str, done: int, total: int) -> None:
         share = 100 * done // max(total, 1)
-        if total > 1 and (share >= last[0] + 25 or done == total):
+        if total == 0:
+            console.print(f"images   {stage}", highlight=False, markup=False)
+        elif total > 1 and (share >= last[0] + 25 or done == total):
             last[0] = share if done < total else 0
             console.print(f"images   {stage} {done:,} of {total:,}", highlight=False, markup=False)
 

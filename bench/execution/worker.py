@@ -115,7 +115,7 @@ def work_on(folder: RunFolder, work: Work, stop: Callable[[], bool]) -> int:
             _train_and_evaluate(folder, spec, work, device, stop)
     except Interrupted:
         return EXIT_INTERRUPTED
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an objective's file may call sys.exit()
         _record_failure(folder, work.device, error)
         return EXIT_RUNS_FAILED
     return EXIT_DONE
@@ -154,7 +154,7 @@ def _forget_reason(folder: RunFolder) -> None:
         folder.write_status(replace(status, reason=None))
 
 
-def _record_failure(folder: RunFolder, device: str, error: Exception) -> None:
+def _record_failure(folder: RunFolder, device: str, error: Exception | SystemExit) -> None:
     """Write why the run failed into its status, and the traceback into failure.txt beside it."""
     reason = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
     kind = kind_of(error)

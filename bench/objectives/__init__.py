@@ -92,7 +92,7 @@ def _import_file(path: Path, module_name: str) -> None:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() would end bench without a word
         del sys.modules[module_name]
         raise BenchError(
             f"{path} cannot be imported: {type(error).__name__}: {error}", hint="Mend the file."

@@ -21,6 +21,7 @@ from bench.data.crops import render_image
 from bench.data.readers.base import is_held_out
 from bench.data.readers.celeba import ARCHIVE_NAME, IMAGE_COUNT, Partition, download, file_md5, partition
 from bench.errors import BenchError
+from bench.files import read_json
 
 # Out of order, and from all three official parts.
 NUMBERS = [200_001, 5, 182_637, 162_770, 182_638, 3, 162_771, 202_599, 1, 162_769]
@@ -171,7 +172,7 @@ def broken(tmp_path: Path, path: Path, words: str) -> str:
     assert caught.value.exit_code == 2
     assert caught.value.hint
     assert not list((tmp_path / "data").rglob("manifest.json"))
-    assert not list((tmp_path / "data").rglob("images.npy"))
+    assert not [file for file in (tmp_path / "data").rglob("images.npy") if ".partial" not in str(file)]
     return str(caught.value)
 
 
@@ -234,15 +235,21 @@ def test_unusable_images_are_all_named(tmp_path: Path) -> None:
     assert re.findall(r"\d+x\d+", problems["200001"]) == ["409x687", "178x218"]
 
 
-def test_of_many_unusable_images_ten_are_named(tmp_path: Path) -> None:
+def test_many_unusable_images_are_all_named_in_a_file_and_finished_work_is_kept(tmp_path: Path) -> None:
     archive = tmp_path / "bad.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        for number in range(1, 40):
-            file.writestr(f"{number:06d}.jpg", b"text")
+        for number in range(1, 340):
+            file.writestr(f"{number:06d}.jpg", jpeg(1) if number < 300 else b"text")
         for number in range(200_000, 200_010):
             file.writestr(f"{number:06d}.jpg", jpeg(number))
-    message = broken(tmp_path, archive, "at least 10 images cannot be used")
+    message = broken(tmp_path, archive, r"\d+ image\(s\) cannot be used")
     assert message.count("is no image") == 10
+    (listed,) = (tmp_path / "data" / "prepared").glob("*.unusable.txt")
+    lines = listed.read_text().splitlines()
+    assert len(lines) > 30
+    assert str(listed) in message
+    (progress,) = (tmp_path / "data" / "prepared").glob("*.partial/progress.json")
+    assert read_json(progress)["done"]["train"] == 250
 
 
 def test_damaged_bytes_inside_the_archive_are_found(tmp_path: Path) -> None:

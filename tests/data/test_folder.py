@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import pickle
 import socket
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from bench.data import DataRequest, is_prepared, prepare, present_images
 from bench.data.crops import render_image
 from bench.data.readers.base import is_held_out
 from bench.errors import BenchError
+from bench.images import UnusableImageError, open_image
 
 
 def ask(path: Path, **values: object) -> DataRequest:
@@ -111,6 +114,124 @@ def test_a_wrong_folder_is_told(tmp_path: Path, what: str) -> None:
     with pytest.raises(BenchError, match=words.get(what, "needs a path")) as caught:
         prepare(request, tmp_path / "data", workers=1)
     assert caught.value.hint
+
+
+def sound_and_odd(folder: Path) -> Path:
+    write_images(folder, ["train/a.png", "test/b.png"])
+    return folder
+
+
+def test_linked_folders_are_followed_and_a_circle_of_links_ends(tmp_path: Path) -> None:
+    write_images(tmp_path / "elsewhere", ["train/a.png", "test/c.png"])
+    (tmp_path / "images").mkdir()
+    for part in ("train", "test"):
+        (tmp_path / "images" / part).symlink_to(tmp_path / "elsewhere" / part)
+    (tmp_path / "elsewhere" / "train" / "again").symlink_to(tmp_path / "images")
+    data = prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1)
+    assert (data.train.count, data.heldout.count) == (1, 1)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, scandir = sound_and_odd(tmp_path / "images"), os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("train"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, whom no mode stops
+    with pytest.raises(BenchError, match=r"images/train: Permission denied"):
+        prepare(ask(folder), tmp_path / "data", workers=1)
+
+
+def test_links_that_lead_nowhere_and_pipes_are_named(tmp_path: Path) -> None:
+    folder = sound_and_odd(tmp_path / "images")
+    (folder / "train" / "dead.png").symlink_to("gone.png")
+    os.mkfifo(folder / "train" / "pipe.png")
+    with pytest.raises(BenchError, match=r"2 of 4 images") as caught:
+        is_prepared(ask(folder), tmp_path / "data")
+    assert "train/dead.png is a link that leads nowhere" in caught.value.message
+    assert "train/pipe.png is no file" in caught.value.message
+
+
+def test_names_that_are_not_utf_8_are_read(tmp_path: Path) -> None:
+    folder = sound_and_odd(tmp_path / "images")
+    name = os.fsdecode("train/caf\u00e9.png".encode("latin-1"))
+    (folder / "train" / "a.png").rename(folder / name)
+    assert prepare(ask(folder), tmp_path / "data", workers=1).train.count == 1
+    (folder / name).write_bytes(b"text")
+    with pytest.raises(BenchError, match=r"1 image\(s\) cannot be used"):
+        prepare(ask(folder), tmp_path / "data", workers=1)
+
+
+def test_images_of_other_formats_are_read_or_counted_and_said(tmp_path: Path) -> None:
+    folder = sound_and_odd(tmp_path / "images")
+    image = picture(9, 32, 32)
+    for name, kind in (("t.tif", "TIFF"), ("p.ppm", "PPM"), ("j.jfif", "JPEG"), ("g.gif", "GIF"), ("h.GIF", "GIF")):
+        (folder / "train" / name).write_bytes(encoded(image, kind))
+    said: list[str] = []
+    data = prepare(ask(folder), tmp_path / "data", lambda stage, done, total: said.append(stage), workers=1)
+    assert data.train.count == 4
+    assert data.train.manifest["source_details"]["left_out"] == {".gif": 2}
+    assert any("2 .gif" in stage for stage in said)
+
+
+def test_a_validation_folder_is_held_out_and_never_mixed_into_training(tmp_path: Path) -> None:
+    pixels = write_images(tmp_path / "images", [*(f"train/{n}.png" for n in range(12)), "val/d.png"])
+    data = prepare(ask(tmp_path / "images"), tmp_path / "data", workers=1)
+    assert data.train.count == 12
+    np.testing.assert_array_equal(data.heldout.images(), pixels["val/d.png"][None])
+
+
+def test_postscript_under_an_images_name_is_no_image(tmp_path: Path) -> None:
+    folder = sound_and_odd(tmp_path / "images")
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n"
+    (folder / "train" / "a.png").write_bytes(script)
+    with pytest.raises(BenchError, match=r"train/a\.png is no image"):
+        prepare(ask(folder), tmp_path / "data", workers=1)
+
+
+def test_more_pixels_than_a_photograph_has_are_not_decoded() -> None:
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    png += struct.pack(">I", 10) + b"IDAT"
+    with pytest.raises(UnusableImageError, match="pixels"), open_image(png):
+        pass
+    small = encoded(picture(0, 32, 32), "PNG")
+    with pytest.raises(UnusableImageError, match="32x32, more than 1,000"), open_image(small, most_pixels=1_000):
+        pass
+
+
+ARCHIVES = {
+    "celeba.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(600), "7-Zip"),
+    "celeba.tar.gz": (gzip.compress(b"x" * 600), "gzip"),
+    "celeba.zip": (b"x" * 257 + b"ustar" + bytes(600), "tar"),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("source", ["folder", "celeba", "celeba beside"])
+def test_other_archives_are_called_what_they_are(tmp_path: Path, name: str, source: str) -> None:
+    content, kind = ARCHIVES[name]
+    (tmp_path / name).write_bytes(content)
+    path = tmp_path if source == "celeba beside" else tmp_path / name
+    request = DataRequest.model_validate({"source": source.split()[0], "path": str(path)})
+    with pytest.raises(BenchError, match=kind) as caught:
+        prepare(request, tmp_path / "data", workers=1)
+    assert "npack" in str(caught.value)
+    assert "cut off" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["CelebA/Img/img_align_celeba", "Img/img_align_celeba", "Img/img_align_celeba_png"])
+def test_the_official_layout_of_celeba_is_found(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "set" / place
+    folder.mkdir(parents=True)
+    for number in (1, 2, 182_638):
+        (folder / f"{number:06d}.png").write_bytes(encoded(picture(number), "PNG"))
+    (tmp_path / "set" / "Eval").mkdir(exist_ok=True)
+    request = DataRequest.model_validate({"source": "celeba", "path": str(tmp_path / "set"), "partial": True})
+    assert prepare(request, tmp_path / "data", workers=1).train.count > 0
 
 
 # The torchvision sets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 from helpers.report_fixture import Rendered, hostile_report
 from helpers.study_fixture import OBJECTIVES, StudyFixture, plan_of
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from PIL.PngImagePlugin import PngInfo
 
 from bench.errors import BenchError
 from bench.report import ReportOptions, render
+from bench.report.figures.svg import draw_equation
 from bench.report.pictures.closer import closer_pictures
 from bench.report.pictures.images import fitted, read_pixels, webp
 from bench.report.render.manifest import options_of
@@ -151,7 +153,7 @@ def test_old_runs_without_pictures_have_none_and_damaged_ones_neither(tmp_path: 
     assert "To open or to follow" not in page
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", '{"row": 1}', '["generated", 3]', "[]"])
+@pytest.mark.parametrize("text", ["", "no JSON", '{"row": 1}', '["generated", 3]', "[]", "[" * 100_000])
 def test_neighbours_without_a_description_are_shown_still(tmp_path: Path, text: str) -> None:
     study = small(tmp_path)
     (picture,) = study.rglob("nearest.png")
@@ -228,3 +230,28 @@ def test_the_page_of_many_objectives_keeps_its_weight(tmp_path: Path, objectives
     page = page_of(tmp_path)
     assert ('<details class="lapse">' in page) == (objectives == 15)
     assert len(page.encode()) < 8_000_000
+
+
+def test_postscript_under_a_pictures_name_reaches_no_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ghostscript, marker = tmp_path / "gs", tmp_path / "executed"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # it is looked for once
+    script = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n"
+    (tmp_path / "step-00000900.png").write_text(script)
+    assert read_pixels(tmp_path / "step-00000900.png") is None
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("size", [(3_000, 3_000), (64, 20_000), (4, 4)])
+def test_a_picture_of_a_size_that_no_run_writes_is_none(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(tmp_path / "grid.png")
+    assert read_pixels(tmp_path / "grid.png") is None
+
+
+def test_a_formula_of_two_hundred_thousand_letters_is_not_drawn() -> None:
+    assert draw_equation("x" * 200_000).svg is None
+    assert draw_equation("x").svg is not None

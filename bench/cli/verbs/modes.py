@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +52,7 @@ def modes(
     work is not repeated: an interrupted call continues, a repeated one prints.
     """
     from bench.cli.console import Console
+    from bench.processes import usable_cores
     from bench.validation.modes.page import ModesPage
     from bench.validation.modes.results import ModesFolder
 
@@ -62,7 +62,7 @@ def modes(
     failed = 0
     if folder.missing(page.jobs):
         with folder.owned():
-            failed, stopped_with = _train(folder.missing(page.jobs), folder, jobs or os.cpu_count() or 1, console)
+            failed, stopped_with = _train(folder.missing(page.jobs), folder, jobs or usable_cores(), console)
         if stopped_with:
             console.print("Stopped. Type the same command again to continue.")
             return stopped_with

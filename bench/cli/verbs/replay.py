@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from bench.cli.shared import Roots, study_option
-from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+from bench.cli.text import printable
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 
 
 @click.command()
@@ -21,13 +23,17 @@ from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
 @click.option(
     "--devices", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, or a name such as cuda:0."
 )
+@click.option("--run-its-code", is_flag=True, help="Execute the objective's file that the run names, without asking.")
 @click.pass_obj
-def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices: str) -> int:
+def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices: str, run_its_code: bool) -> int:
     """Train and evaluate a run again, and compare.
 
     With the same seed all bits must be equal; with another the score must lie in an interval. RUN is a run's folder,
     its id or the beginning of it, or label/seed such as nsgan/0. The exit code is 1 where something differs without a
     known cause, or a new seed falls outside the interval.
+
+    Replaying executes the objective's code. Where that is a file which the run's records name, you are asked first: a
+    run that somebody sent names whatever they like.
     """
     from bench.cli.console import Console
     from bench.cli.showing import find_run
@@ -41,6 +47,8 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     name = roots.planned_study(study)
     original = find_run(Path(run), roots.runs, name)
     asked = RunSpec.read(original.spec_file)
+    if asked.training.objective.file is not None and not run_its_code:
+        _ask(asked.training.objective.file, original.path)
     other_seed = seed is not None and seed != asked.training.seed
     spec = replaying.spec_of(original, seed, replaying.present_code(asked))
     folder = replaying.replay_folder(original, spec, roots.runs)
@@ -68,3 +76,13 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     console.print("\n".join(replaying.sameness_in_words(same)))
     console.print(f"{spec.name}: {replaying.verdict_in_words(same)}", soft_wrap=True)
     return EXIT_DONE if same.identical or same.excused else EXIT_RUNS_FAILED
+
+
+def _ask(file: str, run: Path) -> None:
+    """Ask whether the objective's file may be executed. Raises BenchError where nobody says yes."""
+    question = f"{run} names {file!r} as its objective's code. Execute that file?"
+    if not sys.stdin.isatty() or not click.confirm(printable(question)):
+        raise BenchError(
+            f"{run} names {file!r} as its objective's code, which was not executed",
+            hint="Read that file. If you trust it, add --run-its-code.",
+        )

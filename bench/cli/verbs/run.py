@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.shared import Roots, device_options, override_options, overrides, study_option
+from bench.cli.shared import Roots, Seconds, device_options, override_options, overrides, study_option
 from bench.errors import EXIT_DONE, BenchError
 
 
@@ -19,7 +19,11 @@ from bench.errors import EXIT_DONE, BenchError
 @device_options
 @click.option("--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, a device each.")
 @click.option(
-    "--checkpoint-seconds", type=float, default=60.0, show_default=True, help="Seconds between a run's checkpoints."
+    "--checkpoint-seconds",
+    type=Seconds(),
+    default=60.0,
+    show_default=True,
+    help="Seconds between a run's checkpoints.",
 )
 @click.option(
     "--accept-code",

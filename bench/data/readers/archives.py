@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +36,27 @@ class Container:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+_MAGIC = (
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (0, b"\x1f\x8b", "a gzip archive (.tar.gz, .tgz)"),
+    (0, b"BZh", "a bzip2 archive (.tar.bz2)"),
+    (0, b"\xfd7zXZ\x00", "an xz archive (.tar.xz)"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd archive (.tar.zst)"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (257, b"ustar", "a tar archive"),
+)
+
+
+def archive_kind(path: Path) -> str | None:
+    """Return what kind of archive a file is that bench does not read, by its first bytes; None for any other file."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return None
+    return next((kind for at, magic, kind in _MAGIC if start[at : at + len(magic)] == magic), None)
+
+
 def file_number(name: str) -> int | None:
     """The official number in a file name such as img_align_celeba/000001.jpg, or None."""
     match = _NUMBERED.search(name)
@@ -64,6 +85,10 @@ def check_is_data(path: Path, remedy: str) -> None:
 def open_zip(path: Path, remedy: str) -> Iterator[Container]:
     """Open a zip of numbered images; nothing is unpacked. Raises BenchError when it is no complete zip."""
     check_is_data(path, remedy)
+    if kind := archive_kind(path):
+        raise BenchError(
+            f"{path} is {kind}, which bench does not read", hint=f"Unpack it, and set `path` to the folder. {remedy}"
+        )
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -92,13 +117,11 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Encoded:
 
 def open_folder_of_numbers(folder: Path) -> Container:
     """Open an unpacked folder of numbered images (000001.jpg and so on)."""
-    with os.scandir(folder) as entries:
-        numbered = sorted((entry for entry in entries if file_number(entry.name) is not None), key=lambda e: e.name)
-    stats = ((entry.name, entry.stat()) for entry in numbered)
+    numbered = sorted(name for name in _names_in(folder) if file_number(name) is not None)
     return Container(
         kind="folder",
-        fingerprint=hash_lines(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats),
-        locate=lambda: by_number(folder, ((entry.name, folder / entry.name) for entry in numbered)),
+        fingerprint=hash_lines(identities(folder, numbered)),
+        locate=lambda: by_number(folder, ((name, folder / name) for name in numbered)),
         read=lambda paths: [read_file(path, path.name) for path in paths],
         details={"file": folder.name},
     )
@@ -106,10 +129,43 @@ def open_folder_of_numbers(folder: Path) -> Container:
 
 def has_numbers(folder: Path) -> bool:
     """Whether a numbered image lies directly in `folder`."""
-    if not folder.is_dir():
-        return False
-    with os.scandir(folder) as entries:
-        return any(file_number(entry.name) is not None for entry in entries)
+    return folder.is_dir() and any(file_number(name) is not None for name in _names_in(folder))
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError as error:
+        raise BenchError(
+            f"Cannot read the folder {folder}: {error.strerror or error}", hint="Check its rights."
+        ) from error
+
+
+def identities(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return a line for each file that changes with it: name, size, time. Raises BenchError, naming others.
+
+    Others are links that lead nowhere, folders, and pipes, which would be waited for.
+    """
+    lines, wrong = [], []
+    for name in names:
+        try:
+            found = (folder / name).stat()
+        except OSError as error:
+            link = (folder / name).is_symlink()
+            wrong.append(f"{name} {'is a link that leads nowhere' if link else error.strerror or error}")
+            continue
+        if stat.S_ISREG(found.st_mode):
+            lines.append(f"{name} {found.st_size} {found.st_mtime_ns}")
+        else:
+            wrong.append(f"{name} is no file")
+    if wrong:
+        shown = "".join(f"\n  {text}" for text in wrong[:10])
+        more = f"\n  and {len(wrong) - 10:,} more" if len(wrong) > 10 else ""
+        raise BenchError(
+            f"{folder}: {len(wrong):,} of {len(names):,} images cannot be read:{shown}{more}",
+            hint="Bring them back, or take these entries away.",
+        )
+    return lines
 
 
 def read_file(path: Path, name: str) -> Encoded:

@@ -13,6 +13,8 @@ from bench.errors import BenchError
 HELDOUT_SHARE = 0.1
 """The share of a set without a test part that is held out."""
 
+_BYTES = "surrogateescape"  # a file's name that is not UTF-8 stands for its own bytes
+
 Item = TypeVar("Item", int, str)
 
 
@@ -37,6 +39,7 @@ class Source:
     render       turns what a split reads into pixels; it runs in worker processes, so it must be picklable
     details      what the manifest says about where the images come from; filled in by `splits`
     remedy       what to do about images that cannot be used
+    notice       what of the source is not read, for the user to know; "" for nothing
     """
 
     fingerprint: str
@@ -44,11 +47,12 @@ class Source:
     render: Callable[[Any], Rendered]
     details: dict[str, Any] = field(default_factory=dict)
     remedy: str = "Replace these images or take them away, and type the same command again."
+    notice: str = ""
 
 
 def _number(seed: int, purpose: str, item: int | str) -> int:
     """A 64-bit number that depends on nothing but its arguments."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{item}".encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{item}".encode(errors=_BYTES)).digest()[:8], "big")
 
 
 def is_held_out(item: int | str, seed: int) -> bool:
@@ -76,6 +80,6 @@ def hash_lines(lines: Iterable[str]) -> str:
     """SHA-256 of text lines, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for line in lines:
-        digest.update(line.encode())
+        digest.update(line.encode(errors=_BYTES))
         digest.update(b"\n")
     return digest.hexdigest()

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.crops import CELEBA_CROPS, render_files
-from bench.data.readers.archives import Container, check_is_data, has_numbers, open_folder_of_numbers, open_zip
+from bench.data.readers.archives import (
+    Container,
+    archive_kind,
+    check_is_data,
+    has_numbers,
+    open_folder_of_numbers,
+    open_zip,
+)
 from bench.data.readers.base import Source, Split, choose, is_held_out
 from bench.data.request import DataRequest
 from bench.errors import BenchError
@@ -66,11 +73,14 @@ def _open_container(path: Path, stack: ExitStack) -> Container:
         return _open_shards([path], path.parent)
     if path.is_file():
         return stack.enter_context(open_zip(path, WAYS))
-    places = [path, path / "celeba"]
+    # The official layout is Img/, Anno/ and Eval/; Kaggle's and torchvision's copies have folders of their own.
+    roots = [path / name for name in ("", "celeba", "CelebA")]
+    places = [*roots, *(root / "Img" for root in roots)]
     for archive in (place / ARCHIVE_NAME for place in places):
         if archive.is_file():
             return stack.enter_context(open_zip(archive, WAYS))
-    inner = [place / name for place in places for name in ("img_align_celeba", "img_align_celeba/img_align_celeba")]
+    folders = ("img_align_celeba", "img_align_celeba/img_align_celeba", "img_align_celeba_png")
+    inner = [place / name for place in places for name in folders]
     for folder in (*inner, *places):
         if has_numbers(folder):
             return open_folder_of_numbers(folder)
@@ -78,7 +88,17 @@ def _open_container(path: Path, stack: ExitStack) -> Container:
         return _open_shards(shards, path)
     if len(archives := sorted(path.glob("*.zip"))) == 1:
         return stack.enter_context(open_zip(archives[0], WAYS))
-    raise BenchError(f"{path} holds neither {ARCHIVE_NAME}, nor images such as 000001.jpg, nor *.parquet", hint=WAYS)
+    packed = [
+        (file, kind)
+        for place in places
+        if place.is_dir()
+        for file in sorted(place.iterdir())
+        if file.is_file() and (kind := archive_kind(file))
+    ]
+    found = f"; {packed[0][0].name} is {packed[0][1]}, which has to be unpacked first" if packed else ""
+    raise BenchError(
+        f"{path} holds neither {ARCHIVE_NAME}, nor images such as 000001.jpg, nor *.parquet{found}", hint=WAYS
+    )
 
 
 def _open_shards(shards: list[Path], folder: Path) -> Container:

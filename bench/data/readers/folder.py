@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.data.crops import render_files
-from bench.data.readers.archives import read_file
+from bench.data.readers.archives import archive_kind, identities, read_file
 from bench.data.readers.base import Source, Split, choose, hash_lines, is_held_out
 from bench.data.request import DataRequest
 from bench.errors import BenchError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+_NOT_READ = frozenset({".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jpe", ".tga", ".psd", ".svg", ".eps"})
+"""Suffixes of other images: counted, so that nobody takes the rest for the whole."""
+
+_HELD_OUT = ("test", "val", "valid", "validation")
 
 
 def open_folder(request: DataRequest, fetch: bool) -> Source | None:
     """Open the folder at `request.path`; with `fetch`, raises BenchError when it is not there.
 
-    Images are ordered by their path in the folder. Where there are sub-folders `train` and `test`, these are the splits
-    and nothing else is read; otherwise a tenth, chosen by a hash of that path, is held out.
+    Images are ordered by their path in the folder; links are followed. Where there are sub-folders `train` and `test`
+    (or else `val`, `valid` or `validation`), these are the splits and nothing else is read; otherwise a tenth, chosen
+    by a hash of that path, is held out.
     """
     if request.path is None:
         raise BenchError(
@@ -35,37 +41,58 @@ def open_folder(request: DataRequest, fetch: bool) -> Source | None:
             )
         return None
     if not folder.is_dir():
-        raise BenchError(f"{folder} is a file", hint="Set `path` in the study's data to a folder of images.")
-    names = image_names(folder)
-    details: dict[str, Any] = {}
+        kind = archive_kind(folder)
+        what = f"is {kind}: unpack it, and set" if kind else "is a file: set"
+        raise BenchError(f"{folder} {what} `path` to the folder of images", hint="It stands in the study's data.")
+    names, left_out = image_names(folder)
+    told = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(left_out.items()))
+    details: dict[str, Any] = {"left_out": dict(left_out)} if left_out else {}
     return Source(
-        fingerprint=hash_lines(_identity(folder, name) for name in names),
+        fingerprint=hash_lines(identities(folder, names)),
         splits=lambda: _splits(folder, names, request, details),
         render=partial(render_files, recipe=request.recipe, resolution=request.resolution),
         details=details,
+        notice=f"{folder.name} also holds {told}, which bench does not read" if told else "",
     )
 
 
-def image_names(folder: Path) -> list[str]:
-    """Paths of all images below `folder`, relative to it and sorted; hidden files and folders are left out."""
-    names = []
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+def image_names(folder: Path) -> tuple[list[str], Counter[str]]:
+    """Return the paths of all images below `folder`, relative to it and sorted, and how many others by their suffix.
+
+    Hidden files and folders are left out. A folder that links lead to twice is read once. Raises BenchError for one
+    that cannot be read.
+    """
+    names: list[str] = []
+    left_out: Counter[str] = Counter()
+    seen: set[tuple[int, int]] = set()
+    for place, subfolders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = Path(place).stat()
+        known = (status.st_dev, status.st_ino) in seen
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = [] if known else sorted(name for name in subfolders if not name.startswith("."))
+        for name in [] if known else files:
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix in SUFFIXES:
                 names.append((Path(place) / name).relative_to(folder).as_posix())
-    return sorted(names)
+            elif suffix in _NOT_READ:
+                left_out[suffix] += 1
+    return sorted(names), left_out
 
 
-def _identity(folder: Path, name: str) -> str:
-    stat = (folder / name).stat()
-    return f"{name} {stat.st_size} {stat.st_mtime_ns}"
+def _refuse(error: OSError) -> None:
+    raise BenchError(
+        f"Cannot read the folder {error.filename}: {error.strerror or error}",
+        hint="Make it readable (chmod), or take it away: its images would be missing without a word.",
+    ) from error
 
 
 def _splits(folder: Path, names: list[str], request: DataRequest, details: dict[str, Any]) -> tuple[Split, Split]:
     train = [name for name in names if name.startswith("train/")]
-    heldout = [name for name in names if name.startswith("test/")]
-    rule = "sub-folders train and test"
+    apart = next((part for part in _HELD_OUT if any(name.startswith(f"{part}/") for name in names)), "")
+    heldout = [name for name in names if apart and name.startswith(f"{apart}/")]
+    rule = f"sub-folders train and {apart}"
     if not train or not heldout:
         train = [name for name in names if not is_held_out(name, request.seed)]
         heldout = [name for name in names if is_held_out(name, request.seed)]

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.textpath import TextPath
 
+from bench.limits import MOST_FORMULA_CHARACTERS
 from bench.report.model import Equation
 
 if TYPE_CHECKING:
@@ -93,10 +94,12 @@ def equations(latex: str) -> tuple[Equation, ...]:
 
 @lru_cache(maxsize=512)
 def draw_equation(latex: str) -> Equation:
-    """Draw one line of LaTeX with matplotlib's mathtext; `svg` is None where mathtext cannot parse it.
+    """Draw one line of LaTeX with matplotlib's mathtext; `svg` is None where it is too long or not mathtext.
 
     Sizes are in em of the surrounding text. The drawing is outlines alone, so that it needs no font and runs no code.
     """
+    if len(latex) > MOST_FORMULA_CHARACTERS:
+        return Equation(latex, None)
     text = "$" + latex.replace("$", "").replace(r"\frac", r"\dfrac") + "$"
     try:
         with rc_context({"mathtext.fontset": "cm"}):

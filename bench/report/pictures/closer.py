@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from bench.formatting import joined
+from bench.limits import bounded_json
 from bench.report.model import Picture, ReportOptions, SampleSection
-from bench.report.pictures.images import QUALITIES, Pixels, fitted, read_image, webp
+from bench.report.pictures.images import GRID, QUALITIES, Pixels, fitted, read_image, webp
 from bench.report.pictures.timelapse import QUALITY, Grids, TimeLapse, of_one_shape, time_lapse
 from bench.report.study import Entry, Run, Study
 from bench.runs.folder import INTERPOLATIONS, NEAREST
 
-GRID = 8  # images in a row of each of these pictures
 LAPSE_FRAMES = 8
 # Beyond this many images' worth of 64 x 64 pixels, or from this side on, the page links to the pictures instead.
 MOST_ENTRIES_AT_64 = 30
@@ -129,7 +128,7 @@ def _nearest(study: Study, entry: Entry, run: Run, byte_limit: int) -> Iterator[
 def _described(text: str) -> list[str]:
     """Return how each row of training images was found, from the picture's own text; nothing where it says nothing."""
     try:
-        rows = json.loads(text)
+        rows = bounded_json(text.encode())
         return [f"the {row['row']}" for row in rows[1:]]
     except (ValueError, TypeError, KeyError):
         return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bench.images import open_image
+from bench.limits import MOST_PICTURE_PIXELS, MOST_PICTURE_SIDE
+
+GRID = 8  # images in a row of each of a run's pictures
 QUALITIES = (90, 75, 60, 45, 30)
 Pixels = npt.NDArray[np.uint8]
 
 
 def read_pixels(path: Path) -> Pixels | None:
-    """Return an image as H x W x 3, or None where there is none or the file is damaged."""
+    """Return a run's picture, a PNG, as H x W x 3; None where there is none that can be read as a grid of images."""
     image = read_image(path)
     return None if image is None else image[0]
 
@@ -23,10 +29,12 @@ def read_pixels(path: Path) -> Pixels | None:
 def read_image(path: Path) -> tuple[Pixels, str] | None:
     """Return an image as H x W x 3 and what its text "bench" says ("" without one); None as read_pixels."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB")), str(image.info.get("bench", ""))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with open_image(path, ("PNG",), MOST_PICTURE_PIXELS) as image:
+            pixels, text = np.asarray(image.convert("RGB")), str(image.info.get("bench", ""))
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error):
         return None
+    sides = pixels.shape[:2]
+    return (pixels, text) if min(sides) >= GRID and max(sides) <= MOST_PICTURE_SIDE else None
 
 
 def webp(pixels: Pixels, quality: int) -> bytes:

@@ -14,11 +14,10 @@ from bench.formatting import format_number, joined
 from bench.report.metric_text import describe_metric
 from bench.report.model import Picture, ReportOptions, SampleSet
 from bench.report.pictures.closer import LAPSE_FRAMES, closer_pictures
-from bench.report.pictures.images import QUALITIES, Pixels, fitted, read_pixels, webp
+from bench.report.pictures.images import GRID, QUALITIES, Pixels, fitted, read_pixels, webp
 from bench.report.study import Entry, Run, Study, load_study
 from bench.runs.folder import RunFolder
 
-GRID = 8
 MOST_SNAPSHOTS = 5
 # A page holds its pictures in about so many bytes, whatever the number of rows: with many, walls get lower and coarser.
 PICTURE_BYTES = 2_200_000

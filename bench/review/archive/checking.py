@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.review.archive.container import CHANGED, UNSOUND, Archive, Progress, open_archive
 from bench.review.archive.members import REPORTS, RUNS, is_weights, plan_member, unexpected
+from bench.review.archive.records import check_records
 from bench.review.findings import Finding
 from bench.review.measuring import Measure, verify_metrics
 from bench.review.verify import verify
@@ -27,6 +28,10 @@ def verify_archive(
         findings = [Finding("archive", "FAILS", f"{name} {what}") for name, what in problems.items()]
         if not problems:
             findings = [Finding("archive", "holds", f"{len(archive.names)} files are as they were packed")]
+        unsound = check_records(archive, progress, leave_out=problems)
+        findings += [Finding("archive", "FAILS", f"{name}: {what}") for name, what in unsound.items()]
+        if unsound:  # what no run writes is not made into pages, which may take long
+            return findings
         there = [name for name in archive.names if problems.get(name, CHANGED) == CHANGED]
         wanted = [name for name in there if measure is not None or not is_weights(name)]
         archive.extract(wanted, Path(place), progress)

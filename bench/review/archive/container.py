@@ -7,7 +7,9 @@ a stranger made: names, kinds and sizes are checked before a byte is unpacked, a
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 import shutil
 import stat
 import tempfile
@@ -19,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from bench import limits
 from bench.errors import BenchError
 from bench.files import disk_error, parsed_json, sha256_file
+from bench.runs.folder import PLAN_FILE
 
 CONTENTS = "archive.json"
 SCHEMA = 1
@@ -36,11 +40,17 @@ STRANGE = "is not one of the archive's own files"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _COMPRESSED_ALREADY = {".png", ".webp", ".safetensors"}
 _BLOCK = 1 << 20
-_MOST_CONTENTS_BYTES = 256 << 20
-# Text of runs and reports shrinks by 3 to 30; what shrinks by more than this was made to fill a disk.
-_MOST_RATIO, _RATIO_FROM_BYTES = 200, 1 << 20
+_MOST_BYTES = {
+    PLAN_FILE: limits.MOST_PLAN_BYTES,
+    "manifest.json": limits.MOST_PLAN_BYTES,
+    CONTENTS: limits.MOST_DIRECTORY_BYTES,
+    ".json": limits.MOST_TEXT_BYTES,
+    ".jsonl": limits.MOST_LINES_BYTES,
+    ".png": limits.MOST_PICTURE_BYTES,
+    ".safetensors": limits.MOST_WEIGHTS_BYTES,
+}
 # What reading a JSON value of another shape than expected raises.
-UNSOUND = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+UNSOUND = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, AssertionError, RecursionError)
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
@@ -129,8 +139,13 @@ class Archive:
             raise BenchError(f"{name} in {self.path} cannot be read: {error}") from error
 
     def read_json(self, name: str) -> Any:
-        """Return a member's JSON value. Raises BenchError when it is none, or was changed."""
-        return parsed_json(self.read(name), self.path / name)
+        """Return a member's JSON value. Raises BenchError when it is none, passes a bound, or was changed."""
+        content = self.read(name)
+        try:
+            limits.bounded_json(content, most_bytes(name))
+        except ValueError as error:
+            raise BenchError(f"{name} in {self.path} is not valid JSON: {error}") from error
+        return parsed_json(content, self.path / name)
 
     def extract(self, names: Collection[str], folder: Path, progress: Progress) -> None:
         """Write members below `folder`, which holds none of them yet. Raises BenchError when one cannot be read."""
@@ -190,15 +205,28 @@ def open_archive(path: Path) -> Iterator[Archive]:
     Raises BenchError when it is none, was written by another version of the format, or holds what no archive needs and
     a trap would: names that leave the folder, links, names that come twice, sizes beyond reason.
     """
+    if path.is_dir():
+        raise BenchError(
+            f"{path} is a folder, not an archive",
+            hint="Name the .zip itself. Where a browser unpacked it, pack it again: "
+            f"cd {path}; zip -r ../{path.name}.zip .",
+        )
     try:
-        archive = zipfile.ZipFile(path)
+        file = _BoundedFile(io.FileIO(path))
     except FileNotFoundError as error:
         raise BenchError(f"There is no {path}", hint="Name the file that `bench export` wrote.") from error
-    except _UNREADABLE as error:
-        raise BenchError(f"{path} is no archive of bench: {error}", hint="Is it whole? Fetch it again.") from error
-    with archive:
+    except OSError as error:
+        raise BenchError(f"Cannot read {path}: {error.strerror or error}") from error
+    with file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (*_UNREADABLE, ValueError) as error:
+            raise BenchError(f"{path} is no archive of bench: {error}", hint="Is it whole? Fetch it again.") from error
+        members = archive.infolist()
+        if len(members) > limits.MOST_MEMBERS:
+            raise _trap(path, f"it has {len(members):,} members, more than {limits.MOST_MEMBERS:,}")
         infos: dict[str, zipfile.ZipInfo] = {}
-        for info in archive.infolist():
+        for info in members:
             if info.is_dir() and info.file_size == 0:  # other tools that pack the folder again write these
                 _refuse_trap(path, info, info.filename.removesuffix("/"))
                 continue
@@ -207,40 +235,57 @@ def open_archive(path: Path) -> Iterator[Archive]:
                 raise _trap(path, f"{info.filename!r} is in it twice")
             infos[info.filename] = info
         grown = sum(info.file_size for info in infos.values())
-        if grown > _MOST_RATIO * path.stat().st_size:  # members that share their bytes are each small enough
+        if grown > limits.MOST_RATIO * path.stat().st_size:  # members that share their bytes are each small enough
             raise _trap(path, f"it would grow to {grown:,} bytes")
+        but_weights = sum(info.file_size for name, info in infos.items() if not name.endswith(".safetensors"))
+        if but_weights > limits.MOST_UNPACKED_BYTES:
+            raise _trap(path, f"it would grow to {but_weights:,} bytes without its weights")
         contents = _contents(path, archive, infos.pop(CONTENTS, None))
         yield Archive(path, contents, sha256_file(path), archive, infos)
 
 
 def _contents(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> dict[str, Any]:
     if info is None:
-        raise BenchError(f"{path} holds no {CONTENTS}", hint="Name a file that `bench export` wrote.")
-    if info.file_size > _MOST_CONTENTS_BYTES:
-        raise _trap(path, f"its {CONTENTS} has {info.file_size:,} bytes")
+        inner = next((name for name in archive.namelist() if name.endswith(f"/{CONTENTS}")), None)
+        where = f": {inner} lies in a folder" if inner else ""
+        pack = "It was packed again with a folder around: pack what is in that folder, not the folder."
+        hint = pack if inner else "Name a file that `bench export` wrote."
+        raise BenchError(f"{path} holds no {CONTENTS}{where}", hint=hint)
     try:
-        values = json.loads(archive.read(info))
-    except (*_UNREADABLE, ValueError) as error:  # RecursionError is a RuntimeError
+        values = limits.bounded_json(archive.read(info), limits.MOST_DIRECTORY_BYTES)
+    except (*_UNREADABLE, ValueError) as error:
         raise BenchError(f"{CONTENTS} in {path} cannot be read: {error}", hint="Fetch it again.") from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise BenchError(f"{path} was written by another version of bench", hint="Use the version that wrote it.")
-    if not _is_sound(values):
-        raise BenchError(f"{CONTENTS} in {path} does not say what an archive holds", hint="Fetch it again.")
+    for fault in _faults(values):
+        raise BenchError(f"{CONTENTS} in {path} does not say what an archive holds: {fault}", hint="Fetch it again.")
     return values
 
 
-def _is_sound(contents: dict[str, Any]) -> bool:
-    """Tell whether archive.json has the keys that reading relies on, of the right kinds."""
-    files = contents.get("files")
-    study = contents.get("study")
-    if not isinstance(files, dict) or not isinstance(study, str) or not is_plain(study) or "/" in study:
-        return False
+def _faults(contents: dict[str, Any]) -> Iterator[str]:
+    """Name what archive.json lacks of what reading relies on, or has of another kind."""
+    files, study = contents.get("files"), contents.get("study")
+    if not isinstance(study, str) or not is_plain(study) or "/" in study:
+        yield f"study is {_shown(study)}"
+    if not isinstance(files, dict):
+        yield f"files is {_shown(files)}"
+        return
     for name, file in files.items():
-        if not is_plain(name) or not isinstance(file, dict) or not isinstance(file.get("sha256"), str):
-            return False
-        if type(file.get("bytes")) is not int or file["bytes"] < 0:
-            return False
-    return bool(contents.get("bytes") == sum(file["bytes"] for file in files.values()))
+        if not is_plain(name):
+            yield f"files has the name {_shown(name)}"
+        elif not isinstance(file, dict) or not re.fullmatch("[0-9a-f]{64}", str(file.get("sha256"))):
+            yield f"files.{name} has no sha256"
+        elif type(file.get("bytes")) is not int or file["bytes"] < 0:
+            yield f"files.{name}.bytes is {_shown(file.get('bytes'))}"
+        else:
+            continue
+        return
+    if contents.get("bytes") != sum(file["bytes"] for file in files.values()):
+        yield f"bytes is {_shown(contents.get('bytes'))}, not the sum over its files"
+
+
+def _shown(value: Any) -> str:
+    return f"{json.dumps(value)[:40]}"
 
 
 def is_plain(name: str) -> bool:
@@ -259,8 +304,25 @@ def _refuse_trap(path: Path, info: zipfile.ZipInfo, name: str) -> None:
         raise _trap(path, f"{name!r} is a link or a device")
     if info.flag_bits & 1:
         raise _trap(path, f"{name!r} is encrypted")
-    if info.file_size >= _RATIO_FROM_BYTES and info.file_size > _MOST_RATIO * max(info.compress_size, 1):
+    if info.file_size > most_bytes(name):
+        raise _trap(path, f"{name!r} has {info.file_size:,} bytes, more than {most_bytes(name):,}")
+    if info.file_size >= limits.RATIO_FROM_BYTES and info.file_size > limits.MOST_RATIO * max(info.compress_size, 1):
         raise _trap(path, f"{name!r} would grow from {info.compress_size:,} to {info.file_size:,} bytes")
+
+
+def most_bytes(name: str) -> int:
+    """Return how many bytes a member may have, by its name."""
+    plain = PurePosixPath(name)
+    return _MOST_BYTES.get(plain.name) or _MOST_BYTES.get(plain.suffix) or limits.MOST_REPORT_BYTES
+
+
+class _BoundedFile(io.BufferedReader):
+    """A zip that is read by pieces: `zipfile` asks for the whole directory at once, as large as the file says it is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > limits.MOST_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"its directory has {size:,} bytes, more than {limits.MOST_DIRECTORY_BYTES:,}")
+        return super().read(size)
 
 
 def _trap(path: Path, what: str) -> BenchError:

@@ -18,6 +18,7 @@ from bench.files import disk_error, read_json, write_record
 from bench.report.render.manifest import MANIFEST, RUN_FILES
 from bench.review.archive.container import UNSOUND, Archive, Progress, is_plain, open_archive
 from bench.review.archive.members import REPORTS, RUNS, plan_member, run_member, run_of, unexpected
+from bench.review.archive.records import check_records
 from bench.runs.folder import PLAN_FILE, check_schema
 from bench.runs.identity import code_hash
 from bench.runs.portable import IMPORTED_FILE, portable_digest, training_id
@@ -54,7 +55,14 @@ def import_study(
         if problems:
             raise BenchError(
                 f"{path} is not as it was written, so nothing was imported:{_some(problems)}",
-                hint="Fetch it again. `bench verify` says what of it still holds.",
+                hint="Fetch it again. `bench verify` says what of it still holds. What Finder adds when it packs a "
+                f"folder goes with: zip -d {path} '__MACOSX/*' '*.DS_Store'",
+            )
+        unsound = [f"{name}: {what}" for name, what in check_records(archive, progress).items()]
+        if unsound:
+            raise BenchError(
+                f"{path} holds records that no run of bench writes, so nothing was imported:{_some(unsound)}",
+                hint="Ask whoever sent it. Records of your own are held to the same rules.",
             )
         plan = _sound_plan(archive)
         study = name or archive.study
@@ -98,7 +106,8 @@ def _sound_plan(archive: Archive) -> dict[str, Any]:
 
 def _lost_runs(archive: Archive) -> Iterator[str]:
     """Name the runs' files that the report was made from and that the archive has not, or has otherwise."""
-    report = archive.read_json(f"{REPORTS}/{archive.study}/{MANIFEST}")
+    member = f"{REPORTS}/{archive.study}/{MANIFEST}"
+    report = archive.read_json(member)
     for run in report["runs"]:
         for name, digest in run["files"].items():
             found = archive.digest(run_member(archive.study, run["path"], name))

@@ -94,7 +94,7 @@ def _variants(name: str, file: Path, settings: Mapping[str, Any] | None) -> list
         problem = Problem(
             f"its settings are not valid: {where}: {wrong['msg']}", "Give every setting a default: the authors' value."
         )
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = _error_in_the_code(error, cls or Objective)
     return Result("loading", "the file holds one objective that works with its defaults", "failed", (problem,))
 
@@ -109,7 +109,7 @@ def _run(check: Check, tried: list[Variant]) -> Result:
         except NotApplicable as reason:
             why = why or str(reason)
             continue
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems = [_error_in_the_code(error, type(variant.objective))]
         if problems:
             settings = ", ".join(f"{key} = {value}" for key, value in variant.settings.items())
@@ -120,7 +120,7 @@ def _run(check: Check, tried: list[Variant]) -> Result:
     return Result(check.name, check.proves, outcome, why=why if outcome == "not applicable" else "")
 
 
-def _error_in_the_code(error: Exception, cls: type[Objective]) -> Problem:
+def _error_in_the_code(error: Exception | SystemExit, cls: type[Objective]) -> Problem:
     place = line_of(error, cls)
     if isinstance(error, NotImplementedError) and not str(error):
         return Problem(
