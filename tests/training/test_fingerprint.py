@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,57 +120,44 @@ def test_the_same_code_gives_the_same_and_each_planted_constant_another(data: Pr
     assert len(set(hashes.values())) == len(CHANGES)
 
 
-@pytest.fixture(scope="module")
-def under_other_text(tmp_path_factory: pytest.TempPathFactory, data: PreparedData) -> tuple[RunSpec, Path]:
-    """A run of the present plan whose recorded code is another, with its fingerprint; and the root of its runs."""
-    root = tmp_path_factory.mktemp("runs")
-    run = make_plan(study()).runs[0]
-    folder, _, _ = trained(root / run.study / run.folder, data)
-    write_json(folder.fingerprint_file, fingerprint(run, data, CPU))
+# What becomes of a run whose fingerprint file was changed so.
+VERDICTS: dict[str, dict[str, Any]] = {
+    "proved": {},
+    "differs": {"weights": "0" * 32},
+    "another machine": {"machine": "torch 1.0, abacus"},
+    "no fingerprint": {"version": 0},
+}
+
+
+def finished_under_other_text(root: Path, data: PreparedData, seed: int) -> tuple[RunSpec, RunFolder]:
+    """Return a run of the present plan whose recorded code is another."""
+    run = make_plan(study(seeds=(seed,))).runs[0]
+    folder, _, _ = trained(root / run.study / run.folder, data, seeds=(seed,))
     values = read_json(folder.spec_file)
     values["code"]["training"] = "another text"
     write_json(folder.spec_file, values)
     assert run_state(run, folder) == "stale"
-    return run, root
+    return run, folder
 
 
-@pytest.fixture
-def finished(under_other_text: tuple[RunSpec, Path], tmp_path: Path) -> tuple[RunSpec, RunFolder]:
-    """That run and a copy of its folder below tmp_path/runs."""
-    run, root = under_other_text
-    shutil.copytree(root, tmp_path / "runs")
-    return run, RunFolder(tmp_path / "runs" / run.study / run.folder)
-
-
-def test_a_run_whose_row_gives_the_same_bits_is_no_longer_stale(
-    tmp_path: Path, finished: tuple[RunSpec, RunFolder], data_root: Path
+def test_runs_whose_row_gives_the_same_bits_are_no_longer_stale_and_others_are_accepted_by_name(
+    tmp_path: Path, data: PreparedData, data_root: Path
 ) -> None:
-    run, folder = finished
-    assert [proof.verdict for proof in proving.prove([run], tmp_path / "runs", data_root)] == ["proved"]
-    assert run_state(run, folder) == "done"
-    assert folder.accepted_code(run.code) == "fingerprint"
-    assert proving.prove([run], tmp_path / "runs", data_root) == []
-    later = run.model_copy(update={"code": run.code | {"training": "yet another"}})
-    assert run_state(later, folder) == "stale"  # accepted for the code that was tried, and for no other
+    root = tmp_path / "runs"
+    runs, folders = zip(*(finished_under_other_text(root, data, seed) for seed in range(len(VERDICTS))), strict=True)
+    measured = fingerprint(runs[0], data, CPU)
+    for folder, changed in zip(folders, VERDICTS.values(), strict=True):
+        write_json(folder.fingerprint_file, measured | changed)
+    proofs = {proof.run.training.seed: proof.verdict for proof in proving.prove(runs, root, data_root)}
+    assert proofs == dict(enumerate(VERDICTS))
+    assert [run_state(run, folder) for run, folder in zip(runs, folders, strict=True)] == ["done", *["stale"] * 3]
+    assert folders[0].accepted_code(runs[0].code) == "fingerprint"
+    assert proving.prove(runs[:1], root, data_root) == []
+    later = runs[0].model_copy(update={"code": runs[0].code | {"training": "yet another"}})
+    assert run_state(later, folders[0]) == "stale"  # accepted for the code that was tried, and for no other
 
-
-@pytest.mark.parametrize(
-    ("key", "value", "verdict"),
-    [
-        ("weights", "0" * 32, "differs"),
-        ("machine", "torch 1.0, abacus", "another machine"),
-        ("version", 0, "no fingerprint"),
-    ],
-)
-def test_what_is_not_proved_stays_stale_until_it_is_accepted_by_name(
-    tmp_path: Path, finished: tuple[RunSpec, RunFolder], data_root: Path, key: str, value: Any, verdict: str
-) -> None:
-    run, folder = finished
-    write_json(folder.fingerprint_file, read_json(folder.fingerprint_file) | {key: value})
-    (proof,) = proving.prove([run], tmp_path / "runs", data_root)
-    assert proof.verdict == verdict
-    assert run_state(run, folder) == "stale"
-    assert proving.accept([run], tmp_path / "runs") == [run]
-    assert run_state(run, folder) == "done"
-    assert read_json(folder.accepted_file)[0]["by"] == "name"
-    assert read_json(folder.accepted_file)[0]["code"]["training"] == code_hash("training")
+    assert proving.accept(runs, root) == list(runs[1:])
+    for run, folder in zip(runs[1:], folders[1:], strict=True):
+        assert run_state(run, folder) == "done"
+        (accepted,) = read_json(folder.accepted_file)
+        assert (accepted["by"], accepted["code"]["training"]) == ("name", code_hash("training"))
