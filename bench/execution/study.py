@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.data import present_images
 from bench.errors import BenchError
 from bench.evaluation.extractors import require_extractors
 from bench.execution.devices import choose_slots, has_bf16_instructions, refuse_silent_cpu
@@ -96,7 +97,9 @@ def evaluate_study(
         bench.evaluate_study(plan, again=True)
     """
     root = Path(runs)
-    trained = [spec for spec in plan.select(_patterns(names)) if state_of(spec, root) in ("done", "diverged")]
+    images = present_images(plan.study.data, Path(data))
+    chosen = plan.select(_patterns(names))
+    trained = [spec for spec in chosen if state_of(spec, root, images) in ("done", "diverged")]
     if not trained:
         raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
     slots = choose_slots(devices, per_device, plan.study.training.threads)

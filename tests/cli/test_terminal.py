@@ -12,12 +12,13 @@ from typing import Protocol
 
 import pytest
 from helpers.sharing_fixture import write_study
-from helpers.study_fixture import Fate, realistic, write_json
+from helpers.study_fixture import HELDOUT, TRAIN, Fate, realistic, write_json
 from helpers.tiny_study import write_tiny_study
 from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import Console, counting_bar, plain_table
+from bench.cli.progress import has_ended, images_of, progress_of
 from bench.cli.text import print_json, say
 from bench.config.models import load_config
 from bench.execution.running import lay_out
@@ -211,3 +212,12 @@ def test_a_notebooks_backend_for_figures_is_not_ours(workplace: Path) -> None:
 
 def _environment() -> dict[str, str]:
     return dict(os.environ) | {"PYTHONPATH": str(ROOT)}
+
+
+def test_a_finished_run_of_other_images_shows_as_stale(tmp_path: Path) -> None:
+    realistic(objectives=("nsgan",)).write(tmp_path)
+    assert images_of(tmp_path, "quick", tmp_path / "data") is None  # nothing is prepared here, so nothing is known
+    for heldout, state in ((HELDOUT, "done"), ("c3" * 32, "stale")):
+        rows = progress_of(tmp_path, "quick", {"train": TRAIN, "heldout": heldout})
+        assert {row["state"] for row in rows} == {state}
+        assert all(map(has_ended, rows))
