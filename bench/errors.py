@@ -8,6 +8,7 @@ from collections.abc import Iterable
 EXIT_DONE = 0
 EXIT_RUNS_FAILED = 1
 EXIT_WRONG_USAGE = 2
+EXIT_TAKEN = 75  # another process is at it (the system's EX_TEMPFAIL)
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 

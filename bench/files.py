@@ -11,12 +11,18 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from bench.errors import BenchError
+
+if sys.platform != "win32":
+    import fcntl
 
 CHECKSUM = "checksum"
 """The last key of a summed record."""
@@ -33,7 +39,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -44,6 +50,33 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise disk_error(path, error) from error
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files, named as by `write_atomic`, in `folder` whose process is gone: it was killed.
+
+    A process of another machine cannot be asked: only who owns a shared folder may delete what is found there.
+    """
+    names = ((path, path.name.split(".")) for path in folder.glob(".*.*.*"))
+    return [path for path, parts in names if parts[-2].isdigit() and not _is_alive(int(parts[-2]))]
+
+
+def is_held(lock_file: Path) -> bool:
+    """Tell whether a process holds a FileLock. Reads only: askers do not see each other, nor need they be its owner."""
+    if sys.platform == "win32":
+        try:
+            with FileLock(lock_file, timeout=0):
+                return False
+        except Timeout:
+            return True
+    try:
+        with lock_file.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # there is none, or it cannot be asked: whoever wants to write has to take it
+    return False
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -186,6 +219,18 @@ def _last_whole_line(file: IO[bytes]) -> bytes:
     if torn:
         file.truncate(end - len(torn))
     return whole.rstrip(b"\n").rpartition(b"\n")[2]
+
+
+def _is_alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # there is no harmless way to ask
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _umask() -> int:

@@ -39,11 +39,14 @@ def label_of_file(name: str) -> str:
 def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
     """Print what became of runs in a study's folder and what to type next, and return the exit code."""
     if not outcomes.complete:
-        console.print("\nStopped; every run was saved. Type the same command again to continue.")
+        lost = [job.spec.name for job in outcomes.jobs if not job.saved]
+        how = "what came after their last checkpoint is lost of " + ", ".join(lost) if lost else "every run was saved"
+        console.print(f"\nStopped; {how}. Type the same command again to continue.")
         return outcomes.stopped_with or EXIT_INTERRUPTED
     parts = [f"{outcomes.done} done"]
     parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
     parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
+    parts += [f"{outcomes.taken} left to another process that is at it"] if outcomes.taken else []
     parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
     console.print(f"\n{', '.join(parts)}. The runs are in {folder}.")
     failed = [job for job in outcomes.jobs if job.outcome == "failed"]

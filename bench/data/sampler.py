@@ -25,7 +25,8 @@ def batches_per_epoch(count: int, batch: int) -> int:
     """
     if batch < 1 or count < batch:
         raise BenchError(
-            f"a batch of {batch} cannot be drawn from {count} images", hint="Lower the batch or add images."
+            f"a batch of {batch} cannot be drawn from {count} training images",
+            hint="Lower budget.batch, or raise data.train_count.",
         )
     return count // batch
 

@@ -6,6 +6,7 @@ recipe, precision or code can never meet an old entry. It appears whole, by one 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,8 +64,9 @@ class Cache:
         content = _read(place, asked)
         if content is not None:
             return place, content
+        if not is_writable(self.folder) and self.folder != _private_folder():
+            return Cache(_private_folder())._entry(kind, key, make)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(place.with_name(place.name + ".lock")):
                 content = _read(place, asked)  # another process may have made it meanwhile
                 if content is None:
@@ -73,6 +76,8 @@ class Cache:
         return place, content
 
     def _make(self, place: Path, key: dict[str, Any], make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        for left in self.folder.glob(f".{place.name}.*"):  # of a process that was killed: the lock is ours
+            shutil.rmtree(left, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=self.folder))
         try:
             content = make(temporary)
@@ -84,6 +89,24 @@ class Cache:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return content
+
+
+def is_writable(folder: Path) -> bool:
+    """Tell whether files can be made in `folder`, which is made where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+@lru_cache
+def _private_folder() -> Path:
+    """Return a folder that lasts as long as this process, for when the shared one is only readable."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-cache-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _read(place: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:

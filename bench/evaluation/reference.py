@@ -7,6 +7,7 @@ not so many, the first N training images stand in and the lines say so.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from bench.evaluation.frechet import Gaussian, fit
 from bench.evaluation.nearest import Distances, Thumbnails, nearest_in_features, nearest_in_pixels, thumbnails
 from bench.evaluation.neighbours import Geometry, Subsets, draw_subsets, real_geometry
 from bench.evaluation.similarity import mean_similarity, pairs_of
-from bench.metrics.settings import EvaluationSettings, floor_split
+from bench.metrics.settings import NEIGHBOURS_DENSITY_COVERAGE, EvaluationSettings, floor_split
 from bench.runs.identity import code_hash
 from bench.training.environment import device_name
 
@@ -50,6 +51,30 @@ class Part:
         return self.stop - self.start
 
 
+def require_measurable(data: PreparedData) -> None:
+    """Raise BenchError where images are too few to be held against others, or too much alike."""
+    for key, split, images in (
+        ("data.heldout_count", "held-out", data.heldout),
+        ("data.train_count", "training", data.train),
+    ):
+        if images.count < FEWEST_IMAGES:
+            raise BenchError(
+                f"{images.path} holds {images.count} {split} images; metrics need at least {FEWEST_IMAGES}",
+                hint=f"Raise {key} in the study, or bring more images.",
+            )
+        different: set[bytes] = set()
+        for image in images.images():
+            different.add(hashlib.sha256(image).digest())
+            if len(different) > NEIGHBOURS_DENSITY_COVERAGE:
+                break
+        else:
+            raise BenchError(
+                f"The {images.count} {split} images in {images.path} are copies of only {len(different)}; metrics "
+                f"look at the {NEIGHBOURS_DENSITY_COVERAGE} nearest others of each",
+                hint="See to the images that data.source and data.path name.",
+            )
+
+
 class Reference:
     """Real images and what is known of them, computed on demand and shared with other processes through a cache."""
 
@@ -61,12 +86,7 @@ class Reference:
         data_root: Path,
         progress: Progress | None = None,
     ) -> None:
-        for split, images in (("held-out", data.heldout), ("training", data.train)):
-            if images.count < FEWEST_IMAGES:
-                raise BenchError(
-                    f"{images.path} holds {images.count} {split} images; metrics need at least {FEWEST_IMAGES}",
-                    hint="Raise data.heldout_count or data.train_count in the study.",
-                )
+        require_measurable(data)
         self.settings = settings
         self.extractors = extractors
         # Distances are float64, which devices other than these have not.

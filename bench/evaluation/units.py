@@ -55,14 +55,14 @@ def missing_evaluations(
     data_sha256: str | None = None,
     extractor_sha256: Mapping[str, str] | None = None,
 ) -> list[Unit]:
-    """Return the units of the run's folder that metrics.jsonl does not hold, in order.
+    """Return the units of the run's folder that the file of its new metrics does not hold, in order.
 
     Lines count when they carry the settings' id and are complete; where they are given, also only those about held-out
     images and with extractors of these digests. A diverged run has no final unit.
     """
     folder = RunFolder(run)
     by_unit = defaultdict(list)
-    for line in read_jsonl(folder.metrics_file):
+    for line in read_jsonl(folder.measuring_file):
         if line["evaluation_id"] == settings.id():
             by_unit[line["generator_steps"], line["generator"], line["sample_seed"]].append(line)
     return [
@@ -76,7 +76,7 @@ def missing_evaluations(
 
 def record(run: Path, unit: Unit, lines: list[Line]) -> None:
     """Append a unit's lines; what is left of it from a torn or outdated evaluation of the same id is taken out."""
-    file = RunFolder(run).metrics_file
+    file = RunFolder(run).measuring_file
     evaluation_id = lines[0]["evaluation_id"]
     there = read_jsonl(file)
     kept = [line for line in there if not (unit.owns(line) and line["evaluation_id"] == evaluation_id)]

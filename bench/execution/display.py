@@ -16,6 +16,7 @@ from bench.execution.jobs import Job
 from bench.formatting import format_duration
 
 PLAIN_SECONDS = 30.0
+SILENT_SECONDS = 60.0  # without a word from a worker that trains, nothing is known of when it ends
 AROUND_SECONDS = 40.0  # a run's start and evaluation, roughly: nothing estimates them
 
 
@@ -27,12 +28,22 @@ def share_done(job: Job) -> float:
 
 
 def phase(job: Job) -> str:
-    """Return what a running job is at, in a word."""
+    """Return what a running job is at, in a word, or for how long nothing has been heard of it."""
+    if (silent := seconds_silent(job)) is not None:
+        return f"silent for {format_duration(silent)}"
     if job.status.phase is not None:
         return job.status.phase
     if job.stage == "evaluate":
         return "evaluating"
     return "starting" if job.status.state in ("planned", "running", "failed") else "finishing"
+
+
+def seconds_silent(job: Job) -> float | None:
+    """Return for how long a job that trains has not said how far it is, where that is unusually long; else None."""
+    if job.process is None or job.outcome is not None or job.stage == "evaluate" or job.status.phase == "evaluating":
+        return None
+    silent, rate = time.monotonic() - job.heard, job.status.steps_per_second
+    return silent if silent > max(SILENT_SECONDS, 10 / rate if rate else 0) else None
 
 
 def place(job: Job) -> str:
@@ -43,10 +54,14 @@ def place(job: Job) -> str:
 def seconds_left(jobs: Sequence[Job], elapsed: float) -> float | None:
     """Estimate the time until all jobs are through, from the pace so far; None before there is any.
 
+    Nor is there one while a job is silent, which may never end.
+
     What jobs were thought to take weighs them against each other: the longest go first, and say little of the others.
     """
     thought = sum(_seconds(job) + AROUND_SECONDS for job in jobs)
     left = sum(_seconds_left(job) for job in jobs)
+    if any(seconds_silent(job) is not None for job in jobs):
+        return None
     if elapsed < 5 or thought - left <= 0.005 * thought:
         return None
     return elapsed * left / (thought - left)

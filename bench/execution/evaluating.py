@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from bench.data import PreparedData, prepare
+from bench.errors import BenchError
 from bench.evaluation.evaluate import Evaluator, evaluate_run
 from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.files import read_jsonl
@@ -44,19 +46,22 @@ def evaluate_folder(
             raise Interrupted
 
     evaluator = Evaluator(spec.evaluation, data, data_root, device, progress)
-    if not (evaluator.missing(folder.path) or missing_pictures(folder, spec.training.data.source)):
+    again = folder.again_file.exists()
+    if not (again or evaluator.missing(folder.path) or missing_pictures(folder, spec.training.data.source)):
         return
     backbone = spec.training.backbone
 
     def load_generator(path: Path, which: str) -> nn.Module:
         return load_snapshot(path, which, spec)
 
-    taken_before = folder.status().evaluation_seconds if read_jsonl(folder.metrics_file) else 0.0
+    taken_before = folder.status().evaluation_seconds if read_jsonl(folder.measuring_file) else 0.0
     folder.write_status(replace(folder.status(), phase="evaluating", device=str(device), metric_lines=None))
     began = time.monotonic()
     try:
         evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
         write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
+        if again:
+            folder.again_file.replace(folder.metrics_file)
     finally:
         taken = taken_before + time.monotonic() - began
         there = len(read_jsonl(folder.metrics_file))
@@ -84,7 +89,7 @@ def measure_on(run: Path, data_root: Path, device: torch.device, threads: int) -
     prepare_process(threads)
     with tempfile.TemporaryDirectory() as place:
         copied = RunFolder(Path(place) / run.name)
-        shutil.copytree(run, copied.path, ignore=shutil.ignore_patterns("metrics.jsonl", "checkpoint*"))
+        shutil.copytree(run, copied.path, ignore=shutil.ignore_patterns("metrics.*", "checkpoint*"))
         data = prepare(spec.training.data, data_root)
         evaluate_folder(copied, spec, data, data_root, device, lambda: False)
         return read_jsonl(copied.metrics_file)
@@ -104,6 +109,9 @@ def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:
     check_snapshot(path)
     G = Generator(spec.training.data.resolution, spec.training.backbone.width, spec.training.backbone.latent)
     prefix = f"{which}/"
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise BenchError(f"{path} is damaged: {error}", hint="`bench run` trains a run with it again.") from error
     G.load_state_dict({name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
     return G

@@ -10,7 +10,7 @@ from typing import Literal
 from bench.runs.folder import Failure, RunFolder, Status
 from bench.runs.plan import RunSpec
 
-Outcome = Literal["done", "diverged", "failed", "interrupted"]
+Outcome = Literal["done", "diverged", "failed", "interrupted", "taken"]
 Stage = Literal["train", "evaluate"]
 
 
@@ -20,7 +20,8 @@ class Job:
 
     `seconds` is what it is thought to take, by type of device, `share_before` how much of its training was done before;
     `stage` is "evaluate" once its worker has nothing to train and a worker of its own evaluates it; `failures` are
-    those of this pool's attempts; `avoid` is the device that the next attempt should not be made on.
+    those of this pool's attempts; `avoid` is the device that the next attempt should not be made on. A job is `taken`
+    when another process works on the run; `saved` tells of an interrupted one whether nothing of it is lost.
     """
 
     spec: RunSpec
@@ -36,6 +37,8 @@ class Job:
     finished: float = 0.0
     outcome: Outcome | None = None
     reason: str | None = None
+    saved: bool = True
     status: Status = field(default_factory=Status)
+    heard: float = 0.0  # when its status last changed while it ran
     failures_before: int = 0  # how many its status held when this attempt began
     log_before: int = 0  # how many bytes of worker.log are of earlier attempts

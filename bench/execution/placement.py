@@ -38,6 +38,8 @@ class Placement:
         if device not in self._takes:
             return []
         self._free.append(device)
+        if job.outcome == "taken":  # which says nothing of the device
+            return []
         if failure is None or not blames_device(failure):
             self._failed[device].clear()
             return []

@@ -6,18 +6,20 @@ run's slot takes the next training at once, while another worker evaluates the t
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from bench.errors import EXIT_DONE, BenchError
+from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TAKEN, BenchError
 from bench.execution.devices import device_type
 from bench.execution.failures import ATTEMPTS, failure_of_process, in_words, may_end_better
 from bench.execution.jobs import Job
 from bench.execution.placement import Placement
+from bench.execution.worker import ORPHAN_SECONDS
 from bench.processes import python_command, python_environment
 from bench.runs.folder import Failure
 
@@ -59,10 +61,10 @@ def run_pool(
 ) -> bool:
     """Run all jobs, as many at a time as there are slots. Returns False when `stop` ended it before they were through.
 
-    Jobs start in the order given. A failure costs only its own run, which is tried once more where that may help, on
-    another device if there is one, from its last checkpoint. On a stop every worker saves a checkpoint and ends, and
-    none is tried again. Runs trained on a type of device that `evaluation_slots` has are evaluated in those, beside the
-    next training; others by the worker that trained them.
+    Jobs start in the order given. A run that another process has is left to it. A failure costs only its own run, which
+    is tried once more where that may help, on another device if there is one, from its last checkpoint. On a stop every
+    worker saves a checkpoint and ends, and none is tried again. Runs trained on a type of device that
+    `evaluation_slots` has are evaluated in those, beside the next training; others by the worker that trained them.
     """
     apart = set(map(device_type, evaluation_slots))
     for job in jobs:
@@ -81,9 +83,10 @@ def run_pool(
                     job, device = chosen
                     _start(job, device, options, train_only=device_type(device) in apart)
                     running.append(job)
-                    watcher.started(job)
+                    if job.outcome != "taken":
+                        watcher.started(job)
             for job in list(running):
-                job.status = job.folder.status()
+                _listen(job)
                 if job.process is not None and job.process.poll() is None:
                     continue
                 if stop():  # which may be what ended this worker too
@@ -97,7 +100,11 @@ def run_pool(
                     watcher.will_retry(job)
                     job.process, job.outcome = None, None
                     placement.again(job)
-                elif failure is None and job.stage == "train" and device_type(str(job.device)) in apart:
+                elif (
+                    job.outcome in ("done", "diverged")
+                    and job.stage == "train"
+                    and device_type(str(job.device)) in apart
+                ):
                     job.process, job.outcome, job.avoid, job.stage = None, None, None, "evaluate"
                     placements["evaluate"].again(job)
                 else:
@@ -106,14 +113,23 @@ def run_pool(
             time.sleep(POLL_SECONDS)
         return True
     finally:
-        _stop_all(running)
+        _stop_all(running, options)
+
+
+def _is_trained_apart(job: Job, apart: Container[str]) -> bool:
+    """Tell whether a job was trained on a type of device whose runs other workers evaluate."""
+    return job.stage == "train" and device_type(str(job.device)) in apart
 
 
 def _start(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> None:
     """Start the job's worker on `device`; where the system refuses, `process` stays None and `reason` says why."""
     job.device = device
+    job.heard = time.monotonic()
     if job.stage == "train" or not job.started:
-        job.started = time.monotonic()
+        job.started = job.heard
+    if job.folder.is_locked():
+        job.process, job.outcome = None, "taken"
+        return
     job.failures_before = len(job.folder.status().failures)
     try:
         job.process, job.reason = _worker(job, device, options, train_only=train_only), None
@@ -134,10 +150,11 @@ def _worker(job: Job, device: str, options: PoolOptions, *, train_only: bool) ->
                 *("--folder", str(job.folder.path), "--data", str(options.data_root), "--device", device),
                 *("--checkpoint-seconds", str(options.checkpoint_seconds)),
                 *(["--train-only"] if train_only and job.stage == "train" else []),
+                "--supervised",
             ],
             stdout=log,
             stderr=log,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it ends when this process does, however that ends
             env=environment,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the workers in order
         )
@@ -155,10 +172,23 @@ def launcher(ranks: int) -> list[str]:
     return [*launcher, "--nproc-per-node", str(ranks), "-m"]
 
 
+def _listen(job: Job) -> None:
+    status = job.folder.status()
+    if status != job.status:
+        job.status, job.heard = status, time.monotonic()
+
+
 def _finish(job: Job, options: PoolOptions) -> Failure | None:
     """Note what became of a job whose process has ended; returns the failure if it failed."""
+    _let_go(job, options)
     job.finished = time.monotonic()
     job.status = job.folder.status()
+    ranks_gave_way = _ranks(job, options) > 1 and job.outcome is None and job.folder.is_locked()
+    if ranks_gave_way or (job.process is not None and job.process.returncode == EXIT_TAKEN):
+        job.outcome = "taken"
+    if job.outcome == "taken":
+        job.reason = "another process is at it"
+        return None
     if job.process is not None and job.process.returncode == EXIT_DONE and job.status.state in ("done", "diverged"):
         job.outcome = "diverged" if job.status.state == "diverged" else "done"
         job.reason = job.status.reason
@@ -168,9 +198,18 @@ def _finish(job: Job, options: PoolOptions) -> Failure | None:
     failure = recorded[0] if recorded else _unrecorded(job, options)
     job.failures.append(failure)
     job.reason = in_words(job.failures)
-    if recorded or failure.kind != "input":  # else the run is another process's
-        _write_down(job, [] if recorded else [failure])
+    _write_down(job, [] if recorded else [failure])
     return failure
+
+
+def _let_go(job: Job, options: PoolOptions) -> None:
+    """Tell whatever a job's ended process left behind to end, and wait until ranks do not hold the run any more."""
+    if job.process is None or job.process.stdin is None:
+        return
+    job.process.stdin.close()
+    deadline = time.monotonic() + ORPHAN_SECONDS + 5
+    while _ranks(job, options) > 1 and job.folder.is_locked() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _unrecorded(job: Job, options: PoolOptions) -> Failure:
@@ -203,7 +242,7 @@ def _write_down(job: Job, failures: Sequence[Failure]) -> None:
         return  # another process has taken the run up, or the disk is full: the reason is told all the same
 
 
-def _stop_all(running: Sequence[Job]) -> None:
+def _stop_all(running: Sequence[Job], options: PoolOptions) -> None:
     for job in running:
         if job.process is not None and job.process.poll() is None:
             job.process.terminate()
@@ -216,7 +255,17 @@ def _stop_all(running: Sequence[Job]) -> None:
         except subprocess.TimeoutExpired:
             job.process.kill()
             job.process.wait()
-        job.outcome = "interrupted"
+        _let_go(job, options)
+        job.outcome, job.saved = "interrupted", _was_saved(job, options)
+
+
+def _was_saved(job: Job, options: PoolOptions) -> bool:
+    """Tell whether a stopped job's worker ended in order, or had not begun. torchrun hides its ranks' exit codes."""
+    assert job.process is not None
+    if job.process.returncode in (EXIT_DONE, EXIT_INTERRUPTED, -signal.SIGTERM):
+        return True
+    steps = job.folder.status().generator_steps
+    return _ranks(job, options) > 1 and (steps == 0 or job.folder.checkpoint_file(steps).exists())
 
 
 def _last_words(job: Job) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,21 @@ from rich.console import Console
 
 from bench.config.models import Study
 from bench.data import PreparedData, is_prepared, prepare, present_images
+from bench.data.sampler import batches_per_epoch
 from bench.errors import BenchError
+from bench.evaluation.cache import is_writable
 from bench.evaluation.evaluate import missing_evaluations
 from bench.evaluation.pictures import missing_pictures
+from bench.evaluation.reference import require_measurable
 from bench.execution.calibrating import machine_of
 from bench.execution.devices import device_type, evaluation_slots
 from bench.execution.display import make_display
 from bench.execution.in_process import run_in_process
 from bench.execution.jobs import Job
 from bench.execution.pool import PoolOptions, run_pool
-from bench.files import read_json, write_record
-from bench.runs.cost import estimate, read_calibration
-from bench.runs.folder import RunFolder
+from bench.files import leftovers, read_json, write_record
+from bench.runs.cost import Estimates, read_calibration
+from bench.runs.folder import RunFolder, TakenError
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
 from bench.runs.portable import IMPORTED_FILE
 
@@ -34,14 +38,15 @@ _REMOVED = ".removed-"  # begins the name of a run folder that `clean` is deleti
 class Outcomes:
     """What became of the runs that were asked for: how many ended in which way.
 
-    `skipped` lacked nothing, or another process is at them. `complete` is False where a stop ended it before all were
-    through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs that were worked
+    `skipped` lacked nothing, `taken` ones are another process's. `complete` is False where a stop ended it before all
+    were through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs that were worked
     on with the reason and the failures of each; `slots` the devices, one for each run that went at a time.
     """
 
     done: int
     diverged: int
     failed: int
+    taken: int
     skipped: int
     complete: bool
     jobs: tuple[Job, ...]
@@ -71,7 +76,7 @@ def work_for(run: RunSpec, runs_root: Path, images: Images = None) -> str | None
     if state in ("done", "diverged"):
         folder = folder_of(run, runs_root)
         lacking = missing_evaluations(folder.path, run.evaluation) or missing_pictures(folder, run.training.data.source)
-        return "evaluate" if lacking else None
+        return "evaluate" if lacking or folder.again_file.exists() else None
     return "train"
 
 
@@ -130,6 +135,15 @@ def prepare_images(plan: Plan, data_root: Path, console: Console) -> PreparedDat
     return prepare(request, data_root, report)
 
 
+def check_images(study: Study, data: PreparedData, data_root: Path, console: Console) -> None:
+    """Raise BenchError where the study's images cannot be trained on or measured with: before the first step."""
+    batches_per_epoch(data.train.count, study.budget.batch)
+    require_measurable(data)
+    cache = data_root / "cache" / "evaluation"
+    if not is_writable(cache):
+        console.print(f"images   {cache} cannot be written: every run computes the real images' features for itself")
+
+
 def run_all(
     plan: Plan,
     selected: Sequence[RunSpec],
@@ -143,8 +157,19 @@ def run_all(
 ) -> Outcomes:
     """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
     images = present_images(plan.study.data, options.data_root)
-    todo = [run for run in selected if work_for(run, runs_root, images) is not None]
+    taken: list[RunSpec] = []
+    todo: list[RunSpec] = []
+    whole: list[RunSpec] = []
+    for run in selected:
+        if state_of(run, runs_root, images) == "running":
+            taken.append(run)
+        else:
+            (whole if work_for(run, runs_root, images) is None else todo).append(run)
     keep_imported(plan, todo, runs_root, images)
+    for path in leftovers(runs_root / plan.study.name):
+        path.unlink(missing_ok=True)
+    for run in whole:  # the others are swept by their workers
+        sweep(folder_of(run, runs_root))
     plan.write(runs_root)
     for run in todo:
         lay_out(run, plan, runs_root, images)
@@ -160,11 +185,19 @@ def run_all(
         done=sum(job.outcome == "done" for job in jobs),
         diverged=sum(job.outcome == "diverged" for job in jobs),
         failed=sum(job.outcome == "failed" for job in jobs),
-        skipped=len(selected) - len(jobs),
+        taken=len(taken) + sum(job.outcome == "taken" for job in jobs),
+        skipped=len(selected) - len(taken) - len(jobs),
         complete=complete,
         jobs=tuple(jobs),
         slots=tuple(slots),
     )
+
+
+def sweep(folder: RunFolder) -> None:
+    """Delete what a process left that was killed at the very end of a run; not where another one works on it."""
+    if folder.leftovers():
+        with suppress(TakenError), folder.owned():
+            folder.sweep()
 
 
 def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> list[Job]:
@@ -174,9 +207,9 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
     the order changes nothing, and the plan's lets a report be made early.
     """
     types = list(dict.fromkeys(map(device_type, slots)))
-    known = {
-        name: read_calibration(runs_root, machine_of([slot for slot in slots if device_type(slot) == name]))
-        for name in types
+    of_type = {name: machine_of([slot for slot in slots if device_type(slot) == name]) for name in types}
+    estimates = {
+        name: Estimates(runs_root, name, read_calibration(runs_root, machine)) for name, machine in of_type.items()
     }
     jobs = []
     for run in runs:
@@ -184,7 +217,7 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
         status = folder.status()
         trained = status.state in ("done", "diverged")
         share = 1.0 if trained else status.generator_steps / run.training.budget.generator_steps
-        seconds = {name: (1 - share) * estimate(run, runs_root, name, known[name]).seconds for name in types}
+        seconds = {name: (1 - share) * estimates[name](run).seconds for name in types}
         jobs.append(Job(run, folder, seconds, share))
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 

@@ -18,6 +18,7 @@ from bench.execution.pool import PoolOptions
 from bench.execution.proving import accept, prove
 from bench.execution.running import (
     Outcomes,
+    check_images,
     folder_of,
     keep_imported,
     made_for_gpus,
@@ -27,6 +28,7 @@ from bench.execution.running import (
     work_for,
 )
 from bench.execution.stopping import StopOnSignals
+from bench.files import write_atomic
 from bench.formatting import plural
 from bench.runs.plan import Plan, RunSpec
 
@@ -92,7 +94,8 @@ def evaluate_study(
 ) -> Outcomes:
     """Measure what trained runs lack, without training: `bench evaluate`. Arguments as for `run_study`.
 
-    `again` drops the metrics there are first. Raises BenchError where no run of that name is trained.
+    `again` measures everything anew; the old metrics stay until the new ones are there. Raises BenchError where no run
+    of that name is trained.
 
         bench.evaluate_study(plan, again=True)
     """
@@ -108,7 +111,9 @@ def evaluate_study(
     if again:
         keep_imported(plan, trained, root)
         for spec in trained:
-            folder_of(spec, root).metrics_file.unlink(missing_ok=True)
+            folder = folder_of(spec, root)
+            with folder.owned():
+                write_atomic(folder.again_file, "")
     options = PoolOptions(Path(data), plan.study.training.threads)
     return _carry_out(plan, trained, root, slots, options, console or _plain_console(), stop, in_process)
 
@@ -148,7 +153,7 @@ def _carry_out(
     if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
         console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
     require_extractors(study.evaluation, study.data.source, options.data_root)
-    prepare_images(plan, options.data_root, console)
+    check_images(study, prepare_images(plan, options.data_root, console), options.data_root, console)
     for proof in prove(selected, runs_root, options.data_root, lambda text: console.print(f"proving  {text}")):
         if proof.verdict == "proved":
             console.print(f"proved   {proof.run.name}: the present code gives the same bits; it is not trained again")

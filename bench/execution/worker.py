@@ -4,32 +4,49 @@ Under torchrun one run has several processes, its ranks: `--device` then names o
 The first rank owns the run's folder, writes and evaluates.
 
 It trains what is missing, evaluates what is missing, and says what became of it in status.json. Exit codes: 0 the run
-is done or diverged (both are results), 1 it failed, 2 it cannot be worked on (another process is at it), 130 it was
+is done or diverged (both are results), 1 it failed, 2 it cannot be worked on, 75 another process is at it, 130 it was
 asked to stop and can be taken up again.
+
+With `--supervised`, standard input is a pipe whose end says that whoever started this is gone: the run is saved, and a
+process that does not get so far is killed. The signal that Linux sends when a parent dies would not do, since ranks
+have torchrun for a parent, which goes on when its own is killed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import select
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, EXIT_WRONG_USAGE, BenchError
+from bench.errors import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_RUNS_FAILED,
+    EXIT_TAKEN,
+    EXIT_WRONG_USAGE,
+    BenchError,
+)
 from bench.execution.failures import kind_of
 from bench.files import write_atomic, write_record
-from bench.runs.folder import Failure, RunFolder
+from bench.runs.folder import Failure, RunFolder, TakenError
 
 if TYPE_CHECKING:
     import torch
 
     from bench.runs.plan import RunSpec
+
+ORPHAN_SECONDS = 20.0  # what a worker has to save in once its supervisor is gone
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -53,13 +70,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
     parser.add_argument("--train-only", action="store_true")
+    parser.add_argument("--supervised", action="store_true")
     options = parser.parse_args(arguments)
     stop = _StopRequest()
+    if "RANK" in os.environ:
+        _end_with_parent()
+    if options.supervised:
+        if sys.platform != "win32" and select.select([0], [], [], 0)[0]:
+            return EXIT_INTERRUPTED  # left alone before it began: the run is for another attempt
+        threading.Thread(target=stop.when_left_alone, daemon=True).start()
     folder = RunFolder(options.folder)
     work = Work(options.data, options.device, options.checkpoint_seconds, options.train_only)
     try:
-        with folder.owned() if _rank() == 0 else nullcontext():
+        if _rank() > 0:
             return work_on(folder, work, stop)
+        with folder.owned():
+            folder.sweep()
+            if damaged := folder.damaged_snapshots():
+                folder.begin_again(f"snapshots/{damaged[0].name} was cut off")
+            return work_on(folder, work, stop)
+    except TakenError as error:
+        print(f"{options.folder}: {error}", file=sys.stderr)
+        return EXIT_TAKEN
     except BenchError as error:
         print(f"{options.folder}: {error}", file=sys.stderr)
         return EXIT_WRONG_USAGE
@@ -68,6 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _rank() -> int:
     """Return which rank of its run this process is; torchrun sets RANK."""
     return int(os.environ.get("RANK", "0"))
+
+
+def _end_with_parent() -> None:
+    """Have Linux kill this rank when torchrun is killed: waiting for the other ranks, it may be deaf to all else."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _device(names: str) -> str:
@@ -90,6 +128,14 @@ class _StopRequest:
 
     def __call__(self) -> bool:
         return self._asked or os.getppid() != self._parent
+
+    def when_left_alone(self) -> None:
+        """Ask to stop when standard input ends, and see that it is done."""
+        while os.read(0, 1):
+            continue
+        self._asked = True
+        time.sleep(ORPHAN_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 
 
 def work_on(folder: RunFolder, work: Work, stop: Callable[[], bool]) -> int:

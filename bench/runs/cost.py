@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,21 +50,47 @@ class Cost:
         return self.known_from != "arithmetic"
 
 
-def estimate(run: RunSpec, runs_root: Path, device_type: str, calibration: Mapping[str, float] | None = None) -> Cost:
-    """Return what training `run` will take: by a finished run of the same kind, by calibration, or by arithmetic.
+class Estimates:
+    """What runs will take on a type of device: by finished runs of the same kind, by calibration, or by arithmetic.
 
-    `calibration` maps `kind_of_step` to seconds a generator step, as `read_calibration` returns it.
+    `calibration` maps `kind_of_step` to seconds a generator step, as `read_calibration` returns it. Each finished run
+    is read at most once, and none before it is needed.
     """
-    steps = run.training.budget.generator_steps
-    for folder in sorted((runs_root / run.study / f"{run.label}-{run.protocol}").glob("seed-*")):
-        like = _finished(RunFolder(folder), run, device_type)
+
+    def __init__(self, runs_root: Path, device_type: str, calibration: Mapping[str, float] | None = None) -> None:
+        self._runs_root = runs_root
+        self._device_type = device_type
+        self._calibration = calibration or {}
+        self._known: dict[Path, dict[str, Status]] = {}
+        self._unread: dict[Path, Iterator[Path]] = {}
+
+    def __call__(self, run: RunSpec) -> Cost:
+        """Return what training `run` will take."""
+        steps, kind = run.training.budget.generator_steps, kind_of_step(run.training)
+        like = self._finished(self._runs_root / run.study / run.folder.parent, kind)
         if like is not None:
             seconds_per_step = like.device_seconds / max(like.generator_steps, 1)
             return Cost(START_SECONDS + steps * seconds_per_step, "finished run", like.evaluation_seconds or None)
-    timed = (calibration or {}).get(kind_of_step(run.training))
-    if timed is not None:
-        return Cost(START_SECONDS + steps * timed, "calibration")
-    return Cost(START_SECONDS + steps * multiply_adds(run.training) / GUESSED_RATE[device_type], "arithmetic")
+        timed = self._calibration.get(kind)
+        if timed is not None:
+            return Cost(START_SECONDS + steps * timed, "calibration")
+        arithmetic = steps * multiply_adds(run.training) / GUESSED_RATE[self._device_type]
+        return Cost(START_SECONDS + arithmetic, "arithmetic")
+
+    def _finished(self, row: Path, kind: str) -> Status | None:
+        """Return the status of the first run of a row that is done, on such a device, with steps of this kind."""
+        known = self._known.setdefault(row, {})
+        if row not in self._unread:
+            self._unread[row] = iter(sorted(row.glob("seed-*")))
+        while kind not in known and (path := next(self._unread[row], None)) is not None:
+            folder = RunFolder(path)
+            try:
+                status = folder.status()
+                if status.state == "done" and (status.device or "").startswith(self._device_type):
+                    known.setdefault(kind_of_step(RunSpec.read(folder.spec_file).training), status)
+            except BenchError:
+                continue  # a damaged run tells nothing
+        return known.get(kind)
 
 
 def kind_of_step(training: TrainingSpec) -> str:
@@ -116,18 +142,6 @@ def _known_ratios() -> Mapping[str, float]:
 
 def _ratio(objective: str) -> float:
     return _known_ratios().get(objective, 1.0)
-
-
-def _finished(folder: RunFolder, run: RunSpec, device_type: str) -> Status | None:
-    """Return the status of a run that is done, on such a device, with steps that take as long as `run`'s; else None."""
-    try:
-        status = folder.status()
-        if status.state != "done" or not status.device or not status.device.startswith(device_type):
-            return None
-        other = RunSpec.read(folder.spec_file)
-    except BenchError:
-        return None
-    return status if kind_of_step(other.training) == kind_of_step(run.training) else None
 
 
 def _trunk_multiply_adds(resolution: int, width: int) -> float:

@@ -11,6 +11,7 @@ Every file is written atomically or appended line by line, so a run can be kille
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +21,8 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from bench.errors import BenchError
-from bench.files import read_json, write_json, write_record
+from bench.errors import EXIT_RUNS_FAILED, BenchError
+from bench.files import disk_error, is_held, leftovers, read_json, write_json, write_record
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
@@ -36,6 +37,10 @@ EffectiveState = Literal["planned", "running", "interrupted", "done", "diverged"
 
 # Why an attempt ended early. "input" and "code" would come again: what was asked does not fit, or the code is wrong.
 FailureKind = Literal["memory", "device", "process", "code", "input", "other"]
+
+
+class TakenError(BenchError):
+    """Another process works on the run."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,16 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def again_file(self) -> Path:
+        """There while the run is measured again; it takes the place of metrics.jsonl when all is measured."""
+        return self.path / "metrics.again.jsonl"
+
+    @property
+    def measuring_file(self) -> Path:
+        """Where new metrics are written."""
+        return self.again_file if self.again_file.exists() else self.metrics_file
+
+    @property
     def snapshots(self) -> Path:
         return self.path / "snapshots"
 
@@ -134,6 +149,9 @@ class RunFolder:
 
     def sample_file(self, generator_steps: int) -> Path:
         return self.samples / f"step-{generator_steps:08d}.png"
+
+    def checkpoint_file(self, generator_steps: int) -> Path:
+        return self.path / f"checkpoint-{generator_steps:08d}.ckpt"
 
     def snapshot_steps(self) -> list[int]:
         """Return the generator steps that have a snapshot, in order."""
@@ -178,34 +196,56 @@ class RunFolder:
         return state
 
     def is_locked(self) -> bool:
-        """Tell whether a process owns this run now."""
-        lock_file = self.path / ".lock"
-        if not lock_file.exists():
-            return False
-        try:
-            with FileLock(lock_file, timeout=0):
-                return False
-        except Timeout:
-            return True
+        """Tell whether a process owns this run now; writes nothing."""
+        return is_held(self.path / ".lock")
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Hold the run's lock. Raises BenchError when another process has it. A killed process frees it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Hold the run's lock. Raises TakenError when another process has it. A killed process frees it."""
         lock = FileLock(self.path / ".lock")
         try:
-            # A status reader holds the lock for an instant; a trainer holds it for the whole run.
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Who asks whether a run is locked holds the lock for an instant; a trainer holds it for the whole run.
             lock.acquire(timeout=2)
         except Timeout as error:
-            raise BenchError(
+            raise TakenError(
                 f"{self.path} is being worked on by another process",
                 hint="Wait for it, or stop it; `bench status` shows what is running.",
-                exit_code=1,
+                exit_code=EXIT_RUNS_FAILED,
             ) from error
+        except OSError as error:
+            raise disk_error(self.path / ".lock", error) from error
         try:
             yield
         finally:
             lock.release()
+
+    def leftovers(self) -> list[Path]:
+        """Return what killed processes left: files that were not renamed into place, checkpoints of a trained run."""
+        found = [path for folder in (self.path, self.snapshots, self.samples) for path in leftovers(folder)]
+        return found + (self._checkpoints() if self.status().state in ("done", "diverged") else [])
+
+    def sweep(self) -> None:
+        """Delete what killed processes left. Call it with the lock held."""
+        for path in self.leftovers():
+            path.unlink(missing_ok=True)
+
+    def damaged_snapshots(self) -> list[Path]:
+        """Return the snapshots that are not as long as they say: cut off by a full disk or a copy that broke off."""
+        return [path for path in sorted(self.snapshots.glob("step-*.safetensors")) if not _is_whole(path)]
+
+    def begin_again(self, reason: str) -> None:
+        """Take the run back to where nothing was trained. Call it with the lock held."""
+        status, damaged = self.status(), self.damaged_snapshots()
+        failure = Failure(status.device or "", "other", reason, status.generator_steps)
+        self.write_status(Status(attempts=status.attempts, failures=[*status.failures, failure]))
+        results = [self.again_file, self.metrics_file, self.log_file, *self._checkpoints(), *self.samples.glob("*")]
+        # What is damaged goes last: a process killed before is begun again by the next.
+        for path in [*results, *set(self.snapshots.glob("*")).difference(damaged), *damaged]:
+            path.unlink(missing_ok=True)
+
+    def _checkpoints(self) -> list[Path]:
+        return list(self.path.glob("checkpoint-*.ckpt"))
 
 
 def effective_state(run_folder: Path) -> EffectiveState:
@@ -237,6 +277,19 @@ def read_plan(runs_root: Path, study: str) -> dict[str, Any]:
     check_schema(plan, path)
     assert isinstance(plan, dict)
     return plan
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a safetensors file has the length that its header says."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, size)))
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        return bool(size == 8 + length + max(ends, default=0))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def _step_of(path: Path) -> int:

@@ -270,6 +270,8 @@ def run_state(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None 
         return state
     if folder.saw_others_than(images):
         return "stale"
+    if state in ("done", "diverged") and folder.damaged_snapshots():
+        state = "interrupted"  # it cannot be measured: only training gives the snapshot back
     code = RunSpec.read(folder.spec_file).code
     return state if code == run.code or folder.accepted_code(run.code) else "stale"
 

@@ -36,11 +36,12 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
     A damaged newest one gives way to the one before. Raises BenchError when all there are damaged.
     """
     files = _checkpoints(folder)
+    place = "cpu" if device.type == "cpu" else device  # torch does not know "cpu:0"
     for path in reversed(files):
         digest, _, payload = path.read_bytes().partition(b"\n")
         if hashlib.sha256(payload).hexdigest().encode() != digest:
             continue
-        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=place, weights_only=True)
         if state.get("schema") != SCHEMA:
             raise BenchError(
                 f"{path} was written by another version of bench",

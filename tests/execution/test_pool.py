@@ -6,7 +6,11 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,16 +25,16 @@ from bench.__main__ import run as type_bench
 from bench.data import prepare
 from bench.errors import BenchError
 from bench.evaluation.units import missing_evaluations
-from bench.execution import devices
+from bench.execution import devices, pool
 from bench.execution.devices import choose_slots, evaluation_slots
 from bench.execution.display import AROUND_SECONDS, make_display, phase, place, seconds_left
 from bench.execution.failures import advice, failure_of_process, kind_of, may_end_better
 from bench.execution.jobs import Job
 from bench.execution.placement import Placement
 from bench.execution.pool import PoolOptions, run_pool
-from bench.execution.running import jobs_for
+from bench.execution.running import jobs_for, run_all
 from bench.files import read_jsonl
-from bench.runs.folder import Failure, FailureKind, RunFolder
+from bench.runs.folder import Failure, FailureKind, RunFolder, Status
 from bench.runs.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
@@ -125,13 +129,74 @@ def test_nothing_is_tried_again_after_a_stop(tmp_path: Path) -> None:
     assert job.outcome == "interrupted"
 
 
-def test_a_run_that_another_process_has_is_left_to_it(tmp_path: Path) -> None:
+def test_a_run_that_another_process_has_is_left_to_it_and_the_rest_is_done(tmp_path: Path) -> None:
+    first, second = found = jobs(tmp_path, seeds=2)
+    watcher = Watcher(kill)
+    with first.folder.owned():
+        assert run_pool(found, ["cpu"], PoolOptions(tmp_path), watcher, never)
+    assert watcher.said[:2] == ["taken 0", "start 1 on cpu"]
+    assert (first.outcome, first.failures, second.outcome) == ("taken", [], "failed")
+    assert not first.folder.status_file.exists()
+
+
+def test_a_run_that_is_taken_while_its_worker_starts_is_no_failure(tmp_path: Path) -> None:
     (job,) = jobs(tmp_path)
-    watcher = Watcher()
-    with job.folder.owned():
-        assert run_pool([job], ["cpu"], PoolOptions(tmp_path), watcher, never)
-    assert watcher.said == ["start 0 on cpu", "failed 0"]
+    with ExitStack() as held:
+        assert run_pool(
+            [job], ["cpu"], PoolOptions(tmp_path), Watcher(lambda job: held.enter_context(job.folder.owned())), never
+        )
+    assert (job.outcome, job.failures) == ("taken", [])
     assert not job.folder.status_file.exists()
+
+
+def test_two_bench_runs_at_once_share_the_work(tmp_path: Path) -> None:
+    plan = make_plan(study(seeds=(0, 1)))
+    options = PoolOptions(tmp_path)
+    first = RunFolder(tmp_path / plan.study.name / plan.runs[0].folder)
+    console = Console(file=io.StringIO())
+    with first.owned():
+        first.write_status(Status(state="running"))
+        plan.runs[0].write(first.spec_file)
+        outcomes = run_all(
+            plan, plan.runs, runs_root=tmp_path, slots=["cpu"], options=options, console=console, stop=never
+        )
+    assert (outcomes.taken, outcomes.skipped, outcomes.done) == (1, 0, 0)
+    assert [job.spec.training.seed for job in outcomes.jobs] == [1]  # its images are not prepared: it fails
+    assert outcomes.failed == 1
+
+
+def test_what_a_killed_worker_had_is_not_called_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "STOP_SECONDS", 0.2)
+    first, second = found = jobs(tmp_path, seeds=2)
+    for job, command in (
+        (first, "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"),
+        (second, "print(1, flush=True); import time; time.sleep(60)"),
+    ):
+        job.process = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE)
+        with job.process.stdout or io.BytesIO() as said:
+            said.readline()
+    pool._stop_all(found, PoolOptions(tmp_path))
+    assert [job.outcome for job in found] == ["interrupted"] * 2
+    assert (first.saved, second.saved) == (False, True)  # the second had not begun to listen, nor to train
+
+
+def test_a_silent_worker_has_no_estimate(tmp_path: Path) -> None:
+    first, second = found = jobs(tmp_path, seeds=2, seconds=[{"cpu": 100.0}] * 2)
+    now = time.monotonic()
+    for job in found:
+        job.process, job.device, job.heard = subprocess.Popen([sys.executable, "-c", ""]), "cpu", now
+        job.process.wait()
+        job.status = Status(state="running", phase="training", generator_steps=4, steps_per_second=1.0)
+    assert seconds_left(found, 100.0) is not None
+    assert phase(first) == "training"
+    first.heard = now - 3600
+    assert seconds_left(found, 100.0) is None
+    assert phase(first) != "training"
+    assert "1 h" in phase(first)
+    first.status = Status(state="done", phase="evaluating", generator_steps=4)  # which says nothing while it measures
+    assert seconds_left(found, 100.0) is not None
+    second.heard, second.status = now - 300, replace(second.status, steps_per_second=0.01)
+    assert seconds_left(found, 100.0) is not None  # its steps take that long
 
 
 def test_a_worker_that_cannot_be_started_costs_only_its_run(tmp_path: Path) -> None:

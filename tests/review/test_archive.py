@@ -7,6 +7,8 @@ import random
 import re
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -314,6 +316,23 @@ def test_a_stopped_import_leaves_nothing(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         import_study(archive, tmp_path / "runs", progress=stop)
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_an_import_killed_half_way_is_made_whole_by_the_next(archive: Path, tmp_path: Path) -> None:
+    """Before: a folder of unpacked runs that stays. After: some runs in place, and no plan yet."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f".importing.{gone.pid}.abcd_3" / "runs" / "quick"
+    left.mkdir(parents=True)
+    (left / "plan.json").write_text("{")
+    whole = import_study(archive, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["quick"]
+    shutil.rmtree(tmp_path / "quick" / whole.added[0])
+    (tmp_path / "quick" / "plan.json").unlink()
+    again = import_study(archive, tmp_path)
+    assert again.added == whole.added[:1]
+    assert again.there == whole.added[1:]
+    assert (tmp_path / "quick" / "plan.json").exists()
 
 
 def test_the_commands(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

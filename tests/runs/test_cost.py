@@ -11,7 +11,8 @@ from helpers.training_fixture import CPU, study, trained
 
 from bench.data import prepare
 from bench.execution.calibrating import calibrate, machine_of
-from bench.runs.cost import START_SECONDS, estimate, kind_of_step, multiply_adds, read_calibration
+from bench.runs.cost import START_SECONDS, Estimates, kind_of_step, multiply_adds, read_calibration
+from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec, make_plan
 from bench.training import timing
 from bench.training.loop import build_state
@@ -51,16 +52,16 @@ def test_arithmetic_counts_forward_and_backward_passes() -> None:
 
 def test_a_finished_run_is_believed_before_calibration_before_arithmetic(tmp_path: Path) -> None:
     run = run_of()
-    guess = estimate(run, tmp_path, "cpu")
+    guess = Estimates(tmp_path, "cpu")(run)
     assert (guess.known_from, guess.measured) == ("arithmetic", False)
-    timed = estimate(run, tmp_path, "cpu", {kind_of_step(run.training): 0.5})
+    timed = Estimates(tmp_path, "cpu", {kind_of_step(run.training): 0.5})(run)
     assert (timed.known_from, timed.seconds) == ("calibration", START_SECONDS + 8 * 0.5)
     data = prepare(study().data, tmp_path / "data")
     _, _, status = trained(tmp_path / run.study / run.folder, data)
-    finished = estimate(run_of(seeds=(1,)), tmp_path, "cpu", {kind_of_step(run.training): 0.5})
+    finished = Estimates(tmp_path, "cpu", {kind_of_step(run.training): 0.5})(run_of(seeds=(1,)))
     assert finished.known_from == "finished run"
     assert finished.seconds == pytest.approx(START_SECONDS + status.device_seconds)
-    assert estimate(run_of("hinge"), tmp_path, "cpu").known_from == "arithmetic"
+    assert Estimates(tmp_path, "cpu")(run_of("hinge")).known_from == "arithmetic"
 
 
 def test_a_step_s_time_is_the_average_over_what_a_run_is_made_of() -> None:
@@ -80,3 +81,17 @@ def test_calibration_times_every_kind_once_and_is_kept(tmp_path: Path) -> None:
     assert len(heard) == 2
     assert read_calibration(tmp_path, machine_of(["cpu"])) == found
     assert read_calibration(tmp_path, machine_of(["cpu", "cpu"])) == {}
+
+
+def test_a_row_s_runs_are_read_once_however_many_are_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = make_plan(study(seeds=tuple(range(20)))).runs
+    for run in runs:
+        run.write(tmp_path / run.study / run.folder / "spec.json")
+    asked: list[Path] = []
+    status = RunFolder.status
+    monkeypatch.setattr(RunFolder, "status", lambda folder: asked.append(folder.path) or status(folder))
+    estimate = Estimates(tmp_path, "cpu")
+    assert {estimate(run).known_from for run in runs} == {"arithmetic"}
+    assert sorted(asked) == sorted(tmp_path / run.study / run.folder for run in runs)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.worker_functions import own_run
+from safetensors.numpy import save
 
 from bench.errors import BenchError
 from bench.files import append_jsonl, read_json, read_jsonl, write_atomic, write_json
@@ -28,8 +30,7 @@ def test_one_owner_at_a_time_and_a_killed_one_frees_the_run(tmp_path: Path) -> N
     assert folder.effective_state() == "running"
     with pytest.raises(BenchError, match="another process"), folder.owned():
         pass
-    assert holder.pid is not None
-    os.kill(holder.pid, signal.SIGKILL)
+    holder.kill()
     holder.join()
     assert not folder.is_locked()
     assert folder.effective_state() == "interrupted"
@@ -87,3 +88,93 @@ def test_an_unplanned_study_says_what_to_type(tmp_path: Path) -> None:
         read_plan(tmp_path, "quick")
     assert "other" in caught.value.message
     assert "bench run --all --study quick" in str(caught.value.hint)
+
+
+def test_who_asks_for_a_lock_does_not_see_others_ask(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder = RunFolder(tmp_path)
+    folder.write_status(Status(state="running"))
+    with folder.owned():
+        pass
+    with (tmp_path / ".lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # another process that asks, for longer than any does
+        assert not folder.is_locked()
+        assert folder.effective_state() == "interrupted"
+
+
+def test_a_run_is_read_without_opening_anything_for_writing(tmp_path: Path) -> None:
+    """As another user's, or on a disk that is only readable."""
+    folder = RunFolder(tmp_path / "run")
+    with folder.owned():
+        folder.write_status(Status(state="running"))
+        write_json(folder.metrics_file, 1)
+    written: list[object] = []
+    watched = [True]
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if watched and event == "open" and str(tmp_path) in str(arguments[0]):
+            flags = arguments[2]
+            assert isinstance(flags, int)
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                written.append(arguments[0])
+
+    sys.addaudithook(watch)  # which cannot be taken out again
+    try:
+        assert folder.effective_state() == "interrupted"
+        assert not folder.is_locked()
+        assert folder.leftovers() == folder.damaged_snapshots() == []
+    finally:
+        watched.clear()
+    assert written == []
+
+
+def killed_process() -> int:
+    """Return the number of a process that is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_owner_deletes_what_killed_processes_left(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_status(Status(state="done"))
+    gone = killed_process()
+    left = [
+        *(tmp_path / name for name in (f".status.json.{gone}.ab_c1", "checkpoint-00000008.ckpt")),
+        folder.samples / f".step-00000008.png.{gone}.xyz",
+        folder.snapshots / f".step-00000008.safetensors.{gone}.xyz",
+    ]
+    mine = tmp_path / f".card.json.{os.getpid()}.abc"
+    for path in (*left, mine):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with folder.owned():
+        folder.sweep()
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [mine.name, ".lock", "status.json"]
+
+
+def test_a_checkpoint_of_an_unfinished_run_is_kept(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_status(Status(state="running"))
+    folder.checkpoint_file(8).touch()
+    folder.sweep()
+    assert folder.checkpoint_file(8).exists()
+
+
+def test_a_snapshot_that_was_cut_off_is_noticed_and_begun_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_status(Status(state="done", generator_steps=8, attempts=2))
+    whole = save({"raw/x": np.zeros(100, np.float32)})
+    for step in (4, 8):
+        write_atomic(folder.snapshot_file(step), whole)
+    write_atomic(folder.metrics_file, "{}\n")
+    assert folder.damaged_snapshots() == []
+    for cut in (len(whole) - 1, 20, 4, 0):
+        folder.snapshot_file(4).write_bytes(whole[:cut])
+        assert folder.damaged_snapshots() == [folder.snapshot_file(4)], cut
+    folder.begin_again("why")
+    status = folder.status()
+    assert (status.state, status.generator_steps, status.attempts) == ("planned", 0, 2)
+    assert [failure.generator_steps for failure in status.failures] == [8]
+    assert folder.snapshot_steps() == []
+    assert not folder.metrics_file.exists()

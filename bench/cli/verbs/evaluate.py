@@ -13,7 +13,7 @@ from bench.cli.shared import Roots, device_options, override_options, overrides,
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @study_option
 @override_options
-@click.option("--again", is_flag=True, help="Drop the metrics there are and compute them again.")
+@click.option("--again", is_flag=True, help="Compute all metrics again; the old ones stay until the new are there.")
 @device_options
 @click.pass_obj
 def evaluate(

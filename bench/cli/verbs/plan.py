@@ -105,15 +105,15 @@ def _rows(runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
     from bench.execution.calibrating import machine_of
     from bench.execution.devices import device_type
     from bench.execution.running import folder_of, state_of
-    from bench.runs.cost import estimate, read_calibration
+    from bench.runs.cost import Estimates, read_calibration
 
-    calibration = read_calibration(roots.runs, machine_of(slots))
+    estimate = Estimates(roots.runs, device_type(slots[0]), read_calibration(roots.runs, machine_of(slots)))
     images = present_images(runs[0].training.data, roots.data) if runs else None
     return [
         _Row(
             run,
             state_of(run, roots.runs, images),
-            estimate(run, roots.runs, device_type(slots[0]), calibration),
+            estimate(run),
             _reason(run, folder_of(run, roots.runs), images),
         )
         for run in runs

@@ -6,6 +6,8 @@ new here appears whole, and one that is here already gains whole runs.
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any
 
 from bench.config.models import LABEL
 from bench.errors import BenchError
-from bench.files import disk_error, read_json, write_record
+from bench.files import disk_error, leftovers, read_json, write_record
 from bench.report.render.manifest import MANIFEST, RUN_FILES
 from bench.review.archive.container import UNSOUND, Archive, Progress, is_plain, open_archive
 from bench.review.archive.members import REPORTS, RUNS, plan_member, run_member, run_of, unexpected
@@ -180,7 +182,9 @@ def _put(archive: Archive, runs: tuple[str, ...], target: Path, plan: dict[str, 
     runs_root = target.parent
     try:
         runs_root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".importing-", dir=runs_root) as place:
+        for left in leftovers(runs_root):  # of an import that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f".importing.{os.getpid()}.", dir=runs_root) as place:
             archive.extract(names, Path(place), progress)
             unpacked = Path(place) / RUNS / archive.study
             for run in runs:
