@@ -135,7 +135,7 @@ def device_options(function: Function) -> Function:
 
 def read_seeds(text: str) -> tuple[int, ...]:
     """Read what was typed after --seeds. Raises BenchError where it is not a list of seeds."""
-    from bench.config.models import parse_seeds
+    from bench.config.parsing import parse_seeds
 
     try:
         return parse_seeds(text)

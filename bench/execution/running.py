@@ -39,8 +39,8 @@ class Outcomes:
     """What became of the runs that were asked for: how many ended in which way.
 
     `skipped` lacked nothing, `taken` ones are another process's. `complete` is False where a stop ended it before all
-    were through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs that were worked
-    on with the reason and the failures of each; `slots` the devices, one for each run that went at a time.
+    were through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs that were
+    worked on, with the reason and the failures of each; `slots` the devices, one for each run that went at a time.
     """
 
     done: int

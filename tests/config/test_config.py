@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bench.config.models import Config, find_config, load_config, packaged_config, parse_seeds
+from bench.config.models import Config, find_config, load_config, packaged_config
+from bench.config.parsing import parse_seeds
 from bench.config.recipe import Recipe, RecipeOverrides
 from bench.errors import BenchError
 from bench.runs.plan import make_plan

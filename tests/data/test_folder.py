@@ -150,7 +150,7 @@ def test_links_that_lead_nowhere_and_pipes_are_named(tmp_path: Path) -> None:
     os.mkfifo(folder / "train" / "pipe.png")
     with pytest.raises(BenchError, match=r"2 of 4 images") as caught:
         is_prepared(ask(folder), tmp_path / "data")
-    assert "train/dead.png is a link that leads nowhere" in caught.value.message
+    assert "train/dead.png" in caught.value.message
     assert "train/pipe.png is no file" in caught.value.message
 
 

@@ -123,8 +123,8 @@ def test_without_snapshots_nothing_is_called_bit_identical(place: Path, tmp_path
     assert (same.identical, same.snapshots, same.metrics_compared > 10) == (True, 0, True)
     words = [*sameness_in_words(same), verdict_in_words(same)]
     assert not [line for line in words if "bit" in line]
-    assert "weights  not compared: no snapshot of the run is here" in words
-    assert words[-1].startswith("log and metrics are the same; weights were not compared")
+    assert any(line.startswith("weights  not compared") for line in words)
+    assert "weights were not compared" in words[-1]
     write_jsonl(bare.metrics_file, [line | {"value": line["value"] + 1} for line in read_jsonl(bare.metrics_file)])
     assert verdict_in_words(compare(bare, again)).startswith("DIFFERS")
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from bench.config.models import LABEL, SEED_LIMIT, Protocol
+from bench.config.models import LABEL, Protocol
+from bench.config.parsing import SEED_LIMIT
 from bench.config.problems import key_text
 from bench.errors import BenchError
 from bench.images import UnusableImageError, open_image

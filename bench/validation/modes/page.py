@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from bench.config.models import parse_seeds
+from bench.config.parsing import parse_seeds
 from bench.files import read_json, write_atomic
 from bench.formatting import joined
 from bench.report.model import Table
