@@ -11,20 +11,21 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from helpers.sharing_fixture import NEAREST, members, repack, snapshot, write_study
-from helpers.study_fixture import plan_of, write_json
+from helpers.study_fixture import plan_of, sum_records, write_json
 
 from bench.cli import bench
 from bench.errors import BenchError
-from bench.files import read_json
+from bench.files import CHECKSUM, read_json, summed
 from bench.report import render
 from bench.review.archive import export_study, import_study, verify_archive
 from bench.review.archive.container import open_archive
-from bench.review.findings import Finding
+from bench.review.findings import Finding, is_sound
 from bench.review.verify import verify
 from bench.runs.folder import RunFolder
 from bench.runs.portable import imported_from, without_folders
@@ -35,7 +36,7 @@ from bench.statistics.results import collect
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study's runs and its archive without weights. Tests leave both as they are."""
     folder = tmp_path_factory.mktemp("sender")
-    write_study(folder / "runs")
+    sum_records(write_study(folder / "runs"))
     export_study(folder / "runs", "quick", folder / "quick.zip")
     return folder
 
@@ -174,7 +175,7 @@ def test_other_runs_and_other_plans_are_refused_and_named(place: Path, archive: 
 def test_an_honest_archive_holds_at_every_level(archive: Path) -> None:
     findings = verify_archive(archive)
     assert {finding.outcome for finding in findings} == {"holds"}
-    assert {finding.level for finding in findings} == {"archive", "files", "statistics", "runs"}
+    assert {finding.level for finding in findings} == {"archive", "files", "plan", "statistics", "runs"}
     without_weights = verify_archive(archive, lambda run: [])
     assert {finding.outcome for finding in without_weights if finding.level == "metrics"} == {"not checked"}
 
@@ -203,6 +204,24 @@ def test_a_hand_edited_number_is_named_even_with_forged_checksums(archive: Path,
     assert "summary.csv was changed" in refused(plain, tmp_path / "runs")
     signed = repack(archive, tmp_path / "signed.zip", change, sign=True)
     assert any("mean: 1.25, recomputed" in what for what in failures(verify_archive(signed)))
+
+
+def test_labels_swapped_in_a_signed_archive_fail(archive: Path, tmp_path: Path) -> None:
+    def swap(files: dict[str, bytes]) -> None:
+        for name in [name for name in files if name.endswith("/plan.json")]:
+            plan = json.loads(files[name])
+            for entry in plan["entries"]:
+                entry["label"] = {"nsgan": "vae", "vae": "nsgan"}[entry["label"]]
+            files[name] = json.dumps(summed({key: value for key, value in plan.items() if key != CHECKSUM})).encode()
+        name = "reports/quick/manifest.json"
+        manifest = json.loads(files[name])
+        digest = sha256(files["reports/quick/plan.json"]).hexdigest()
+        manifest["files"]["plan.json"] = manifest["plan_sha256"] = digest
+        files[name] = json.dumps(manifest).encode()
+
+    findings = verify_archive(repack(archive, tmp_path / "signed.zip", swap, sign=True))
+    assert {"plan", "runs"} <= {finding.level for finding in findings if finding.outcome == "FAILS"}
+    assert not is_sound(findings)
 
 
 def test_a_missing_run_is_named(place: Path, archive: Path, tmp_path: Path) -> None:
