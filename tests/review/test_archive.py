@@ -365,7 +365,7 @@ def test_the_commands(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     output = type_("--runs", str(place / "runs"), "export", "quick")
     assert "Archive  quick.zip" in output
     assert "3 of 4 planned runs" in output
-    assert "--weights final would add 3.8 kB" in output
+    assert "--weights final would add 6.53 kB" in output
     assert "what was checked holds" in type_("verify", "quick.zip")
     output = type_("import", "quick.zip")
     assert "Imported 3 runs into runs/quick." in output
