@@ -16,6 +16,7 @@ from bench.execution.running import folder_of, state_of
 from bench.files import read_json
 from bench.processes import python_command, python_environment
 from bench.runs.plan import RunSpec
+from bench.runs.portable import imported_from
 
 Verdict = Literal["proved", "differs", "another machine", "no fingerprint"]
 
@@ -41,6 +42,8 @@ def prove(
     from bench.training.fingerprint import row_key  # imports torch
 
     stale = [run for run in runs if state_of(run, runs_root) == "stale"]
+    # An imported run's fingerprint is what whoever sent it wrote there.
+    stale = [run for run in stale if imported_from(folder_of(run, runs_root).path) is None]
     rows: defaultdict[str, list[RunSpec]] = defaultdict(list)
     proofs = []
     for run in stale:
