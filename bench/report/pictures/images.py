@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def read_pixels(path: Path) -> Pixels | None:
-    """Return a run's picture, a PNG, as H x W x 3; None where there is none that can be read as a grid of images."""
+    """Return the picture of a run or a report as H x W x 3; None where there is none that can be read as a grid."""
     image = read_image(path)
     return None if image is None else image[0]
 
@@ -29,7 +29,7 @@ def read_pixels(path: Path) -> Pixels | None:
 def read_image(path: Path) -> tuple[Pixels, str] | None:
     """Return an image as H x W x 3 and what its text "bench" says ("" without one); None as read_pixels."""
     try:
-        with open_image(path, ("PNG",), MOST_PICTURE_PIXELS) as image:
+        with open_image(path, ("PNG", "WEBP"), MOST_PICTURE_PIXELS) as image:
             pixels, text = np.asarray(image.convert("RGB")), str(image.info.get("bench", ""))
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error):
         return None
