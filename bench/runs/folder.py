@@ -3,7 +3,7 @@
     runs/<study>/plan.json
     runs/<study>/<label>-<protocol>/seed-<n>-<id>/
         spec.json  card.json  environment.json  architecture.json  status.json  fingerprint.json
-        log.jsonl  metrics.jsonl  checkpoint-*.ckpt  snapshots/  samples/
+        log.jsonl  metrics.jsonl (metrics.again.jsonl)  checkpoint-*.ckpt  snapshots/  samples/
 
 Every file is written atomically or appended line by line, so a run can be killed at any moment.
 """
