@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from rich.table import Table
 from bench.data import present_images
 from bench.data.request import TORCHVISION_SOURCES
 from bench.formatting import format_duration
-from bench.runs.folder import RunFolder, read_plan
+from bench.runs.folder import RunFolder, Status, read_plan
 from bench.runs.plan import RunSpec
 from bench.runs.portable import imported_from
 
@@ -28,7 +29,7 @@ def progress_of(runs_root: Path, study: str, images: Mapping[str, str] | None = 
         left = None
         state = folder.effective_state()
         other = state not in ("planned", "running") and folder.saw_others_than(images)
-        if state == "running" and status.steps_per_second > 0:
+        if state == "running" and status.steps_per_second > 0 and not _is_silent(status):
             left = (status.total_generator_steps - status.generator_steps) / status.steps_per_second
         rows.append(
             {
@@ -56,6 +57,14 @@ def images_of(runs_root: Path, study: str, data_root: Path) -> dict[str, str] | 
             request = RunSpec.read(spec_file).training.data
             return None if request.source in TORCHVISION_SOURCES else present_images(request, data_root)
     return None
+
+
+def _is_silent(status: Status) -> bool:
+    """Tell whether a running run has not said for unusually long how far it is: it may hang."""
+    if status.updated is None:
+        return False
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(status.updated)
+    return age.total_seconds() > max(60.0, 10 / status.steps_per_second)
 
 
 def has_ended(row: dict[str, Any]) -> bool:

@@ -195,7 +195,7 @@ def run_all(
 
 def sweep(folder: RunFolder) -> None:
     """Delete what a process left that was killed at the very end of a run; not where another one works on it."""
-    if folder.leftovers():
+    if folder.leftovers() or folder.status().phase is not None:
         with suppress(TakenError), folder.owned():
             folder.sweep()
 

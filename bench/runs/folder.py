@@ -226,9 +226,12 @@ class RunFolder:
         return found + (self._checkpoints() if self.status().state in ("done", "diverged") else [])
 
     def sweep(self) -> None:
-        """Delete what killed processes left. Call it with the lock held."""
+        """Delete what killed processes left, the word that a trained run is being measured too. Needs the lock held."""
         for path in self.leftovers():
             path.unlink(missing_ok=True)
+        status = self.status()
+        if status.state in ("done", "diverged") and status.phase is not None:
+            self.write_status(replace(status, phase=None))
 
     def damaged_snapshots(self) -> list[Path]:
         """Return the snapshots that are not as long as they say: cut off by a full disk or a copy that broke off."""

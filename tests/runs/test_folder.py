@@ -138,7 +138,7 @@ def killed_process() -> int:
 
 def test_the_owner_deletes_what_killed_processes_left(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_status(Status(state="done"))
+    folder.write_status(Status(state="done", phase="evaluating"))
     gone = killed_process()
     left = [
         *(tmp_path / name for name in (f".status.json.{gone}.ab_c1", "checkpoint-00000008.ckpt")),
@@ -151,6 +151,7 @@ def test_the_owner_deletes_what_killed_processes_left(tmp_path: Path) -> None:
         path.touch()
     with folder.owned():
         folder.sweep()
+    assert folder.status().phase is None
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [mine.name, ".lock", "status.json"]
 
 
