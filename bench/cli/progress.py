@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from bench.cli.text import OTHER_IMAGES
 from bench.data import present_images
 from bench.data.request import TORCHVISION_SOURCES
+from bench.errors import BenchError
 from bench.formatting import format_duration
 from bench.runs.folder import RunFolder, Status, read_plan
 from bench.runs.plan import RunSpec
 from bench.runs.portable import imported_from
-
-OTHER_IMAGES = "other images than those that are here now"
 
 
 def progress_of(runs_root: Path, study: str, images: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
@@ -54,7 +54,10 @@ def images_of(runs_root: Path, study: str, data_root: Path) -> dict[str, str] | 
     for planned in read_plan(runs_root, study)["runs"]:
         spec_file = RunFolder(runs_root / study / planned["path"]).spec_file
         if spec_file.exists():
-            request = RunSpec.read(spec_file).training.data
+            try:
+                request = RunSpec.read(spec_file).training.data
+            except BenchError:  # of another version, say: its states can be read all the same
+                return None
             return None if request.source in TORCHVISION_SOURCES else present_images(request, data_root)
     return None
 

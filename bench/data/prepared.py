@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from bench.data.readers.opening import open_source
 from bench.data.request import DataRequest
 from bench.errors import BenchError
 from bench.files import disk_error, read_json, write_record
+from bench.processes import usable_cores
 
 PREPARATION_VERSION = 1
 """Part of every key; to be raised when the same request and files would give other pixels than before."""
@@ -147,7 +147,7 @@ def prepare(
         if not folder.is_dir():  # what is finished needs no lock: it may lie in a folder that is only readable
             with _lock(folder, report):
                 if not folder.is_dir():
-                    build(source, request, key, folder, report, workers or os.cpu_count() or 1)
+                    build(source, request, key, folder, report, workers or usable_cores())
         return open_prepared(folder)
 
 

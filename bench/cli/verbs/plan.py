@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.progress import OTHER_IMAGES
 from bench.cli.shared import Roots, device_options, json_option, override_options, overrides, study_option
-from bench.cli.text import print_json, say
+from bench.cli.text import OTHER_IMAGES, print_json, say
 from bench.errors import EXIT_DONE, BenchError
 from bench.formatting import format_duration, plural
 
