@@ -48,6 +48,10 @@ def verify(report: Path, runs_root: Path, data_root: Path | None = None) -> list
     `report` is no folder of a report, or was written by another version of the format.
     """
     written = read_manifest(report)
+    kinds = {"study": str, "evaluation_id": str, "files": dict, "runs": list}
+    wrong = [name for name, kind in kinds.items() if not isinstance(written.get(name), kind)]
+    if wrong:
+        raise BenchError(f"{report / MANIFEST} is damaged: it says nothing of {', '.join(wrong)}")
     findings = [*_files(report, written), *_plan(report, written), *_statistics(report, written)]
     findings += _runs(report, written, runs_root)
     return findings if data_root is None else [*findings, *check_images(written, data_root)]
@@ -60,10 +64,6 @@ def read_manifest(report: Path) -> dict[str, Any]:
     written = read_json(report / MANIFEST)
     if not isinstance(written, dict) or written.get("schema") != 1:
         raise BenchError(f"{report / MANIFEST} was written by another version of bench")
-    kinds = {"study": str, "evaluation_id": str, "files": dict, "runs": list}
-    wrong = [name for name, kind in kinds.items() if not isinstance(written.get(name), kind)]
-    if wrong:
-        raise BenchError(f"{report / MANIFEST} is damaged: it says nothing of {', '.join(wrong)}")
     return written
 
 
