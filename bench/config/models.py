@@ -172,7 +172,7 @@ def load_config(
         if study_read is not None:
             studies[name] = study_read
     if problems:
-        raise BenchError(describe(path, text, problems), hint="Nothing was run. Mend these and type it again.")
+        raise BenchError(describe(path, text, problems), hint="Nothing was run. Fix these and run the command again.")
     return Config(path, default, studies)
 
 

@@ -82,7 +82,7 @@ def _blocks_of_zip(path: Path, resolution: int) -> list[Rendered]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise BenchError(f"{path} is no complete zip archive ({error})", hint=_REMEDY) from error
+        raise BenchError(f"{path} is not a complete zip archive ({error})", hint=_REMEDY) from error
     with archive:
         members = sorted((info for info in archive.infolist() if _is_image(info)), key=lambda info: info.filename)
         return [

@@ -215,7 +215,7 @@ def _lock(folder: Path, report: Progress) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            report("waiting for another process that prepares the same images", 0, 0)
+            report("another process is preparing these images; waiting", 0, 0)
             lock.acquire()
     except OSError as error:
         raise disk_error(folder, error) from error

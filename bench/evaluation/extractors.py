@@ -43,7 +43,7 @@ def active_extractors(settings: EvaluationSettings, source: str) -> tuple[Extrac
     names = tuple(name for name in settings.extractors if name != "judge" or source == "faces")
     if not names:
         raise BenchError(
-            f"The judge knows drawn faces alone; the images are from {source}",
+            f"The judge works only on drawn faces; these images come from {source}",
             hint='Set evaluation.extractors to ["lite0"] or ["inception"] in the study.',
         )
     return names

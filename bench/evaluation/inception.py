@@ -166,7 +166,7 @@ def _download(target: Path) -> Path:
     if (found := hashlib.sha256(content).hexdigest()) != SHA256:
         raise BenchError(
             f"What was downloaded as the Inception weights has the SHA-256 {found}, not {SHA256}",
-            hint="Something between here and there changed it; nothing was kept. Try again, or fetch it by hand.",
+            hint="The download was altered on the way and was discarded. Try again, or fetch it by hand.",
         )
     write_atomic(target, content)
     return target

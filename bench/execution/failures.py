@@ -45,7 +45,7 @@ def failure_of_process(code: int, device: str, generator_steps: int, last_words:
             kind = "memory"
             reason += "; this often means that memory ran out"
     elif code == EXIT_INTERRUPTED:
-        reason = "its process was told to stop, though not by bench"
+        reason = "another program terminated its process"
     elif code == EXIT_WRONG_USAGE:
         kind = "input"
     return Failure(device, kind, reason, generator_steps)

@@ -217,7 +217,7 @@ def _unrecorded(job: Job, options: PoolOptions) -> Failure:
     device, steps = str(job.device), job.status.generator_steps
     if job.process is None:
         return Failure(device, "other", job.reason or "", steps)
-    several = "one of its processes ended without a word; worker.log in its folder may say more"
+    several = "one of its processes exited without an error message; worker.log in its folder may say more"
     last_words = several if _ranks(job, options) > 1 else _last_words(job)
     return failure_of_process(job.process.returncode, device, steps, last_words)
 
@@ -271,4 +271,4 @@ def _was_saved(job: Job, options: PoolOptions) -> bool:
 def _last_words(job: Job) -> str:
     said = (job.folder.path / "worker.log").read_bytes()[job.log_before :]
     lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "its process ended without a word"
+    return lines[-1] if lines else "its process exited without an error message"

@@ -245,7 +245,7 @@ def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, images: 
     if touched:
         more = f"\n  and {len(touched) - 4} more" if len(touched) > 4 else ""
         raise BenchError(
-            f'Study "{plan.study.name}" holds imported runs, which are kept as they came:\n  '
+            f'Study "{plan.study.name}" holds imported runs, which bench never changes:\n  '
             + "\n  ".join(touched[:4])
             + more,
             hint="Run a study of another name, or `bench clean --everything` this one: the archive can be imported "

@@ -53,7 +53,7 @@ class TrainingSpec(Table):
     seed: int
 
     def id(self) -> str:
-        """Return ten hexadecimal digits: the same asking gives the same id on every machine."""
+        """Return ten hexadecimal digits: the same specification gives the same id on every machine."""
         return training_id(self.model_dump(mode="json"))
 
 
@@ -250,7 +250,7 @@ def make_plan(study: Study) -> Plan:
     if problems:
         raise BenchError(
             f'Study "{study.name}" cannot be planned:\n  ' + "\n  ".join(problems),
-            hint="Nothing was run. Mend these in the file (or on the command line) and type it again.",
+            hint="Nothing was run. Fix these in the file (or on the command line) and run the command again.",
         )
     code = code_hash("training")
     repeated = [entry for entry in entries if study.twin_seeds and entry.label == study.baseline]

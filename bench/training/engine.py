@@ -84,7 +84,7 @@ class CompiledEngine:
             state.wrap_networks(lambda network: network)
             second = "double backward" in str(error)
             self.reason = (
-                "the objective takes gradients of input gradients, which torch.compile cannot"
+                "the objective needs second derivatives, which torch.compile does not support"
                 if second
                 else f"torch.compile failed: {str(error).splitlines()[0]}"
             )

@@ -186,7 +186,7 @@ def test_a_truncated_archive_is_recognised(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / ARCHIVE_NAME, NUMBERS)
     data = archive.read_bytes()
     archive.write_bytes(data[: len(data) * 2 // 3])
-    assert "cut off" in broken(tmp_path, archive, "is no complete zip archive")
+    assert "cut off" in broken(tmp_path, archive, "is not a complete zip archive")
 
 
 def test_an_empty_archive_or_folder_is_told(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROOFS = {
     "proved": "proved unchanged: the present code gives the same bits",
     "differs": "stale: the present code gives other bits",
-    "another machine": "stale: its fingerprint is of another kind of machine",
+    "another machine": "stale: its fingerprint was made on another kind of machine",
     "no fingerprint": "stale: it has no fingerprint that this version can repeat",
 }
 

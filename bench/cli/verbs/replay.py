@@ -18,7 +18,7 @@ from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    help="Train another seed: does its score fall where the others predict?",
+    help="Train another seed: Does its score lie in the interval that the other seeds predict?",
 )
 @click.option(
     "--devices", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, or a name such as cuda:0."

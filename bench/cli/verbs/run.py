@@ -28,7 +28,7 @@ from bench.errors import EXIT_DONE, BenchError
 @click.option(
     "--accept-code",
     is_flag=True,
-    help="Count stale runs as trained by the present code; recorded with them as accepted by name.",
+    help="Treat stale runs as current; each run records that.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.pass_obj

@@ -93,7 +93,7 @@ def open_zip(path: Path, remedy: str) -> Iterator[Container]:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise BenchError(
-            f"{path} is no complete zip archive ({error}); it has {path.stat().st_size:,} bytes,"
+            f"{path} is not a complete zip archive ({error}); it has {path.stat().st_size:,} bytes,"
             " the official img_align_celeba.zip has about 1.4 billion",
             hint=f"A download was probably cut off: delete the file. {remedy}",
         ) from error

@@ -36,7 +36,7 @@ def protocols_table(study: Study) -> Table | None:
     return Table(
         "protocols",
         f"{describe_metric(study.primary).title} under both protocols, and differences of means with Welch’s "
-        f"{PERCENT_95} intervals. Published less controlled: the same loss by the authors’ recipe less by the shared "
+        f"{PERCENT_95} intervals. Published minus controlled: the same loss by the authors’ recipe less by the shared "
         f"one; to {baseline}: another loss under one recipe for all, and another loss with another recipe. "
         f"{_sign_words(study)}Unpaired, uncorrected, descriptive; means over survivors where runs were lost.",
         (

@@ -273,7 +273,7 @@ def permutation_line(study: Study, protocol: str) -> str:
         f"first step over {plural(family, 'comparison')} asks for {format_number(ALPHA / family)}"
     )
     if len(hopeless) == len(judged):
-        return told + ": at these seeds no scores whatever could pass it"
+        return told + ": with this many seeds no scores could pass it"
     return told + (f"; {plural(len(hopeless), 'row')} could not pass it whatever the scores" if hopeless else "")
 
 
