@@ -36,12 +36,12 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         # 32 pixels: D and G have 4 convolutions each. Forward: G once; D on real, on fake and for G. Backward: D on
         # real and fake, then D (its input alone) and G.
-        ("AVX2", "nsgan", 8, {"convolution": 16, "convolution_backward": 16}),
+        ("DEFAULT", "nsgan", 8, {"convolution": 16, "convolution_backward": 16}),
         # Both have two layers with 128 channels or more on maps of 8x8 or less: their weight gradients are products
         # (D's on real and on fake, G's), their input gradients convolutions (also D's for G).
-        ("AVX2", "nsgan", 64, {"convolution": 16 + 8, "convolution_backward": 16 - 8, "mm": 6}),
+        ("DEFAULT", "nsgan", 64, {"convolution": 16 + 8, "convolution_backward": 16 - 8, "mm": 6}),
         # An autoencoding D has 8 convolutions.
-        ("AVX2", "began", 8, {"convolution": 4 + 24, "convolution_backward": 16 + 8 + 4}),
+        ("DEFAULT", "began", 8, {"convolution": 4 + 24, "convolution_backward": 16 + 8 + 4}),
         # 3 layers a network are contractions: those by conv2d and conv_transpose2d are convolutions either way. The one
         # onto or from a pixel is a product: G once, D three times, 3 times by its input, 3 times by its kernel.
         ("AVX512", "nsgan", 8, {"convolution": 12 + 10, "convolution_backward": 9, "mm": 4 + 3 + 3}),

@@ -64,7 +64,8 @@ def evaluate_folder(
             folder.again_file.replace(folder.metrics_file)
     finally:
         taken = taken_before + time.monotonic() - began
-        there = len(read_jsonl(folder.metrics_file))
+        # Half-way through measuring again, nothing is said of the old lines: they may be what is wrong.
+        there = None if folder.again_file.exists() else len(read_jsonl(folder.metrics_file))
         folder.write_status(replace(folder.status(), phase=None, evaluation_seconds=taken, metric_lines=there))
 
 

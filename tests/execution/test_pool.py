@@ -36,6 +36,7 @@ from bench.execution.running import jobs_for, run_all
 from bench.files import read_jsonl
 from bench.runs.folder import Failure, FailureKind, RunFolder, Status
 from bench.runs.plan import make_plan
+from bench.training.fingerprint import ITERATIONS
 
 ROOT = Path(__file__).parents[2]
 LSGAN = (ROOT / "bench" / "objectives" / "lsgan.py").read_text(encoding="utf-8")
@@ -291,7 +292,10 @@ def test_accelerators_alone_have_evaluation_slots_as_many_as_cores_and_memory_al
 
 
 def troubled(trouble: str, file: Path, calls: Path) -> None:
-    """Write an objective that does `trouble` from its eighth step on; `first` is true in the first process."""
+    """Write an objective that does `trouble` from its eighth step on, which follows those of the run's fingerprint.
+
+    `first` is true in the first process.
+    """
     code = f"""
 def _trouble() -> None:
     import os, signal, torch
@@ -300,7 +304,7 @@ def _trouble() -> None:
         log.write(f"{{os.getpid()}}\\n")
     lines = Path({str(calls)!r}).read_text().split()
     first = len(set(lines)) == 1
-    if len(lines) >= 8:
+    if len(lines) >= {ITERATIONS + 8}:
         {trouble}
 
 
@@ -326,7 +330,8 @@ def test_a_user_meets_killed_and_hungry_runs(
     output = printed.out + printed.err
     assert code == 1, output
     assert "1 done, 1 failed" in output
-    assert re.findall(r"^again +(\S+)", output, re.MULTILINE) == ["killed-controlled/seed-0"]
+    again = re.findall(r"^again +(\S+)", output, re.MULTILINE)
+    assert sorted(again) == ["hungry-controlled/seed-0", "killed-controlled/seed-0"]
     assert re.search(r"^device +cpu takes 1 at a time", output, re.MULTILINE)
     reason = "2 times on cpu: out of memory (OutOfMemoryError: CUDA out of memory.)"
     assert f"\nfailed   hungry-controlled/seed-0: {reason}" in output
@@ -339,8 +344,8 @@ def test_a_user_meets_killed_and_hungry_runs(
     assert (status.state, status.attempts, status.reason) == ("done", 2, None)
     assert [(failure.kind, failure.device) for failure in status.failures] == [("memory", "cpu")]
     assert [line["generator_steps"] for line in read_jsonl(folder.log_file)] == [2, 4, 6, 8, 10, 12]
-    # Seven whole steps and the one in which it was killed; then the twelve that there are, less those seven.
-    assert len((tmp_path / "killed-calls").read_text().split()) == 8 + (12 - 7)
+    # The fingerprint, seven whole steps and the one in which it was killed; then the twelve, less those seven.
+    assert len((tmp_path / "killed-calls").read_text().split()) == ITERATIONS + 8 + (12 - 7)
     hungry = RunFolder(next((tmp_path / "runs" / "tiny" / "hungry-controlled").glob("seed-*"))).status()
     assert (hungry.state, hungry.reason, len(hungry.failures)) == ("failed", reason, 2)
 

@@ -217,7 +217,9 @@ def test_a_hostile_arm_stays_text_and_the_report_can_be_verified(tmp_path: Path)
     assert "<script>alert" not in page + markdown
     assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;" in page
     assert text(f"{HOSTILE} against nsgan") in markdown
-    assert [found for found in verify(tmp_path / "report", tmp_path / "runs") if found.outcome != "holds"] == []
+    assert [
+        found for found in verify(tmp_path / "report", tmp_path / "runs") if found.outcome in ("FAILS", "UNPROVEN")
+    ] == []
 
     comparisons = tmp_path / "report" / "comparisons.csv"
     comparisons.write_text(comparisons.read_text("utf-8").replace(",a/a,", ",primary,"), encoding="utf-8")
