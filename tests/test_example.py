@@ -15,7 +15,7 @@ EXAMPLE = ROOT / "reports" / "faces"
 
 def test_the_example_holds_without_its_runs(tmp_path: Path) -> None:
     findings = verify(EXAMPLE, tmp_path / "runs")
-    assert {finding.level for finding in findings if finding.outcome == "holds"} == {"files", "statistics"}
+    assert {finding.level for finding in findings if finding.outcome == "holds"} == {"files", "plan", "statistics"}
     assert [finding for finding in findings if finding.outcome == "FAILS"] == []
 
 
