@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -111,12 +110,14 @@ def test_a_worker_trains_and_evaluates_on_its_device(
     monkeypatch.setattr(
         "bench.execution.evaluating.evaluate_folder", lambda *_: seen.append(("evaluate", cuda.current))
     )
-    options = argparse.Namespace(
-        folder=folder.path, data=tmp_path / "data", device="cuda:1", checkpoint_seconds=60.0, train_only=False
-    )
-    stop: Any = lambda: False  # noqa: E731
-    assert worker._work(folder, options, stop) == 0
-    assert seen == [("train", 1), ("evaluate", 1)]
+
+    def fingerprinted(*_: object) -> dict[str, str]:
+        seen.append(("fingerprint", cuda.current))
+        return {}
+
+    monkeypatch.setattr("bench.training.fingerprint.fingerprint", fingerprinted)
+    assert worker.work_on(folder, worker.Work(tmp_path / "data", "cuda:1"), lambda: False) == 0
+    assert seen == [("fingerprint", 1), ("train", 1), ("evaluate", 1)]
 
 
 def test_other_devices_need_no_entering(cuda: FakeCuda) -> None:

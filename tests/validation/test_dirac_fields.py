@@ -160,7 +160,7 @@ CLOSED_FORMS: list[tuple[str, dict[str, Any], dict[str, float], Field]] = [
     ("r3gan", {"gamma": 0.7}, {}, plus(nonsaturating, lambda theta, psi: -1.4 * psi)),
     ("mmd-gan", {}, {}, mmd),
     ("cramer", {"penalty_weight": 0.7}, {}, cramer(0.7)),
-    ("ebgan", {}, {}, autoencoding(1.0)),
+    ("ebgan", {"margin": 20.0}, {}, autoencoding(1.0)),
     ("ebgan", {"margin": 1.5}, {}, autoencoding(1.0, 1.5)),
     ("began", {}, {"k": 0.0}, autoencoding(0.0)),
     ("began", {}, {"k": 0.6}, autoencoding(0.6)),

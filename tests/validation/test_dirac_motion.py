@@ -75,7 +75,7 @@ def test_a_slope_held_at_one_stops_the_generator_short() -> None:
 
 def test_ebgan_arrives_in_finite_time() -> None:
     """From (1.2, 0.6): at speeds -1 and -2 to (0.9, 0), then theta alone at -1, there at t = 1.2."""
-    path = flow_of("ebgan", 1.2, 0.6, 2.0)
+    path = flow_of("ebgan", 1.2, 0.6, 2.0, margin=20.0)
     at = {time: int(np.argmin(np.abs(path.times - time))) for time in (0.3, 0.9, 1.3)}
     assert (path.theta[at[0.3]], path.psi[at[0.3]]) == pytest.approx((0.9, 0.0), abs=0.05)
     assert (path.theta[at[0.9]], path.psi[at[0.9]]) == pytest.approx((0.3, 0.0), abs=0.05)

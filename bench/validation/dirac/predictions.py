@@ -159,6 +159,7 @@ PREDICTIONS: Mapping[str, Prediction] = {
     "ebgan": Prediction(
         Behaviour.CONVERGES,
         "G runs to the point that D remembers, and D to the real one, at constant speeds: there in finite time.",
+        settings={"margin": 20.0},  # of the images that it is made for; one number a sample has another
     ),
     "began": Prediction(
         Behaviour.CONVERGES,
