@@ -135,7 +135,8 @@ def test_the_end_of_the_block_ends_workers_at_work() -> None:
 
 
 SCRIPT = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 from bench.processes import map_in_order
 from helpers.worker_functions import slow_pid
 print(os.getpid(), flush=True)
