@@ -42,8 +42,8 @@ class TooShort:
 
     def __str__(self) -> str:
         return (
-            f"{self.label}, {self.protocol}: {format_count(self.generator_steps)} generator steps say little of this "
-            f"objective, from {format_count(self.least)} on a row means something: {self.reason}."
+            f"{self.label}, {self.protocol}: {format_count(self.generator_steps)} generator steps are too few; this "
+            f"row means something from {format_count(self.least)} on ({self.reason})."
         )
 
 
