@@ -523,7 +523,7 @@ def test_failures_are_told_apart(error: Exception, kind: str) -> None:
 def test_a_worker_that_was_told_to_stop_by_others_is_a_failure() -> None:
     failure = failure_of_process(130, "cpu", 7, "")
     assert failure.kind == "process"
-    assert "not by bench" in failure.reason
+    assert "another program" in failure.reason
     assert failure_of_process(-signal.SIGSEGV, "cpu", 0, "").kind == "process"
     assert failure_of_process(3, "cpu", 0, "the last line").reason == "the last line"
 

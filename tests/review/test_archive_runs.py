@@ -49,7 +49,7 @@ def test_bench_run_counts_imported_runs_as_done_and_never_touches_them(sender: P
 
     before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
     plan = (tmp_path / "runs" / "tiny" / "plan.json").read_bytes()
-    with pytest.raises(BenchError, match=r"kept as .*:\n  nsgan-controlled/seed-0-"):
+    with pytest.raises(BenchError, match=r"never changes:\n  nsgan-controlled/seed-0-"):
         type_(tmp_path, "evaluate", "--again", data=sender / "data")
     with pytest.raises(BenchError, match="is not planned any more"):
         type_(tmp_path, "run", "--all", "--steps", "4", data=sender / "data")
