@@ -14,10 +14,10 @@ bench: $(VENV)/.bench
 	@echo "The report is reports/quick/report.html (and report.md beside it)."
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 fast: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m fast
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m fast
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
