@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -114,11 +114,6 @@ def run_pool(
         return True
     finally:
         _stop_all(running, options)
-
-
-def _is_trained_apart(job: Job, apart: Container[str]) -> bool:
-    """Tell whether a job was trained on a type of device whose runs other workers evaluate."""
-    return job.stage == "train" and device_type(str(job.device)) in apart
 
 
 def _start(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> None:
