@@ -41,13 +41,13 @@ def prove(
     """
     from bench.training.fingerprint import row_key  # imports torch
 
-    stale = [run for run in runs if state_of(run, runs_root) == "stale"]
-    # An imported run's fingerprint is what whoever sent it wrote there.
-    stale = [run for run in stale if imported_from(folder_of(run, runs_root).path) is None]
     rows: defaultdict[str, list[RunSpec]] = defaultdict(list)
     proofs = []
-    for run in stale:
-        if folder_of(run, runs_root).fingerprint_file.exists():
+    for run in _stale(runs, runs_root):
+        folder = folder_of(run, runs_root)
+        if imported_from(folder.path) is not None:
+            continue  # its fingerprint is what whoever sent it wrote there
+        if folder.fingerprint_file.exists():
             rows[row_key(run.training)].append(run)
         else:
             proofs.append(Proof(run, "no fingerprint"))
@@ -59,10 +59,14 @@ def prove(
 
 def accept(runs: Sequence[RunSpec], runs_root: Path) -> list[RunSpec]:
     """Accept the stale ones of `runs` by name: whoever says so answers for it. Returns them."""
-    stale = [run for run in runs if state_of(run, runs_root) == "stale"]
+    stale = _stale(runs, runs_root)
     for run in stale:
         folder_of(run, runs_root).accept_code(run.code, by="name")
     return stale
+
+
+def _stale(runs: Sequence[RunSpec], runs_root: Path) -> list[RunSpec]:
+    return [run for run in runs if state_of(run, runs_root) == "stale"]
 
 
 def _prove_row(members: list[RunSpec], runs_root: Path, data_root: Path) -> list[Proof]:
