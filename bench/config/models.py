@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from bench.config.parsing import parse_seeds, read_text
+from bench.config.predictions import Prediction, mistakes_in
 from bench.config.problems import Problem, describe, problems_of
 from bench.config.recipe import RecipeOverrides, Table
 from bench.data import DataRequest
@@ -72,7 +73,8 @@ class Entry(Table):
 class Study(Table):
     """One comparison: what `[study.<name>]` resolves to. `settings` go to every row whose objective has them.
 
-    `twin_seeds`: the baseline once more, on these seeds, for an A/A comparison with itself.
+    `twin_seeds`: the baseline once more, on these seeds, for an A/A comparison with itself. `predictions` are what is
+    expected, written down before the runs.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Study(Table):
     budget: Budget
     training: Training = Training()
     evaluation: EvaluationSettings = EvaluationSettings()
+    predictions: tuple[Prediction, ...] = ()
 
     @property
     def twin_label(self) -> str:
@@ -229,6 +232,7 @@ def _read_study(
         own.extend(problems_of(error, where, Study))
     if study is not None:
         own.extend(_batch_problems(study, where))
+        own.extend(_prediction_problems(study, where))
         if study.twin_seeds and study.twin_label in {entry.label for entry in expanded_entries(study)}:
             what = "is an entry's label, and what the baseline on `twin_seeds` is called; give the entry another"
             own.append(Problem((*where, "objectives"), study.twin_label, what))
@@ -273,6 +277,14 @@ def _batch_problems(study: Study, where: tuple[str | int, ...]) -> list[Problem]
         if batch % packing or batch // packing < 2:
             mistakes.append(f"cannot be packed by {packing}: it must be a multiple, and hold two packs or more")
     return [Problem((*where, "budget", "batch"), batch, what) for what in mistakes]
+
+
+def _prediction_problems(study: Study, where: tuple[str | int, ...]) -> Iterator[Problem]:
+    labels = [entry.label for entry in expanded_entries(study)]
+    metrics = [study.primary_metric, *study.secondary_metrics]
+    for index, prediction in enumerate(study.predictions):
+        for key, what in mistakes_in(prediction, labels, metrics):
+            yield Problem((*where, "predictions", index, key), getattr(prediction, key), what)
 
 
 def _written_in(

@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.files import is_summed, read_json, read_jsonl
+from bench.images import UnusableImageError, open_image
 from bench.objectives import names
 from bench.runs.folder import RunFolder
 from bench.runs.portable import training_id
@@ -175,7 +176,7 @@ def _spec_problems(spec: Mapping[str, Any], run: Mapping[str, Any], plan: Mappin
 def _record_problems(
     folder: RunFolder, spec: Mapping[str, Any], log: list[dict[str, Any]], plan: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Hold log, status, metrics and snapshots against what the run was asked for."""
+    """Hold log, status, metrics and snapshots against what the run was asked for; look for damaged pictures."""
     training, status = spec["training"], folder.status()
     budget, recipe = training["budget"], training["recipe"]
     if status.state == "done" and status.generator_steps != budget["generator_steps"]:
@@ -199,6 +200,12 @@ def _record_problems(
         check_snapshot(file)
         if generator_width(file) != training["backbone"]["width"]:
             yield f"{file.name} is of width {generator_width(file)}, spec.json says {training['backbone']['width']}"
+    for picture in sorted(folder.samples.glob("*.png")):
+        try:
+            with open_image(picture, formats=("PNG",)) as image:
+                image.verify()  # every chunk of a PNG carries a checksum
+        except (UnusableImageError, OSError, SyntaxError, ValueError) as error:
+            yield f"{picture.relative_to(folder.path).as_posix()} is damaged: {error}"
 
 
 def unsummed(study: Path, plan: Mapping[str, Any]) -> list[str]:

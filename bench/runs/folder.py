@@ -22,7 +22,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from bench.errors import EXIT_RUNS_FAILED, BenchError
-from bench.files import disk_error, is_held, leftovers, read_json, write_json, write_record
+from bench.files import disk_error, is_held, leftovers, read_json, write_record
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
@@ -174,15 +174,16 @@ class RunFolder:
 
     def accepted_code(self, code: dict[str, str]) -> str | None:
         """Return how the run was accepted as one of `code`, which did not train it: "fingerprint", "name" or None."""
-        if not self.accepted_file.exists():
-            return None
-        return next((str(entry["by"]) for entry in read_json(self.accepted_file) if entry["code"] == code), None)
+        return next((str(entry["by"]) for entry in self._accepted() if entry["code"] == code), None)
+
+    def _accepted(self) -> list[dict[str, Any]]:
+        values = read_json(self.accepted_file) if self.accepted_file.exists() else []
+        return list(values["accepted"] if isinstance(values, dict) else values)  # a bare list has no checksum: older
 
     def accept_code(self, code: dict[str, str], by: Literal["fingerprint", "name"]) -> None:
         """Record that the run counts as one of `code`: its row gives the same bits there, or a user says so."""
-        entries = read_json(self.accepted_file) if self.accepted_file.exists() else []
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        write_json(self.accepted_file, [*entries, {"code": code, "by": by, "at": now}])
+        write_record(self.accepted_file, {"accepted": [*self._accepted(), {"code": code, "by": by, "at": now}]})
 
     def saw_others_than(self, images: Mapping[str, str] | None) -> bool:
         """Tell whether the run saw other images than those of these digests; False where one of them is not known."""

@@ -23,6 +23,7 @@ from bench.objectives import is_file, load, source_file
 from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schema
 from bench.runs.identity import code_hash, objective_hash
 from bench.runs.portable import training_id
+from bench.runs.registered import registrations
 from bench.validation.certificates import rank_certificate
 from bench.version import __version__
 
@@ -145,8 +146,13 @@ class Plan:
     def write(self, runs_root: Path) -> Path:
         """Write plan.json, which results, status and report read; see docs/results.md for its keys."""
         path = runs_root / self.study.name / PLAN_FILE
-        write_record(path, self._as_json())
+        predicted = registrations(path, self.study.predictions, lambda: self._finished(runs_root))
+        write_record(path, self._as_json() | ({"predictions": predicted} if predicted else {}))
         return path
+
+    def _finished(self, runs_root: Path) -> int:
+        folders = (RunFolder(runs_root / self.study.name / run.folder) for run in self.runs)
+        return sum(folder.effective_state() in ("done", "diverged") for folder in folders)
 
     def _as_json(self) -> dict[str, Any]:
         study = self.study

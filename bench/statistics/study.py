@@ -14,6 +14,7 @@ from bench.statistics.limits import Limit, limits
 from bench.statistics.mixtures import Mixture, mixtures
 from bench.statistics.pairs import Pair, compare_pairs
 from bench.statistics.power import Resolution, resolutions
+from bench.statistics.predictions import PredictionResult, judge_predictions
 from bench.statistics.stability import Stability, stability
 from bench.statistics.standings import Standing, standings
 from bench.statistics.summary import Summary, summarise, twins_of, within_runs
@@ -35,6 +36,7 @@ class StudyStatistics:
     same: tuple[Comparison, ...] = ()
     limits: tuple[Limit, ...] = ()
     mixtures: tuple[Mixture, ...] = ()
+    predictions: tuple[PredictionResult, ...] = ()
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return every table by the name of its CSV file, columns as the rows' fields."""
@@ -47,6 +49,7 @@ class StudyStatistics:
             "resolution": frame_of(self.resolutions, Resolution),
             "limits": frame_of(self.limits, Limit),
             "mixtures": frame_of(self.mixtures, Mixture),
+            **({"predictions": frame_of(self.predictions, PredictionResult)} if self.predictions else {}),
         }
 
 
@@ -70,6 +73,7 @@ def study_statistics(results: pd.DataFrame, plan: Mapping[str, Any]) -> StudySta
         same=tuple(_with_themselves(summaries, twins)),
         limits=tuple(limits(summaries, comparisons, pairs)),
         mixtures=tuple(mixtures(results, plan, summaries)),
+        predictions=tuple(judge_predictions(plan, summaries, twins)),
     )
 
 

@@ -12,6 +12,7 @@ from bench.config.models import Config, find_config, load_config, packaged_confi
 from bench.config.parsing import parse_seeds
 from bench.config.recipe import Recipe, RecipeOverrides
 from bench.errors import BenchError
+from bench.files import read_json
 from bench.runs.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
@@ -173,3 +174,43 @@ def test_an_override_has_every_key_of_a_recipe_with_its_bounds_and_none_by_defau
         with pytest.raises(ValidationError) as caught:
             RecipeOverrides.model_validate(outside)
         assert caught.value.errors()[0]["loc"][0] == next(iter(outside))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "key"),
+    [
+        ('{ row = "vea", outcome = "worst" }', "row"),
+        ('{ row = "vae", outcome = "worst", than = "nsgan" }', "than"),
+        ('{ row = "vae", outcome = "worse" }', "than"),
+        ('{ row = "vae", outcome = "worse", than = "vae" }', "than"),
+        ('{ row = "vae", outcome = "bad" }', "outcome"),
+        ('{ row = "vae", outcome = "worst", metric = "kid_lite0" }', "metric"),
+    ],
+)
+def test_a_prediction_that_cannot_be_tested_is_named(prediction: str, key: str, tmp_path: Path) -> None:
+    found = mistakes(tmp_path, GOOD + f"\n[study.three]\nextends = 'one'\ntitle = '3'\npredictions = [{prediction}]\n")
+    assert f"predictions[0].{key}" in found or f"predictions.0.{key}" in found, found
+
+
+def test_predictions_are_registered_with_the_runs_that_were_finished(tmp_path: Path) -> None:
+    def written(predictions: str) -> list[dict[str, object]]:
+        study = read(tmp_path, GOOD.replace('title = "One"', f'title = "One"\npredictions = [{predictions}]')).study(
+            None
+        )
+        registered: list[dict[str, object]] = read_json(make_plan(study).write(tmp_path)).get("predictions", [])
+        return registered
+
+    assert written("") == []
+    first = written('{ row = "vae", outcome = "worst" }')
+    assert [(one["finished_runs"], len(one["predictions"])) for one in first] == [(0, 1)]  # type: ignore[arg-type]
+    assert written('{ row = "vae", outcome = "worst" }') == first
+    changed = written('{ row = "vae", outcome = "best" }')
+    assert changed[0] == first[0]
+    assert len(changed) == 2
+    assert len(written("")) == 3
+
+
+def test_predictions_are_no_part_of_a_runs_identity(tmp_path: Path) -> None:
+    predicting = GOOD.replace('title = "One"', 'title = "One"\npredictions = [{ row = "vae", outcome = "worst" }]')
+    ids = [{run.id for run in make_plan(read(tmp_path, text).study("one")).runs} for text in (GOOD, predicting)]
+    assert ids[0] == ids[1]

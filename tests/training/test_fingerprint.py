@@ -159,5 +159,5 @@ def test_runs_whose_row_gives_the_same_bits_are_no_longer_stale_and_others_are_a
     assert proving.accept(runs, root) == list(runs[1:])
     for run, folder in zip(runs[1:], folders[1:], strict=True):
         assert run_state(run, folder) == "done"
-        (accepted,) = read_json(folder.accepted_file)
+        (accepted,) = read_json(folder.accepted_file)["accepted"]
         assert (accepted["by"], accepted["code"]["training"]) == ("name", code_hash("training"))

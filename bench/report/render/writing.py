@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.files import read_json, write_atomic, write_json
+from bench.files import read_json, write_atomic, write_json, write_record
 from bench.report.figures.svg import on_white
 from bench.report.model import FIGURES, Page, ReportOptions, ReportPaths
 from bench.report.page import compose
@@ -39,7 +39,7 @@ def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | 
             write_atomic(path, content)
     figures = [name for name in digests if name.startswith(f"{FIGURES}/")]
     _remove_earlier(out_dir / FIGURES, {Path(name).name for name in figures})
-    write_json(out_dir / MANIFEST, manifest(loaded, plan_file, digests, chosen))
+    write_record(out_dir / MANIFEST, manifest(loaded, plan_file, digests, chosen))
     return ReportPaths(
         html=out_dir / "report.html",
         markdown=out_dir / "report.md",

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from bench.config.models import LABEL, Protocol
 from bench.config.parsing import SEED_LIMIT
+from bench.config.predictions import Prediction
 from bench.config.problems import key_text
 from bench.errors import BenchError
 from bench.images import UnusableImageError, open_image
@@ -162,6 +163,14 @@ class Arithmetic(Record):
     threads: Count
 
 
+class RegisteredRecord(Record):
+    """What was predicted at one time."""
+
+    registered: str
+    finished_runs: Count
+    predictions: list[Prediction]
+
+
 class PlanRecord(Record):
     """plan.json."""
 
@@ -185,6 +194,7 @@ class PlanRecord(Record):
     evaluation_id: Identity
     entries: Annotated[list[PlannedRow], Field(min_length=1)]
     runs: list[PlannedRun]
+    predictions: list[RegisteredRecord] = Field(default_factory=list)
 
 
 class ObjectiveRecord(Record):
@@ -244,11 +254,17 @@ class FingerprintRecord(Record):
     machine: str
 
 
-class AcceptedRecord(Record):
+class AcceptedCode(Record):
     """An entry of accepted.json."""
 
     code: dict[str, str]
     by: Literal["fingerprint", "name"]
+
+
+class AcceptedRecord(Record):
+    """accepted.json."""
+
+    accepted: list[AcceptedCode]
 
 
 class ReportedRun(Record):
@@ -306,7 +322,7 @@ _ONE: dict[str, Any] = {
     "status.json": Status,
     "fingerprint.json": FingerprintRecord,
     MANIFEST: ManifestRecord,
-    "accepted.json": list[AcceptedRecord],
+    "accepted.json": AcceptedRecord | list[AcceptedCode],
 }
 _LINES: dict[str, Any] = {"log.jsonl": LogLine, "metrics.jsonl": MetricLine}
 
