@@ -32,7 +32,12 @@ ADDED_OBJECTIVES = "objectives+"  # the key of overrides that adds entries inste
 
 
 class Backbone(Table):
-    """The network that every row shares; its depth follows the data's resolution."""
+    """The network that every row shares; its depth follows the data's resolution.
+
+    width        channels of the maps at half the resolution, doubled at every further halving (DCGAN: 64)
+    latent       numbers that an image is generated from
+    latent_law   what they are drawn from: N(0, 1), or uniform on [-1, 1]
+    """
 
     width: int = Field(64, ge=4, le=512)
     latent: int = Field(100, ge=1, le=4096)
@@ -40,7 +45,12 @@ class Backbone(Table):
 
 
 class Budget(Table):
-    """What every row may spend, and how its learning rates fall: halved every `halve_every` generator steps."""
+    """What every row may spend, and how its learning rates fall.
+
+    generator_steps   steps of G in a run, the same for every row; steps of D follow from the recipe
+    batch             real images in a discriminator step, and generated ones
+    halve_every       both learning rates are halved after every so many generator steps
+    """
 
     generator_steps: int = Field(ge=1, le=MOST_STEPS)
     batch: int = Field(64, ge=2, le=1 << 20)
@@ -48,9 +58,14 @@ class Budget(Table):
 
 
 class Training(Table):
-    """How runs are carried out. `snapshots` counts the saved generators: at the end, half-way, a quarter, ...
+    """How runs are carried out.
 
-    `engine` is how an iteration runs: `auto` replays CUDA graphs on a CUDA device and is eager elsewhere.
+    ema_decay   how slowly the averaged generator (`ema`) follows the raw one, per generator step
+    snapshots   how many generators are saved: at the end, half-way, at a quarter, ...
+    log_every   generator steps from one line of a run's log to the next
+    precision   arithmetic of training: fp32, or bf16 where the device's convolutions have it
+    engine      how an iteration runs: `auto` replays CUDA graphs on a CUDA device and is eager elsewhere
+    threads     threads of a run on a CPU; another number gives other bits
     """
 
     ema_decay: float = Field(0.999, ge=0, lt=1)
@@ -62,7 +77,13 @@ class Training(Table):
 
 
 class Entry(Table):
-    """One row of a study. A recipe of its own makes its protocol `custom`."""
+    """One row of a study. A recipe of its own makes its protocol `custom`.
+
+    objective   an objective's name, or the path of a file of one's own
+    label       what the row is called, unique in the study (not given: the objective's name)
+    settings    the objective's settings, written beside `objective`
+    recipe      keys of [study.NAME.recipe] for this row alone, written beside `objective`
+    """
 
     objective: str
     label: str
@@ -71,10 +92,29 @@ class Entry(Table):
 
 
 class Study(Table):
-    """One comparison: what `[study.<name>]` resolves to. `settings` go to every row whose objective has them.
+    """One comparison: what `[study.<name>]` resolves to.
 
-    `twin_seeds`: the baseline once more, on these seeds, for an A/A comparison with itself. `predictions` are what is
-    expected, written down before the runs.
+    name                what the table is called; commands take it as `--study`
+    title               what the report is headed with
+    notice              a warning that stands over every page of the report
+    caption             a sentence under the report's tables
+    objectives          the rows: names, or tables such as `{objective = "wgan-gp", penalty_weight = 1.0}`
+    learning_rates      every row once at each of these rates, labelled such as `nsgan@0.0002`
+    protocols           under which the rows are trained: `controlled`, `published` (the authors' recipes) or both
+    seeds               seeds of the runs: a list, or text such as `"0-4"` or `"0-2,7"`
+    baseline            the label of the row that others are compared with
+    twin_seeds          the baseline once more, on these seeds, for an A/A comparison with itself
+    primary_metric      the metric that ranks and carries verdicts
+    secondary_metrics   metrics that the tables show beside it
+    generator           which generator is ranked, the raw or the averaged one
+    data                which images, see [study.NAME.data]
+    backbone            the networks, see [study.NAME.backbone]
+    recipe              how rows are optimised, see [study.NAME.recipe]
+    settings            objectives' settings, given to every row whose objective has them
+    budget              how long runs take, see [study.NAME.budget]
+    training            how runs are carried out, see [study.NAME.training]
+    evaluation          what is measured, see [study.NAME.evaluation]
+    predictions         what is expected, written down before the runs, see [[study.NAME.predictions]]
     """
 
     name: str

@@ -15,11 +15,15 @@ ABOUT_ALL = ("best", "worst")  # of all the rows of the protocol, in place of on
 
 
 class Prediction(Table):
-    """One prediction about the row `row`: `outcome`, and `than` which other row (`best` and `worst`: than all others).
+    """One prediction about a row.
 
-    metric     the primary metric, unless one of the secondary ones is named
-    margin     for `not better` and `not worse`: by more than this share of the other row's mean
-    because    the reason, in words, or who said so
+    row         the label of the row
+    outcome     what it will be; `best` and `worst` are of all the protocol's rows
+    than        the label of the other row; none with `best` and `worst`
+    metric      the primary metric, unless one of the secondary ones is named
+    protocol    under which protocol
+    margin      for `not better` and `not worse`: by more than this share of the other row's mean
+    because     the reason, in words, or who said so
     """
 
     row: str

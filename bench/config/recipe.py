@@ -16,7 +16,12 @@ class Table(BaseModel):
 
 
 class WarmUp(Table):
-    """More discriminator steps in the first generator steps, and again in every `repeat_every`-th one."""
+    """More discriminator steps in the first generator steps, and again later.
+
+    generator_steps       in the first so many generator steps ...
+    discriminator_steps   ... so many discriminator steps each are taken
+    repeat_every          and again in every so-many-th generator step (not given: never)
+    """
 
     generator_steps: int = Field(ge=0)
     discriminator_steps: int = Field(ge=1)
@@ -24,15 +29,27 @@ class WarmUp(Table):
 
 
 class Recipe(Table):
-    """How a run is optimised; under `controlled` the same for every row. RMSProp reads `alpha`, Adam `betas`.
+    """How a run is optimised; under `controlled` the same for every row.
 
-    weight_decay         L2, added to the gradients of both players
-    packing              images that D judges together as one sample (PacGAN, Lin et al. 2017); divides the batch
-    lazy_penalty         every how many D steps the penalty is taken, so many times as strong, as an optimiser step of
-                         its own; D's rate and betas are rescaled by k/(k+1) (StyleGAN2, Karras et al. 2019)
-    instance_noise       standard deviation at the start of the Gaussian noise on all images that D sees, on [-1, 1];
-                         it falls linearly to 0 over `instance_noise_steps` generator steps (not given: the whole run)
-    latent_law           what G's latents are drawn from (not given: what the study's backbone says)
+    optimizer                     adam or rmsprop, for both players
+    learning_rate_discriminator   D's rate at the start
+    learning_rate_generator       G's rate at the start
+    betas                         Adam's decay rates of the first and second moment
+    alpha                         RMSProp's decay rate
+    epsilon                       the small constant that both optimisers divide with
+    discriminator_steps           steps of D before each step of G
+    norm                          the normalisation in D
+    warm_up                       more discriminator steps at the start, see the table warm_up
+    weight_decay                  L2, added to the gradients of both players
+    packing                       images that D judges together as one sample (PacGAN, Lin et al. 2017); divides the
+                                  batch
+    lazy_penalty                  every how many D steps the penalty is taken, so many times as strong, as an optimiser
+                                  step of its own; D's rate and betas are rescaled by k/(k+1) (StyleGAN2, Karras et al.
+                                  2019)
+    instance_noise                standard deviation at the start of the Gaussian noise on all images that D sees, on
+                                  [-1, 1]; it falls linearly to 0
+    instance_noise_steps          over so many generator steps (not given: the whole run)
+    latent_law                    what G's latents are drawn from (not given: what the study's backbone says)
     """
 
     optimizer: Optimizer = "adam"
@@ -53,7 +70,10 @@ class Recipe(Table):
 
 
 class _Overrides(Table):
-    """Any of a recipe's keys, each None where it is not given; `learning_rate` sets both players'."""
+    """Any of a recipe's keys, each None where it is not given.
+
+    learning_rate   both players' rate at the start
+    """
 
     learning_rate: float | None = Field(None, gt=0, le=1)
 

@@ -25,11 +25,12 @@ class DataRequest(BaseModel):
     path           where the archive, folder or shards of `celeba` lie (default: `celeba` in the data folder), the
                    folder of `folder`, or the raw files of a torchvision set (default: the data folder's cache).
                    What a set is goes by its content, never by its path; a folder's own name is what reports call it.
-    recipe         how an image becomes resolution x resolution pixels, see `bench.data.crops`
+    recipe         how an image becomes resolution x resolution pixels (not given: `crop128` for
+                   celeba, `square`, the largest centred square, for a folder); `none` takes them as they are
     resolution     side in pixels: 64, or 32 for the torchvision sets, which have no other
-    train_count    how many training images; None = all there are (faces: 20,000)
-    heldout_count  how many held-out images; None = all there are (faces: 10,000). A part of CelebA with fewer test
-                   images holds out validation images too, then training images
+    train_count    how many training images (not given: all there are; faces: 20,000)
+    heldout_count  how many held-out images (not given: all there are; faces: 10,000). A part of CelebA with fewer
+                   test images holds out validation images too, then training images
     partial        celeba only: accept a part of the 202,599 images
     seed           decides the drawn faces, the held-out share of a set that has no test part, and which images a count
                    keeps

@@ -38,7 +38,7 @@ class EvaluationSettings(BaseModel):
     kid_subsets, kid_subset_size   KID is the mean over so many random subsets of (at most) so many images
     collapse_coverage    a run has collapsed when its coverage is below this share of the real images' coverage ...
     collapse_unique      ... or its effective unique share is below this
-    inception_weights    path of the TF-2015 Inception weights; None: cache, torch hub's folder, or download
+    inception_weights    path of the TF-2015 Inception weights (not given: cache, torch hub's folder, or download)
     inception_weights_sha256   accept weights of this digest instead; their distance is then not called FID
     precision            arithmetic of the extractors
     """

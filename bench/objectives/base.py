@@ -138,6 +138,7 @@ class Objective(BaseModel, ABC):
     fakes_per_real: ClassVar[int] = 1  # `fake` holds so many times the real batch
     stop_gradients: ClassVar[str] = ""  # what the losses hold constant on purpose, and where the paper says so
     duplication_invariant: ClassVar[bool] = True  # a batch given twice has the same losses; unbiased estimates differ
+    on_purpose: ClassVar[Mapping[str, str]] = {}  # checks that the method means not to meet: "reach", ..., and why
 
     @classmethod
     def name(cls) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -33,6 +34,7 @@ class Cramer(Objective):
     head: ClassVar[Head] = "embedding"
     norms: ClassVar[tuple[Norm, ...]] = PER_SAMPLE_NORMS
     fakes_per_real: ClassVar[int] = 2
+    on_purpose: ClassVar[Mapping[str, str]] = {"penalty": "f, which it bounds, is built of the embeddings of the batch"}
     card: ClassVar[Card] = Card(
         title="Cramér GAN",
         paper="The Cramer Distance as a Solution to Biased Wasserstein Gradients",

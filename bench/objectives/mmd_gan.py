@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -46,6 +46,7 @@ class MaximumMeanDiscrepancy(Objective):
     head: ClassVar[Head] = "embedding"
     norms: ClassVar[tuple[Norm, ...]] = PER_SAMPLE_NORMS
     duplication_invariant: ClassVar[bool] = False
+    on_purpose: ClassVar[Mapping[str, str]] = {"penalty": "the witness is built of the embeddings of the batch"}
     card: ClassVar[Card] = Card(
         title="MMD-GAN",
         paper="Demystifying MMD GANs",

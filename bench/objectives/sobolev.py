@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -18,6 +19,9 @@ class Sobolev(Fisher):
     rho: float = Field(2e-8, gt=0, description="rho: the quadratic penalty's weight and the multiplier's rate")
 
     norms: ClassVar[tuple[Norm, ...]] = PER_SAMPLE_NORMS
+    on_purpose: ClassVar[Mapping[str, str]] = {
+        "penalty": "Omega is a constraint, whose multiplier moves with each step"
+    }
     card: ClassVar[Card] = Card(
         title="Sobolev GAN",
         paper="Sobolev GAN",

@@ -41,6 +41,7 @@ class Facts:
     card: Mapping[str, Any]
     needs: tuple[str, ...]
     stop_gradients: str
+    on_purpose: Mapping[str, str]
     cost: float | None
 
     @property
@@ -61,8 +62,7 @@ def all_facts() -> list[Facts]:
     listed = []
     for name in names():
         cls = load(name)
-        stop_gradients = cls.stop_gradients
-        listed.append(Facts(name, card_of(cls), needs(cls), stop_gradients, ratios.get(name)))
+        listed.append(Facts(name, card_of(cls), needs(cls), cls.stop_gradients, cls.on_purpose, ratios.get(name)))
     return sorted(listed, key=lambda facts: (facts.card["year"], facts.name))
 
 
@@ -134,6 +134,8 @@ def _section(facts: Facts) -> list[str]:
     )
     if facts.stop_gradients:
         lines += ["", f"Held constant: {facts.stop_gradients}"]
+    for check, reason in facts.on_purpose.items():
+        lines += ["", f"The contract's check of the {check} does not apply: {reason}."]
     if card["ranks"]:
         lines += ["", f"Over several ranks: {card['ranks']}."]
     if card["settings"]:

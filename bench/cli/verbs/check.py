@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json: bool) -> int:
     """Check that objectives meet the contract.
 
-    The contract is about golden numbers, gradients, batches, precision and training. OBJECTIVE is a name, or the path
-    of your own file; none means all of the package's. Each failure comes with what to do about it, and makes the exit
-    code 1.
+    The contract is about names and arguments, which way each loss pulls, golden numbers, gradients, batches, precision
+    and training. OBJECTIVE is a name, or the path of your own file; none means all of the package's. Each failure comes
+    with what to do about it, causes first, and makes the exit code 1.
     """
     from bench.objectives import names, source_file
 

@@ -19,6 +19,7 @@ from bench.validation.contract.report import Problem
 from bench.validation.contract.scene import FixedStep, Variant, losses_on, total
 from bench.validation.references import reference_url
 
+OPTIONAL = {"reach", "direction", "penalty"}  # what `on_purpose` may name
 GOLDEN_TOLERANCE = 6e-7  # six digits after the point, rounded
 _MEND_GOLDEN = (
     "Golden numbers come from the paper or from working them out by hand, never from the code: if they are right, mend "
@@ -62,6 +63,8 @@ def settings_are_described(variant: Variant) -> Iterator[Problem]:
             yield Problem(
                 f"the setting {name} has no description", f'Write {name}: ... = Field(..., description="...").'
             )
+    for name in cls.on_purpose.keys() - OPTIONAL:
+        yield Problem(f'on_purpose names "{name}", which has to be met', f"It may name: {', '.join(sorted(OPTIONAL))}.")
     named = [("the published settings", published.settings)]
     named += [(f"golden[{index}].settings", golden.settings) for index, golden in enumerate(cls.card.golden)]
     for what, settings in named:

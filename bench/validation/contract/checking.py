@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.objectives import load, source_file
 from bench.objectives.base import Objective
-from bench.validation.contract import batches, cards, gradients, numerics, purity, training
+from bench.validation.contract import batches, cards, direction, game, gradients, methods, numerics, purity, training
 from bench.validation.contract.report import NotApplicable, Outcome, Problem, Report, Result
 from bench.validation.contract.scene import Variant, variants
 from bench.validation.contract.watching import line_in, line_of
@@ -23,7 +23,9 @@ from bench.validation.contract.watching import line_in, line_of
 class Check:
     """One property. `run` yields what is wrong, or raises NotApplicable.
 
-    `once`: it is the class's, not a variant's. `first`: where it fails, nothing after it can be tried.
+    `once`: it is the class's, not a variant's. `first`: where it fails, what follows would fail for the same cause, and
+    is not tried; `after` names a check whose failure explains this one's. `optional`: an objective may say in
+    `on_purpose` why it does not meet it.
     """
 
     name: str
@@ -31,17 +33,25 @@ class Check:
     run: Callable[[Variant], Iterator[Problem]]
     once: bool = False
     first: bool = False
+    optional: bool = False
+    after: str = ""
 
 
 CHECKS = (
+    Check("methods", "methods have the names and arguments that the loop calls", methods.methods_fit, True, first=True),
     Check("card", "the card is complete and plain JSON", cards.card_is_complete, once=True),
     Check("settings", "settings are described, the authors' are valid", cards.settings_are_described, once=True),
     Check("terms", "losses return named scalars", purity.terms_are_named_scalars, first=True),
+    Check("draws", "random draws come from the step, sample by sample", purity.draws_come_from_the_step, first=True),
+    Check(
+        "purity", "a loss computed again is bit-identical, changes nothing", purity.losses_change_nothing, first=True
+    ),
+    Check("players", "D's loss moves D alone, G's loss G alone", gradients.players_keep_to_themselves, first=True),
+    Check("direction", "each loss pulls the right way", direction.players_pull_the_right_way, optional=True),
+    Check("reach", "D hears of both batches, no loss saturates", direction.both_batches_reach, optional=True),
+    Check("penalty", "penalties stand apart and hold D down", direction.penalties_restrain, optional=True),
     Check("golden numbers", "losses return the card's numbers to six digits", cards.golden_numbers, once=True),
     Check("gradients", "gradients agree with finite differences", gradients.gradients_are_right),
-    Check("players", "D's loss moves D alone, G's loss G alone", gradients.players_keep_to_themselves),
-    Check("purity", "a loss computed again is bit-identical and changes nothing", purity.losses_change_nothing),
-    Check("draws", "random draws come from the step, sample by sample", purity.draws_come_from_the_step),
     Check("device", "losses read no value back and copy none to the device", purity.nothing_is_read_back),
     Check("state", "state is declared, finite and moves in place after D's step", purity.state_moves_in_its_place),
     Check("order", "the order of the batch does not matter", batches.order_does_not_matter),
@@ -50,6 +60,7 @@ CHECKS = (
     Check("norms", "input gradients meet no norm that couples samples", batches.norms_fit),
     Check("extremes", "losses and gradients are finite at outputs of +-1e4 and 0", numerics.extremes_are_finite),
     Check("precision", "terms are fp32 under mixed precision, penalties unchanged", numerics.penalties_are_in_fp32),
+    Check("game", "in a short game generated points come nearer to the data", game.samples_approach, after="direction"),
     Check("training", "ten steps stay finite and resume bit for bit", training.training_stays_finite),
     Check("packing", "D can judge packs of images", training.packed_samples_work),
 )
@@ -71,11 +82,19 @@ def check_objective(
     if isinstance(tried, Result):
         results.append(tried)
     else:
+        failed: set[str] = set()
         for check in checks:
+            if check.after in failed:
+                why = f"not tried, because {check.after} fails"
+                results.append(Result(check.name, check.proves, "not applicable", why=why))
+                continue
             results.append(_run(check, tried))
-            if check.first and results[-1].outcome == "failed":
-                break
-    return Report(file.stem.replace("_", "-"), str(file), tuple(results), time.perf_counter() - began)
+            if results[-1].outcome == "failed":
+                failed.add(check.name)
+                if check.first:
+                    break
+    seconds, waiting = time.perf_counter() - began, 0 if isinstance(tried, Result) else len(checks) - len(results)
+    return Report(file.stem.replace("_", "-"), str(file), tuple(results), seconds, waiting)
 
 
 def _variants(name: str, file: Path, settings: Mapping[str, Any] | None) -> list[Variant] | Result:
@@ -103,11 +122,13 @@ def _run(check: Check, tried: list[Variant]) -> Result:
     """Run one check over the variants, up to the first that fails."""
     outcome: Outcome = "not applicable"
     why = ""
+    if check.optional and (reason := _on_purpose(tried[0].objective, check.name)):
+        return Result(check.name, check.proves, outcome, why=reason, on_purpose=True)
     for variant in tried[:1] if check.once else tried:
         try:
             problems = list(check.run(variant))
-        except NotApplicable as reason:
-            why = why or str(reason)
+        except NotApplicable as none:
+            why = why or str(none)
             continue
         except (Exception, SystemExit) as error:
             problems = [_error_in_the_code(error, type(variant.objective))]
@@ -120,12 +141,23 @@ def _run(check: Check, tried: list[Variant]) -> Result:
     return Result(check.name, check.proves, outcome, why=why if outcome == "not applicable" else "")
 
 
+def _on_purpose(objective: Objective, check: str) -> str:
+    """Return why an objective, or one that it is put over, means not to meet a check; empty where it says nothing."""
+    classes = [type(objective), *(load(part) for part in objective.parts())]
+    return next((cls.on_purpose[check] for cls in classes if check in cls.on_purpose), "")
+
+
 def _error_in_the_code(error: Exception | SystemExit, cls: type[Objective]) -> Problem:
     place = line_of(error, cls)
-    if isinstance(error, NotImplementedError) and not str(error):
+    if isinstance(error, SystemExit):
+        return Problem("the code ends the whole program (sys.exit or exit)" + place, "Raise an error instead.")
+    if isinstance(error, ValidationError) and (wrong := error.errors()[0])["type"] == "frozen_instance":
+        name = ".".join(map(str, wrong["loc"]))
         return Problem(
-            "a loss is missing: NotImplementedError" + place,
-            'Write discriminator_loss and generator_loss (or joint_loss, with updates = "joint").',
+            f"the code assigns self.{name}, and an objective keeps nothing on itself{place}",
+            f'Declare it, def initial_state(self): return {{"{name}": 0.0}}, read step.state["{name}"], and change it '
+            "in place in after_discriminator_step; numbers for the log go to step.observe(name, value).",
         )
     first_line = (str(error).splitlines() or [""])[0]
-    return Problem(f"{type(error).__name__}: {first_line}{place}", "Mend that line.")
+    told = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return Problem(told + place, "Mend that line.")

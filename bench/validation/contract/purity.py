@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from bench.objectives.base import Objective
 from bench.validation.contract.report import NotApplicable, Problem
 from bench.validation.contract.scene import COUNT, Scene, Variant, total
-from bench.validation.contract.watching import HostReadError, line_of, on_the_device
+from bench.validation.contract.watching import HostReadError, StreamMoved, line_of, on_the_device
 
+_LEAVE_THE_TENSOR = (
+    "A number has no gradient: return the tensor without .item() or float(), and leave out a term that is constant."
+)
 _STAY_ON_THE_DEVICE = (
     "A GPU would wait there in every step, and the step could not be captured: keep tensors (torch.where instead of "
     "if, clamp instead of max), write constants as plain numbers, and let the device fill new tensors: zeros_like(...) "
@@ -44,7 +47,7 @@ def terms_are_named_scalars(variant: Variant) -> Iterator[Problem]:
             if not isinstance(value, Tensor) or value.dim() != 0 or not value.is_floating_point():
                 yield Problem(
                     f'{loss.name}\'s term "{name}" is {_kind(value)}, not a scalar tensor',
-                    "Average over the batch: .mean().",
+                    _LEAVE_THE_TENSOR if isinstance(value, int | float) else "Average over the batch: .mean().",
                 )
             if (loss.player, name) in used:
                 both = f"{loss.name} and {used[loss.player, name]}"
@@ -90,8 +93,11 @@ def draws_come_from_the_step(variant: Variant) -> Iterator[Problem]:
         loss.terms(step)
         for name, stream in _streams().items():
             if stream != before[name]:
+                watched = StreamMoved(type(variant.objective))
+                with watched:
+                    loss.terms(scene.step())
                 yield Problem(
-                    f"{loss.name} draws from {name}'s global random stream",
+                    f"{loss.name} draws from {name}'s global random stream{watched.place}",
                     "Draw through step.normal(purpose, shape) or step.uniform(purpose, shape): that is what makes runs "
                     "resumable and comparable.",
                 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from bench.formatting import plural
+
 Outcome = Literal["passed", "failed", "not applicable"]
 
 
@@ -22,23 +24,28 @@ class NotApplicable(Exception):  # noqa: N818 - an outcome, not an error
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found. `proves` is what holds where it passed; `why` tells why it does not apply."""
+    """What one check found. `proves` is what holds where it passed; `why` tells why it does not apply.
+
+    `on_purpose`: it does not apply because the objective says so.
+    """
 
     check: str
     proves: str
     outcome: Outcome
     problems: tuple[Problem, ...] = ()
     why: str = ""
+    on_purpose: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
-    """What all checks found of one objective. `file` is where it is written."""
+    """What all checks found of one objective. `file` is where it is written; `waiting` checks were not tried."""
 
     name: str
     file: str
     results: tuple[Result, ...]
     seconds: float
+    waiting: int = 0
 
     @property
     def passed(self) -> bool:
@@ -62,9 +69,13 @@ class Report:
                 lines.append(f"  FAILED {result.check} ({result.proves})")
                 for problem in result.problems:
                     lines += [f"    - {problem.what}", f"      {problem.advice}"]
+            elif result.on_purpose:
+                lines.append(f"  on purpose without {result.check} ({result.proves}): {result.why}")
             elif verbose:
                 told = result.proves if result.outcome == "passed" else f"not applicable: {result.why}"
                 lines.append(f"  {'ok    ' if result.outcome == 'passed' else '-     '} {result.check}: {told}")
+        if self.waiting:
+            lines.append(f"  {plural(self.waiting, 'more check')} not tried: what failed first would fail them too.")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:

@@ -95,6 +95,31 @@ class GradientsTaken(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+class StreamMoved(TorchFunctionMode):
+    """Notes where an objective's own code first moves torch's global random stream: `place` is ", line 12 of x.py"."""
+
+    def __init__(self, cls: type[Objective]) -> None:
+        super().__init__()
+        self.place = ""
+        self._files = own_files(cls)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        before = torch.get_rng_state()
+        out = func(*args, **(kwargs or {}))
+        if not self.place and not torch.equal(before, torch.get_rng_state()):
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and frame.f_code.co_filename not in self._files:
+                frame = frame.f_back
+            self.place = f", line {frame.f_lineno} of {Path(frame.f_code.co_filename).name}" if frame else ""
+        return out
+
+
 _READS = {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "__array__", "__format__"}
 _MADE_ON_THE_CPU = {"tensor", "as_tensor", "zeros", "ones", "full", "empty", "arange", "linspace", "eye", "from_numpy"}
 # What makes a tensor of the host's values. A number without a device stays on the host, as kernels take it.
@@ -166,8 +191,13 @@ def on_the_device() -> Iterator[None]:
 
 def line_of(error: BaseException, cls: type[Objective]) -> str:
     """Return ", line 12 of my_objective.py" for the last place in the objective's files that an error passed."""
+    return line_in(error, own_files(cls))
+
+
+def own_files(cls: type[Objective]) -> set[str]:
+    """Return the files that hold an objective's class and its bases below `Objective`."""
     own = [base for base in cls.__mro__ if issubclass(base, Objective) and base is not Objective]
-    return line_in(error, {str(source) for base in own if (source := _source(base)) is not None})
+    return {str(source) for base in own if (source := _source(base)) is not None}
 
 
 def line_in(error: BaseException, files: set[str]) -> str:
@@ -180,6 +210,12 @@ def line_in(error: BaseException, files: set[str]) -> str:
             place = f", line {traceback.tb_lineno} of {Path(file).name}"
         traceback = traceback.tb_next
     return place
+
+
+def line_of_definition(objective: Objective) -> str:
+    """Return ", line 12 of my_objective.py" for where an objective's discriminator_loss is written."""
+    code = type(objective).discriminator_loss.__code__
+    return f", line {code.co_firstlineno} of {Path(code.co_filename).name}"
 
 
 def _source(cls: type) -> str | None:
