@@ -89,6 +89,15 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3600:02d} h"
 
 
+def format_estimate(seconds: float) -> str:
+    """Write a time that is only estimated, without digits that nobody knows: 25 s, 12 min, 2 h 10 min, 3 d 04 h."""
+    if seconds < 60:
+        return f"{max(5 * round(seconds / 5), 5)} s" if seconds < 57.5 else "1 min"
+    if seconds < 3570:
+        return f"{round(seconds / 60)} min"
+    return format_duration(600 * round(seconds / 600) if seconds < 172_800 else seconds)
+
+
 def format_bytes(size_bytes: int) -> str:
     """Write an amount of data as people say it: 512 bytes, 4.2 kB, 83 MB, 2.1 GB."""
     value = float(size_bytes)

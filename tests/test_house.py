@@ -26,11 +26,12 @@ LAYERS = (
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},
     {"bench.config"},
     {"bench.runs.plan"},
-    {"bench.runs.cost", "bench.runs.cautions", "bench.training"},
+    {"bench.runs.cost", "bench.runs.cautions", "bench.training", "bench.trackers"},
     {"bench.evaluation"},
     {"bench.execution"},
     {"bench.statistics"},
     {"bench.report"},
+    {"bench.watch"},
     {"bench.validation"},
     {"bench.review"},
     {"bench.api"},
@@ -92,6 +93,7 @@ def test_what_must_start_fast_imports_no_torch() -> None:
     modules = (
         *("runs.folder", "metrics.catalogue", "metrics.settings", "evaluation.units", "config.models"),
         *("statistics", "statistics.results", "report", "report.page", "cli", "cli.showing", "review.compare"),
+        *("watch.server", "trackers.sending"),
     )
     code = f"""if True:
         import importlib, sys

@@ -18,7 +18,7 @@ from bench.version import __version__
 # In the order in which a study goes through them. Each is a file and a function of its name in bench.cli.verbs, with an
 # underscore where Python has the word already.
 VERBS = {
-    "Studies": ("init", "plan", "run", "status", "evaluate", "report", "clean"),
+    "Studies": ("init", "plan", "run", "status", "watch", "evaluate", "report", "clean", "export-logs"),
     "What there is": ("list", "data", "doctor", "show"),
     "Objectives": ("new", "check", "theory", "modes"),
     "Reviewing": ("verify", "replay", "compare", "export", "import"),
@@ -34,7 +34,7 @@ class VerbGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        name = f"{cmd_name}_" if cmd_name in ("list", "import") else cmd_name
+        name = f"{cmd_name}_" if cmd_name in ("list", "import") else cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f"bench.cli.verbs.{name}"), name)
         return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ import click
 
 from bench.cli.hints import TYPED_STUDY
 from bench.errors import BenchError
+from bench.runs.folder import PLAN_FILE
 
 if TYPE_CHECKING:
+    from bench.cli.console import Console
     from bench.config.models import Config, Study
 
+WAIT_SECONDS = 0.5
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -54,6 +58,17 @@ class Roots:
             raise
 
 
+def wait_for_study(roots: Roots, name: str, console: Console) -> None:
+    """Wait until the study's first run has been planned. Raises BenchError for a name that no file knows either."""
+    plan = roots.runs / name / PLAN_FILE
+    if plan.is_file():
+        return
+    roots.read_config().study(name)
+    console.print(f'Waiting for the first run of "{name}" in {roots.runs}; Ctrl-C ends this.', soft_wrap=True)
+    while not plan.is_file():
+        time.sleep(WAIT_SECONDS)
+
+
 class Seconds(click.FloatRange):
     """A length of time on the command line: of those that click takes for numbers, neither nan nor infinity is one."""
 
@@ -74,6 +89,13 @@ def _remember_study(context: click.Context, parameter: click.Parameter, study: s
 
 study_option = click.option(
     "--study", metavar="NAME", callback=_remember_study, help="The study [the file's default_study]."
+)
+log_folder_option = click.option(
+    "--log-folder",
+    type=click.Path(path_type=Path),
+    default=Path("logs"),
+    show_default=True,
+    help="Where trackers' files lie, and what was sent to them is kept.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 

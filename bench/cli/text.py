@@ -12,8 +12,6 @@ import click
 # fill the clipboard. The second part reverses the order of letters, so that a line reads otherwise than it is.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\u202a-\u202e\u2066-\u2069]")
 
-OTHER_IMAGES = "other images than those that are here now"  # why a run is stale
-
 
 def printable(text: str) -> str:
     """Return a text without the characters that a terminal would obey instead of showing."""

@@ -81,8 +81,6 @@ class Entry(Table):
 
     objective   an objective's name, or the path of a file of one's own
     label       what the row is called, unique in the study (not given: the objective's name)
-    settings    the objective's settings, written beside `objective`
-    recipe      keys of [study.NAME.recipe] for this row alone, written beside `objective`
     """
 
     objective: str
@@ -94,10 +92,6 @@ class Entry(Table):
 class Study(Table):
     """One comparison: what `[study.<name>]` resolves to.
 
-    name                what the table is called; commands take it as `--study`
-    title               what the report is headed with
-    notice              a warning that stands over every page of the report
-    caption             a sentence under the report's tables
     objectives          the rows: names, or tables such as `{objective = "wgan-gp", penalty_weight = 1.0}`
     learning_rates      every row once at each of these rates, labelled such as `nsgan@0.0002`
     protocols           under which the rows are trained: `controlled`, `published` (the authors' recipes) or both
@@ -107,20 +101,14 @@ class Study(Table):
     primary_metric      the metric that ranks and carries verdicts
     secondary_metrics   metrics that the tables show beside it
     generator           which generator is ranked, the raw or the averaged one
-    data                which images, see [study.NAME.data]
-    backbone            the networks, see [study.NAME.backbone]
-    recipe              how rows are optimised, see [study.NAME.recipe]
     settings            objectives' settings, given to every row whose objective has them
-    budget              how long runs take, see [study.NAME.budget]
-    training            how runs are carried out, see [study.NAME.training]
-    evaluation          what is measured, see [study.NAME.evaluation]
-    predictions         what is expected, written down before the runs, see [[study.NAME.predictions]]
+    predictions         what is expected, written down before the runs: see [[study.NAME.predictions]]
     """
 
     name: str
-    title: str
-    notice: str | None = None
-    caption: str = ""
+    title: str = Field(description="what the report is headed with")
+    notice: str | None = Field(None, description="a warning that stands over every page of the report")
+    caption: str = Field("", description="a sentence under the report's tables")
     objectives: tuple[Entry, ...] = Field(min_length=1)
     learning_rates: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     protocols: tuple[Literal["controlled", "published"], ...] = ("controlled",)

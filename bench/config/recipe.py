@@ -70,7 +70,7 @@ class Recipe(Table):
 
 
 class _Overrides(Table):
-    """Any of a recipe's keys, each None where it is not given.
+    """How rows are optimised: any of a recipe's keys, each None where it is not given.
 
     learning_rate   both players' rate at the start
     """

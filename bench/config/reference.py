@@ -59,11 +59,25 @@ _LISTED = re.compile(r"^ {4}(\w+(?:, \w+)*) {2,}(\S.*)$")
 
 
 def meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Return what each key of a model means: its description, else its line in the docstring's list, else ""."""
+    """Return what each key of a model means, "" where nothing says it.
+
+    A key's description, else its line in the docstring's list; of a table, the first sentence of its own model.
+    """
     listed = {name: text for cls in reversed(model.__mro__) for name, text in _listed(cls.__dict__.get("__doc__"))}
     if model is RecipeOverrides:
         listed = meanings(Recipe) | listed
-    return {name: field.description or listed.get(name, "") for name, field in model.model_fields.items()}
+    return {
+        name: field.description or listed.get(name) or _of_table(field.annotation)
+        for name, field in model.model_fields.items()
+        if (model, name) not in _NOT_WRITTEN
+    }
+
+
+def _of_table(annotation: Any) -> str:
+    """Return what a table is for, with the place where its keys are listed."""
+    heading = next((heading for heading, model in TABLES if model is annotation), "")
+    first = re.split(r"[:.;]", (annotation.__doc__ or "").strip(), maxsplit=1)[0] if heading else ""
+    return f"{first[:1].lower()}{first[1:]}: see {heading}" if first else ""
 
 
 def page() -> str:
@@ -87,8 +101,6 @@ def _rows(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
     schema = model.model_json_schema()
     defaults = {**model.model_fields, **(Recipe.model_fields if model is RecipeOverrides else {})}
     for name, meaning in meanings(model).items():
-        if (model, name) in _NOT_WRITTEN:
-            continue
         default = (
             "" if (model, name) == (Entry, "label") else _written(defaults[name].get_default(call_default_factory=True))
         )

@@ -18,7 +18,8 @@ Stage = Literal["train", "evaluate"]
 class Job:
     """A run on its way through the pool.
 
-    `seconds` is what it is thought to take, by type of device, `share_before` how much of its training was done before;
+    `seconds` is what the rest of its training is thought to take, and `evaluation_seconds` measuring it, by type of
+    device; `share_before` is how much of its training was done before;
     `stage` is "evaluate" once its worker has nothing to train and a worker of its own evaluates it; `failures` are
     those of this pool's attempts; `avoid` is the device that the next attempt should not be made on. A job is `taken`
     when another process works on the run; `saved` tells of an interrupted one whether nothing of it is lost.
@@ -27,6 +28,7 @@ class Job:
     spec: RunSpec
     folder: RunFolder
     seconds: Mapping[str, float] = field(default_factory=dict)
+    evaluation_seconds: Mapping[str, float] = field(default_factory=dict)
     share_before: float = 0.0
     stage: Stage = "train"
     failures: list[Failure] = field(default_factory=list)

@@ -21,12 +21,13 @@ from bench.evaluation.pictures import missing_pictures
 from bench.evaluation.reference import require_measurable
 from bench.execution.calibrating import machine_of
 from bench.execution.devices import device_type, evaluation_slots
-from bench.execution.display import make_display
+from bench.execution.display import Following, make_display
 from bench.execution.in_process import run_in_process
 from bench.execution.jobs import Job
+from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import leftovers, read_json, write_record
-from bench.runs.cost import Estimates, read_calibration
+from bench.runs.cost import Estimates, guessed_evaluation_seconds, read_calibration
 from bench.runs.folder import RunFolder, TakenError
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
 from bench.runs.portable import IMPORTED_FILE
@@ -176,11 +177,14 @@ def run_all(
     jobs = jobs_for(todo, runs_root, slots)
     complete = True
     if jobs:
-        with make_display(console, len(jobs)) as display:
+        evaluators = evaluation_slots(slots, options.threads)
+        follow = Following(plan.study.primary_metric, plan.study.generator)
+        pacer = Pacer(len(slots), len(evaluators))
+        with make_display(console, len(jobs), pacer, follow) as display:
             if in_process:
                 complete = run_in_process(jobs, slots[0], options, display, stop)
             else:
-                complete = run_pool(jobs, slots, options, display, stop, evaluation_slots(slots, options.threads))
+                complete = run_pool(jobs, slots, options, display, stop, evaluators)
     return Outcomes(
         done=sum(job.outcome == "done" for job in jobs),
         diverged=sum(job.outcome == "diverged" for job in jobs),
@@ -217,8 +221,12 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
         status = folder.status()
         trained = status.state in ("done", "diverged")
         share = 1.0 if trained else status.generator_steps / run.training.budget.generator_steps
-        seconds = {name: (1 - share) * estimates[name](run).seconds for name in types}
-        jobs.append(Job(run, folder, seconds, share))
+        costs = {name: estimates[name](run) for name in types}
+        seconds = {name: (1 - share) * cost.seconds for name, cost in costs.items()}
+        evaluation = {
+            name: cost.evaluation_seconds or guessed_evaluation_seconds(run, name) for name, cost in costs.items()
+        }
+        jobs.append(Job(run, folder, seconds, evaluation, share))
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +32,8 @@ from bench.execution.stopping import StopOnSignals
 from bench.files import write_atomic
 from bench.formatting import plural
 from bench.runs.plan import Plan, RunSpec
+from bench.trackers.adapters import require_trackers
+from bench.trackers.following import following
 
 
 def run_study(
@@ -45,6 +48,8 @@ def run_study(
     checkpoint_seconds: float = 60.0,
     accept_code: bool = False,
     in_process: bool = False,
+    log: Sequence[str] = (),
+    log_folder: str | Path = "logs",
     console: Console | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcomes:
@@ -58,17 +63,20 @@ def run_study(
     checkpoint_seconds  seconds between a run's checkpoints
     accept_code         count runs that other code trained as the present code's, and record that
     in_process          train here, one run after another on the first device, instead of in worker processes
+    log                 trackers that are sent losses, scores and grids: "tensorboard", "wandb", "mlflow"
+    log_folder          where these write their files, and what was sent is kept
     console             where progress is printed; None prints to the output, `rich.console.Console(quiet=True)` nothing
     stop                asked between steps whether to save and end; None stops on Ctrl-C and SIGTERM
 
     A failed run is counted in the Outcomes, it raises nothing. Raises BenchError where nothing can start: no such name,
-    device, image or weights of an extractor.
+    device, image, tracker or weights of an extractor. A tracker that fails later costs no run anything.
 
         plan = bench.make_plan(bench.load_study("quick"))
         outcomes = bench.run_study(plan, ["nsgan", "wgan*"], devices="cpu")
         outcomes.done, outcomes.failed
     """
     selected, root = plan.select(_patterns(names)), Path(runs)
+    require_trackers(log)
     slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
     console = console or _plain_console()
     if accept_code:
@@ -76,7 +84,9 @@ def run_study(
             console.print(f"accepted {spec.name}, which other code trained")
     refuse_cpu_for_gpus(plan, selected, root, devices, slots)
     options = PoolOptions(Path(data), plan.study.training.threads, checkpoint_seconds, ranks)
-    return _carry_out(plan, selected, root, slots, options, console, stop, in_process)
+    told = partial(_print_log_line, console)
+    with following(log, root, plan.study.name, Path(log_folder), told):
+        return _carry_out(plan, selected, root, slots, options, console, stop, in_process)
 
 
 def evaluate_study(
@@ -181,6 +191,10 @@ def _stopping(stop: Callable[[], bool] | None) -> AbstractContextManager[Callabl
     if threading.current_thread() is threading.main_thread():  # no other thread may say what a signal does
         return StopOnSignals()
     return nullcontext(lambda: False)
+
+
+def _print_log_line(console: Console, text: str) -> None:
+    console.print(f"log      {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _plain_console() -> Console:

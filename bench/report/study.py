@@ -14,9 +14,9 @@ import pandas as pd
 
 from bench.files import read_json, read_jsonl
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.folder import EffectiveState, RunFolder, Status, read_plan
+from bench.runs.folder import EffectiveState, RunFolder, Status, read_plan, run_folder
 from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
-from bench.statistics.results import collect, evaluation_settings, matching, reported_state, run_folder
+from bench.statistics.results import collect, evaluation_settings, matching, reported_state
 
 
 @dataclass(frozen=True)

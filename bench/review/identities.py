@@ -19,10 +19,10 @@ from bench.errors import BenchError
 from bench.files import is_summed, read_json, read_jsonl
 from bench.images import UnusableImageError, open_image
 from bench.objectives import names
-from bench.runs.folder import RunFolder
+from bench.runs.folder import RunFolder, run_folder
 from bench.runs.portable import training_id
 from bench.runs.snapshots import check_snapshot, generator_width
-from bench.statistics.results import matching, run_folder, whole_records
+from bench.statistics.results import matching, whole_records
 
 _FITTED = {"packing", "instance_noise", "lazy_penalty", "latent_law"}  # an objective may not take these from its study
 _SUMMED = ("spec.json", "status.json", "log.jsonl", "metrics.jsonl")

@@ -20,10 +20,12 @@ from safetensors import safe_open
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.execution.display import make_display
+from bench.execution.display import Following, make_display
 from bench.execution.jobs import Job
+from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import read_json, read_jsonl
+from bench.metrics.catalogue import frechet_name
 from bench.runs.folder import RunFolder, read_plan
 from bench.runs.identity import code_hash
 from bench.runs.plan import RunSpec
@@ -129,7 +131,8 @@ def train_again(
         return True
     job = Job(spec, folder)
     options = PoolOptions(data_root, spec.training.training.threads)
-    with make_display(console, 1) as display:
+    following = Following(frechet_name(spec.evaluation.extractors[0]), spec.evaluation.generators[0])
+    with make_display(console, 1, Pacer(1), following) as display:
         complete = run_pool([job], slots[:1], options, display, stop)
     if complete and job.outcome == "failed":
         raise BenchError(f"The replay of {spec.name} failed: {job.reason}", hint=f"See {folder.path}/failure.txt.")

@@ -19,10 +19,16 @@ from bench.errors import BenchError
 from bench.files import read_json
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, TrainingSpec
+from bench.runs.remaining import START_SECONDS
 
 # Multiply-adds a second that training reaches on one core and on a data-centre GPU, in fp32. Rough on purpose.
 GUESSED_RATE = {"cpu": 2.0e10, "cuda": 5.0e12, "mps": 5.0e11}
-START_SECONDS = 6.0
+# What a step of either network takes besides them: small networks are bound by memory and Python. On one core a step at
+# width 16 is a third above the arithmetic (docs/cost.md); without this, costly objectives would look costlier there.
+BESIDES_SECONDS = {"cpu": 0.01, "cuda": 0.0, "mps": 0.0}
+# Multiply-adds that an extractor takes for one image.
+EXTRACTOR_MULTIPLY_ADDS = {"inception": 5.7e9, "lite0": 4.0e8, "judge": 6.0e6}
+EVALUATION_START_SECONDS = 10.0  # loading extractors, neighbours, pictures
 COST_FILE = Path(__file__).parent / "objective_cost.json"
 CALIBRATION_FILE = "calibration.json"
 
@@ -74,8 +80,9 @@ class Estimates:
         timed = self._calibration.get(kind)
         if timed is not None:
             return Cost(START_SECONDS + steps * timed, "calibration")
-        arithmetic = steps * multiply_adds(run.training) / GUESSED_RATE[self._device_type]
-        return Cost(START_SECONDS + arithmetic, "arithmetic")
+        besides = BESIDES_SECONDS[self._device_type] * (1 + run.training.recipe.discriminator_steps)
+        step = multiply_adds(run.training) / GUESSED_RATE[self._device_type] + besides
+        return Cost(START_SECONDS + steps * step, "arithmetic")
 
     def _finished(self, row: Path, kind: str) -> Status | None:
         """Return the status of the first run of a row that is done, on such a device, with steps of this kind."""
@@ -91,6 +98,15 @@ class Estimates:
             except BenchError:
                 continue  # a damaged run tells nothing
         return known.get(kind)
+
+
+def guessed_evaluation_seconds(run: RunSpec, device_type: str) -> float:
+    """Return what measuring a trained run will take, by arithmetic: generated images times their extractors' cost."""
+    settings = run.evaluation
+    images = (run.training.training.snapshots - 1) * settings.snapshot_samples
+    images += len(settings.generators) * settings.sample_seeds * settings.samples
+    adds = sum(EXTRACTOR_MULTIPLY_ADDS.get(extractor, 0.0) for extractor in settings.extractors)
+    return EVALUATION_START_SECONDS + images * adds / GUESSED_RATE[device_type]
 
 
 def kind_of_step(training: TrainingSpec) -> str:

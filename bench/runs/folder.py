@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
@@ -26,6 +26,7 @@ from bench.files import disk_error, is_held, leftovers, read_json, write_record
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
+OTHER_IMAGES = "other images than those that are here now"  # why a run is stale
 # Pictures of a finished run, in its samples folder.
 INTERPOLATIONS = "interpolations.png"
 NEAREST = "nearest.png"
@@ -255,6 +256,14 @@ class RunFolder:
 def effective_state(run_folder: Path) -> EffectiveState:
     """Return what a reader should see of the run in `run_folder`; see RunFolder.effective_state."""
     return RunFolder(run_folder).effective_state()
+
+
+def run_folder(study_folder: Path, relative: str) -> RunFolder:
+    """Return a planned run's folder. Raises BenchError for a path that leaves the study's folder."""
+    path = PurePosixPath(relative)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise BenchError(f"{study_folder / PLAN_FILE} names a run outside of its folder: {relative!r}")
+    return RunFolder(study_folder / path)
 
 
 def check_schema(values: Any, path: Path) -> None:

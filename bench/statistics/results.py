@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.files import read_jsonl, write_atomic
 from bench.metrics.catalogue import collapsed
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.folder import PLAN_FILE, EffectiveState, FailureKind, RunFolder, Status, read_plan
+from bench.runs.folder import PLAN_FILE, EffectiveState, FailureKind, RunFolder, Status, read_plan, run_folder
 
 
 @dataclass(frozen=True)
@@ -176,14 +176,6 @@ def matching(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     for name, value in values.items():
         chosen &= (table[name] == value).fillna(False).astype(bool)
     return table[chosen]
-
-
-def run_folder(study_folder: Path, relative: str) -> RunFolder:
-    """Return a planned run's folder. Raises BenchError for a path that leaves the study's folder."""
-    path = PurePosixPath(relative)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise BenchError(f"{study_folder / 'plan.json'} names a run outside of its folder: {relative!r}")
-    return RunFolder(study_folder / path)
 
 
 def evaluation_settings(plan: Mapping[str, Any]) -> EvaluationSettings:

@@ -18,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import Console, counting_bar, plain_table
-from bench.cli.progress import has_ended, images_of, progress_of
 from bench.cli.text import print_json, say
 from bench.config.models import load_config
 from bench.execution.running import lay_out
 from bench.runs.folder import Status
 from bench.runs.plan import make_plan
+from bench.watch.progress import has_ended, images_of, progress_of
 
 ROOT = Path(__file__).parents[2]
 # rich markup that closes nothing (an error), that colours, an emoji code; a colour, a title and a cleared screen as a

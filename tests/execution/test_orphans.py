@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="reads ps")
 POOL = """
 import sys
 from pathlib import Path
-from bench.execution.display import PlainDisplay
+from bench.execution.display import Following, PlainDisplay
 from bench.execution.jobs import Job
 from bench.execution.pool import PoolOptions, run_pool
 from bench.runs.folder import RunFolder
@@ -34,7 +34,8 @@ from rich.console import Console
 folder = RunFolder(Path(sys.argv[1]))
 job = Job(RunSpec.read(folder.spec_file), folder)
 options = PoolOptions(Path(sys.argv[2]), ranks=int(sys.argv[3]), checkpoint_seconds=0.1)
-run_pool([job], ["cpu,cpu" if options.ranks == 2 else "cpu"], options, PlainDisplay(Console(), 1), lambda: False)
+display = PlainDisplay(Console(), 1, Pacer(1), Following("fd_lite0", "raw"))
+run_pool([job], ["cpu,cpu" if options.ranks == 2 else "cpu"], options, display, lambda: False)
 """
 
 

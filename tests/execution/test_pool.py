@@ -27,9 +27,10 @@ from bench.errors import BenchError
 from bench.evaluation.units import missing_evaluations
 from bench.execution import devices, pool
 from bench.execution.devices import choose_slots, evaluation_slots
-from bench.execution.display import AROUND_SECONDS, make_display, phase, place, seconds_left
+from bench.execution.display import Following, make_display
 from bench.execution.failures import advice, failure_of_process, kind_of, may_end_better
 from bench.execution.jobs import Job
+from bench.execution.pace import Pacer, phase, place
 from bench.execution.placement import Placement
 from bench.execution.pool import PoolOptions, run_pool
 from bench.execution.running import jobs_for, run_all
@@ -184,20 +185,29 @@ def test_what_a_killed_worker_had_is_not_called_saved(tmp_path: Path, monkeypatc
 def test_a_silent_worker_has_no_estimate(tmp_path: Path) -> None:
     first, second = found = jobs(tmp_path, seeds=2, seconds=[{"cpu": 100.0}] * 2)
     now = time.monotonic()
+    pacer = Pacer(2)
     for job in found:
-        job.process, job.device, job.heard = subprocess.Popen([sys.executable, "-c", ""]), "cpu", now
+        job.process, job.device = subprocess.Popen([sys.executable, "-c", ""]), "cpu"
         job.process.wait()
-        job.status = Status(state="running", phase="training", generator_steps=4, steps_per_second=1.0)
-    assert seconds_left(found, 100.0) is not None
+        job.started = job.heard = now - 20
+    assert pacer.see(found, now - 20) is None
+    for seconds, steps in ((-10, 1), (0, 3)):
+        for job in found:
+            job.status = Status(
+                state="running", phase="training", generator_steps=steps, steps_per_second=0.2, attempts=1
+            )
+            job.heard = now + seconds
+        left = pacer.see(found, now + seconds)
+    assert left is not None
     assert phase(first) == "training"
     first.heard = now - 3600
-    assert seconds_left(found, 100.0) is None
+    assert pacer.see(found, now) is None
     assert phase(first) != "training"
     assert "1 h" in phase(first)
     first.status = Status(state="done", phase="evaluating", generator_steps=4)  # which says nothing while it measures
-    assert seconds_left(found, 100.0) is not None
+    assert pacer.see(found, now) is not None
     second.heard, second.status = now - 300, replace(second.status, steps_per_second=0.01)
-    assert seconds_left(found, 100.0) is not None  # its steps take that long
+    assert pacer.see(found, now) is not None  # its steps take that long
 
 
 def test_a_worker_that_cannot_be_started_costs_only_its_run(tmp_path: Path) -> None:
@@ -355,7 +365,7 @@ def test_displays_show_attempts_and_what_becomes_of_devices(tmp_path: Path, term
     (job,) = jobs(tmp_path)
     job.device, job.reason = "cuda:1", "out of [memory]"
     console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
-    with make_display(console, 1) as display:
+    with make_display(console, 1, Pacer(1), Following("fd_judge", "raw")) as display:
         display.will_retry(job)
         display.notice("cuda:1 is taken out")
         failed(job, "cuda:1", "device")
@@ -534,21 +544,3 @@ def test_advice_names_the_device_and_fewer_runs_only_where_there_were_several() 
     assert "--per-device 2" in str(advice(failure, 4))
     assert "--per-device" not in str(advice(failure, 1))
     assert advice(Failure("cpu", "code", ""), 2) is None
-
-
-def test_the_time_left_weighs_runs_by_what_they_are_thought_to_take(tmp_path: Path) -> None:
-    long, short, resumed = jobs(tmp_path, 3, [{"cpu": 960.0}, {"cpu": 60.0}, {"cpu": 60.0}])
-    resumed.share_before = 0.5
-    steps = long.spec.training.budget.generator_steps
-    assert seconds_left([long, short, resumed], elapsed=100) is None
-    long.outcome = "done"
-    # 1,000 of 1,200 thought seconds are through; those that are left take as long as those before them.
-    assert AROUND_SECONDS == 40
-    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 200 / 1000)
-    resumed.status = replace(resumed.status, generator_steps=steps // 2)
-    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 200 / 1000)
-    resumed.status = replace(resumed.status, generator_steps=3 * steps // 4)
-    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 170 / 1030)
-    resumed.status = replace(resumed.status, generator_steps=steps)  # evaluating
-    short.outcome = "failed"
-    assert seconds_left([long, short, resumed], elapsed=500) == pytest.approx(500 * 40 / 1160)

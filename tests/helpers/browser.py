@@ -65,9 +65,9 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def show(
-        self, page: Path, width: int, height: int = 800, dark: bool = False, scale: float = 1, still: bool = False
+        self, page: Path | str, width: int, height: int = 800, dark: bool = False, scale: float = 1, still: bool = False
     ) -> None:
-        """Load a local page in a viewport of CSS pixels, and wait until it and its images are there.
+        """Load a local page, or an address, in a viewport of CSS pixels, and wait until it and its images are there.
 
         `still`: the reader asks for less motion.
         """
@@ -82,7 +82,7 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
         )
         self.events.clear()
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
         self.evaluate("Promise.all([...document.images].map(image => image.decode().catch(() => null))).then(() => 1)")
 

@@ -18,7 +18,7 @@ from helpers.study_fixture import realistic, sum_records, troubled
 from bench.cli import bench
 from bench.data import DataRequest, prepare
 from bench.errors import BenchError
-from bench.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from bench.files import CHECKSUM, read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from bench.metrics.tolerances import TOLERANCE, Machine, allowed
 from bench.report import render
 from bench.review.findings import Finding, Outcome, is_sound
@@ -56,6 +56,8 @@ def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new, 1))
+    if file.suffix == ".json":  # a careful forger leaves no checksum that is not its own
+        write_json(file, {key: value for key, value in json.loads(file.read_text()).items() if key != CHECKSUM})
 
 
 def sign(place: Path, name: str) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.shared import Roots, device_options, json_option, override_options, overrides, study_option
-from bench.cli.text import OTHER_IMAGES, print_json, say
+from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, BenchError
 from bench.formatting import format_duration, plural
+from bench.runs.folder import OTHER_IMAGES
 
 if TYPE_CHECKING:
     from bench.runs.cost import Cost

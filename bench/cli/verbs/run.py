@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from bench.cli.shared import Roots, Seconds, device_options, override_options, overrides, study_option
+from bench.cli.shared import (
+    Roots,
+    Seconds,
+    device_options,
+    log_folder_option,
+    override_options,
+    overrides,
+    study_option,
+)
 from bench.errors import EXIT_DONE, BenchError
 
 
@@ -30,6 +38,13 @@ from bench.errors import EXIT_DONE, BenchError
     is_flag=True,
     help="Treat stale runs as current; each run records that.",
 )
+@click.option(
+    "--log",
+    metavar="NAMES",
+    default="",
+    help="Send losses, scores and sample grids to tensorboard, wandb or mlflow; several with commas.",
+)
+@log_folder_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.pass_obj
 def run(
@@ -43,6 +58,8 @@ def run(
     ranks: int,
     checkpoint_seconds: float,
     accept_code: bool,
+    log: str,
+    log_folder: Path,
     dry_run: bool,
     **options: Any,
 ) -> int:
@@ -50,7 +67,7 @@ def run(
 
     That is the whole study, or its entries NAME. NAME is a label, a glob such as 'wgan*', or the path of your own
     objective's file. The command can be repeated at any time: finished work is not repeated, and an interrupted run
-    continues from its last checkpoint.
+    continues from its last checkpoint. `bench watch` shows curves and samples meanwhile.
     """
     from bench.cli import launch
     from bench.cli.console import Console
@@ -60,11 +77,13 @@ def run(
     from bench.execution.running import work_for
     from bench.execution.study import refuse_cpu_for_gpus, run_study
     from bench.runs.plan import make_plan
+    from bench.trackers.adapters import named_trackers
 
     if not names and not everything:
         raise BenchError(
             "Which runs?", hint="Type `bench run --all`, or `bench run NAME...` (`bench list` shows the names)."
         )
+    trackers = named_trackers(log)
     table = overrides(**options)
     own = [name for name in names if name.endswith(".py")]
     if own:
@@ -89,6 +108,8 @@ def run(
         ranks=ranks,
         checkpoint_seconds=checkpoint_seconds,
         accept_code=accept_code,
+        log=trackers,
+        log_folder=log_folder,
         console=console,
     )
     return launch.show_outcomes(outcomes, roots.runs / plan.study.name, console)

@@ -15,9 +15,8 @@ from bench.files import disk_error, read_json
 from bench.report import render
 from bench.review.archive.container import Progress, write_archive
 from bench.review.archive.members import REPORTS, RUNS, is_drawn, is_weights, may_leave
-from bench.runs.folder import PLAN_FILE, RunFolder, read_plan
+from bench.runs.folder import PLAN_FILE, RunFolder, read_plan, run_folder
 from bench.runs.portable import portable_record
-from bench.statistics.results import run_folder
 from bench.version import __version__
 
 Weights = Literal["none", "final", "all"]

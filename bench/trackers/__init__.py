@@ -1,0 +1,1 @@
+"""Runs' logs, scores and sample grids for the trackers that people have: TensorBoard, Weights & Biases, MLflow."""
