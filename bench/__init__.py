@@ -13,7 +13,8 @@ from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.api import prepare_data, read_results, read_statistics, render_report
-    from bench.config.models import Config, Study, load_config, load_study
+    from bench.config.models import Config, Study
+    from bench.config.reading import load_config, load_study
     from bench.data import PreparedData
     from bench.data.images import load_images
     from bench.evaluation.measuring import measure
@@ -72,10 +73,10 @@ _HOMES = {
     "compare": "bench.statistics",
     "evaluate_study": "bench.execution.study",
     "generate_images": "bench.execution.sampling",
-    "load_config": "bench.config.models",
+    "load_config": "bench.config.reading",
     "load_images": "bench.data.images",
     "load_objective": "bench.objectives:load",
-    "load_study": "bench.config.models",
+    "load_study": "bench.config.reading",
     "make_plan": "bench.runs.plan",
     "measure": "bench.evaluation.measuring",
     "objective_names": "bench.objectives:names",

@@ -56,7 +56,13 @@ def run(arguments: list[str] | None = None, program: str = "bench") -> int:
     """Run the command line and return the exit code. `program` is how it was called, for the commands in its hints."""
     import click
 
-    from bench.cli import bench
+    from bench.cli import bench, completion_variable
+
+    variable = completion_variable(program)
+    if variable in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(bench, {}, program, variable, os.environ[variable])
 
     def terminate(*_: object) -> None:
         raise _Terminated

@@ -17,14 +17,14 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import bench
-from bench.config.models import load_config
+from bench.config.reading import load_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PROGRAMS = {"bench", "ganbench", ".venv/bin/bench"}
 # Verbs that take a second or so and touch nothing outside the folder they are typed in.
-CHEAP = {"init", "list", "new", "plan", "doctor", "status"}
-SLOW_OPTIONS = {"--calibrate", "--resolve", "--watch"}
+CHEAP = {"init", "list", "new", "plan", "doctor"}
+SLOW_OPTIONS = {"--calibrate", "--resolve"}
 
 
 def commands(page: Path) -> Iterator[str]:

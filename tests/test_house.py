@@ -25,7 +25,7 @@ LAYERS = (
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},
     {"bench.config"},
-    {"bench.runs.plan"},
+    {f"bench.runs.{name}" for name in ("spec", "rows", "added", "differences", "registered", "plan")},
     {"bench.runs.cost", "bench.runs.cautions", "bench.training", "bench.trackers"},
     {"bench.evaluation"},
     {"bench.execution"},
@@ -91,7 +91,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_what_must_start_fast_imports_no_torch() -> None:
     """In one process, which names the first module that brings torch."""
     modules = (
-        *("runs.folder", "metrics.catalogue", "metrics.settings", "evaluation.units", "config.models"),
+        *("runs.folder", "metrics.catalogue", "metrics.settings", "evaluation.units", "config.reading"),
         *("statistics", "statistics.results", "report", "report.page", "cli", "cli.showing", "review.compare"),
         *("watch.server", "trackers.sending"),
     )
@@ -101,7 +101,7 @@ def test_what_must_start_fast_imports_no_torch() -> None:
             importlib.import_module("bench." + name)
             if {{"torch", "torchvision"}} & set(sys.modules):
                 sys.exit(name)
-        from bench.config.models import find_config, load_config
+        from bench.config.reading import find_config, load_config
         load_config(find_config(None))
         if "torch" in sys.modules:
             sys.exit("load_config")

@@ -18,11 +18,16 @@ from bench.version import __version__
 # In the order in which a study goes through them. Each is a file and a function of its name in bench.cli.verbs, with an
 # underscore where Python has the word already.
 VERBS = {
-    "Studies": ("init", "plan", "run", "status", "watch", "evaluate", "report", "clean", "export-logs"),
-    "What there is": ("list", "data", "doctor", "show"),
+    "Studies": ("init", "plan", "run", "status", "watch", "evaluate", "report", "remove", "clean", "export-logs"),
+    "What there is": ("list", "data", "doctor", "show", "completion"),
     "Objectives": ("new", "check", "theory", "modes"),
     "Reviewing": ("verify", "replay", "compare", "export", "import"),
 }
+
+
+def completion_variable(program: str) -> str:
+    """Return the environment variable by which a shell asks this program for completions, as click names it."""
+    return f"_{program.upper().replace('-', '_')}_COMPLETE"
 
 
 class VerbGroup(click.Group):

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from bench.config.models import load_config
+from bench.config.reading import load_config
 from bench.data import is_prepared
 from bench.errors import BenchError
 from bench.version import __version__

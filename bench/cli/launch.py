@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.console import Console
 from bench.cli.hints import command_line, typed_options
+from bench.cli.text import print_json
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED
 from bench.formatting import plural
+from bench.objectives import label_of_file
 
 if TYPE_CHECKING:
+    from bench.cli.shared import Asked
     from bench.execution.jobs import Job
     from bench.execution.running import Outcomes
     from bench.runs.plan import Plan, RunSpec
 
 
-def show_missing(plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list[str], console: Console) -> None:
+Work = list[tuple["RunSpec", str | None]]
+"""Runs, and what each lacks: "train", "evaluate" or None."""
+
+
+def show_missing(asked: Asked, work: Work, slots: list[str]) -> None:
     """Print what --dry-run asks for: every run that lacks something, and what."""
+    console, plan = Console(), asked.plan
     todo = [(spec, what) for spec, what in work if what is not None]
+    for new in asked.new:
+        console.print(f"add       {new}")
     for spec, what in todo:
         label = plan.label_of(spec)
         console.print(f"{what:9} {spec.name}" + (f" ({label})" if label != spec.label else ""))
@@ -31,9 +41,43 @@ def show_missing(plan: Plan, work: list[tuple[RunSpec, str | None]], slots: list
     )
 
 
-def label_of_file(name: str) -> str:
-    """Return the label of the entry that a user's own objective file adds to a study."""
-    return Path(name).stem.replace("_", "-")
+def print_missing(asked: Asked, work: Work, slots: list[str]) -> None:
+    """Print what --dry-run --json asks for."""
+    plan = asked.plan
+    print_json(
+        {
+            "study": plan.study.name,
+            "at_a_time": len(slots),
+            "adds": list(asked.new),
+            "runs": [{**_named(plan, spec), "lacks": what} for spec, what in work],
+        }
+    )
+
+
+def print_outcomes(plan: Plan, outcomes: Outcomes) -> None:
+    """Print what became of runs as JSON."""
+    counts = ("done", "diverged", "failed", "taken", "skipped", "complete")
+    print_json(
+        {
+            "study": plan.study.name,
+            **{name: getattr(outcomes, name) for name in counts},
+            "runs": [
+                {
+                    **_named(plan, job.spec),
+                    "path": str(job.folder.path),
+                    "outcome": job.outcome,
+                    "reason": job.reason,
+                    "device": job.device,
+                }
+                for job in outcomes.jobs
+            ],
+        }
+    )
+
+
+def _named(plan: Plan, spec: RunSpec) -> dict[str, Any]:
+    label, seed = plan.label_of(spec), spec.training.seed
+    return {"label": label, "protocol": spec.protocol, "seed": seed, "id": spec.id}
 
 
 def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
@@ -46,7 +90,7 @@ def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
     parts = [f"{outcomes.done} done"]
     parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
     parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
-    parts += [f"{outcomes.taken} left to another process that is at it"] if outcomes.taken else []
+    parts += [f"{outcomes.taken} left to another process"] if outcomes.taken else []
     parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
     console.print(f"\n{', '.join(parts)}. The runs are in {folder}.")
     failed = [job for job in outcomes.jobs if job.outcome == "failed"]
@@ -69,6 +113,6 @@ def _show_failures(failed: Sequence[Job], slots: Sequence[str], console: Console
     own = [name for name in context.params["names"] if name.endswith(".py")]  # files that add their entry to the study
     added = {label_of_file(name) for name in own}
     labels = [label for label in dict.fromkeys(job.spec.label for job in failed) if label not in added]
-    options = typed_options(context, leave_out=("everything", "again"))
+    options = typed_options(context, leave_out=("everything", "again", "steps", "study", "as_json"))
     again = command_line(context.info_name or "", *options, *own, *labels)
     console.print(f"To try again: {again}", soft_wrap=True)

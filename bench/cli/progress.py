@@ -2,57 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import ceil
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Group
 from rich.text import Text
 
+from bench.cli.console import PIPE_WIDTH, plain_table
 from bench.formatting import format_duration, format_estimate
 from bench.watch.progress import Row
 
-WIDE = 100  # columns from which on reasons have one of their own
+WIDE = 100  # columns from which on remarks have a column of their own
+NAMED_RUNS = 3  # under a narrower table, of those with the same remark
 
 
 def progress_table(
-    rows: Sequence[Row], width: int = WIDE, most: int | None = None, seconds_left: float | None = None
+    rows: Sequence[Row],
+    below: Sequence[str] = (),
+    *,
+    width: int = PIPE_WIDTH,
+    height: int | None = None,
+    seconds_left: float | None = None,
 ) -> Group:
-    """Return the rows as a table, and below it how many runs are in each state and the time left.
+    """Return the rows as a table, under it the count of each state, the time left, and `below`.
 
-    A terminal narrower than `WIDE` has reasons on lines of their own. Of more runs than `most` those are shown that
-    run or have failed, then as many of the others as there is room for.
+    A table narrower than `WIDE` has remarks on lines of their own. Where not all fits into `height` lines, those runs
+    are shown that go or have failed, then as many of the others as there is room for.
     """
+    remarks = [] if width >= WIDE else _remarks_by_run(rows)
     shown = list(rows)
-    if most is not None and len(rows) > most:
+    if height is not None:
+        lines = sum(ceil(cell_len(line) / width) for line in (*remarks, *below))
+        most = max(height - 3 - lines, height // 2, 1)
         urgent = sorted(range(len(rows)), key=lambda index: (_calm(rows[index]), index))
         shown = [rows[index] for index in sorted(urgent[:most])]
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("run", overflow="fold", ratio=1 if width < WIDE else None)
-    table.add_column("state", no_wrap=True)
-    table.add_column("steps", justify="right", no_wrap=True)
-    if width >= 80:
-        table.add_column("trained", justify="right", no_wrap=True)
-    table.add_column("left", justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("why", overflow="fold")
-    parts: list[RenderableType] = [table]
-    for row in shown:
-        total = row["total_generator_steps"]
-        cells = [row["run"], row["phase"] or row["state"], f"{row['generator_steps']:,}/{total:,}" if total else ""]
-        if width >= 80:
-            cells.append(format_duration(row["device_seconds"]) if row["device_seconds"] else "")
-        cells.append("" if row["seconds_left"] is None else format_estimate(row["seconds_left"]))
-        why = ", ".join([*(["imported"] if row["imported"] else []), *([row["reason"]] if row["reason"] else [])])
-        if width >= WIDE:
-            cells.append(why)
-        elif why:
-            parts.append(Text(f"{row['run']}: {why}", style="dim"))
-        table.add_row(*cells)
+    trained, why = width >= 80, width >= WIDE
+    headings = ("run", "state", "steps", *(["trained"] if trained else []), "left", *(["why"] if why else []))
+    cells = [
+        (
+            row["run"],
+            row["phase"] or row["state"],
+            f"{row['generator_steps']:,}/{total:,}" if (total := row["total_generator_steps"]) else "",
+            *([format_duration(row["device_seconds"]) if row["device_seconds"] else ""] if trained else []),
+            "" if row["seconds_left"] is None else format_estimate(row["seconds_left"]),
+            *([_remark(row)] if why else []),
+        )
+        for row in shown
+    ]
+    table = plain_table(headings, cells, right=("steps", "trained", "left"), width=width)
     states = [row["state"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     hidden = f"; {len(rows) - len(shown)} not shown" if len(shown) < len(rows) else ""
     left = f"; about {format_estimate(seconds_left)} left" if seconds_left is not None else ""
-    return Group(*parts, counts + hidden + left)
+    return Group(table, *(Text(line, style="dim") for line in remarks), counts + hidden + left, *below)
+
+
+def _remark(row: Mapping[str, object]) -> str:
+    marks = [name for name in ("imported", "added", "unmeasured") if row.get(name)]
+    return ", ".join([*marks, *([str(row["reason"])] if row["reason"] else [])])
+
+
+def _remarks_by_run(rows: Sequence[Row]) -> list[str]:
+    """Return a line for each remark, which names the runs that have it."""
+    runs: dict[str, list[str]] = {}
+    for row in rows:
+        if remark := _remark(row):
+            runs.setdefault(remark, []).append(row["run"])
+    return [
+        f"{', '.join(those[:NAMED_RUNS])}"
+        + (f" and {len(those) - NAMED_RUNS} more" if len(those) > NAMED_RUNS else "")
+        + f": {remark}"
+        for remark, those in runs.items()
+    ]
 
 
 def _calm(row: Row) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.cli import completing
 from bench.cli.hints import TYPED_STUDY
 from bench.errors import BenchError
 from bench.runs.folder import PLAN_FILE
@@ -18,6 +19,7 @@ from bench.runs.folder import PLAN_FILE
 if TYPE_CHECKING:
     from bench.cli.console import Console
     from bench.config.models import Config, Study
+    from bench.runs.plan import Plan, RunSpec
 
 WAIT_SECONDS = 0.5
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -33,14 +35,18 @@ class Roots:
     data: Path
 
     def read_config(self, study: str | None = None, overrides: dict[str, Any] | None = None) -> Config:
-        from bench.config.models import load_config
+        from bench.config.reading import load_config
 
         return load_config(self.config, overrides, study)
 
-    def read_study(self, study: str | None, overrides: dict[str, Any] | None = None) -> Study:
-        from bench.config.models import load_study
+    def read_study(self, study: str | None, steps: int | None = None, images: str | None = None) -> Study:
+        """Read a study, at other generator steps (which make it another study) or with its images elsewhere."""
+        from bench.config.models import at_steps, defined_name
 
-        return load_study(study, config=self.config, overrides=overrides)
+        config = self.read_config(study, {"data": {"path": images}} if images is not None else None)
+        if steps is None:
+            return config.study(study)
+        return at_steps(config.study(defined_name(study or config.default_study, config.studies)), steps)
 
     def planned_study(self, study: str | None) -> str:
         """Return the name of the study meant where only runs are read: the one named, else the file's default.
@@ -88,7 +94,11 @@ def _remember_study(context: click.Context, parameter: click.Parameter, study: s
 
 
 study_option = click.option(
-    "--study", metavar="NAME", callback=_remember_study, help="The study [the file's default_study]."
+    "--study",
+    metavar="NAME",
+    callback=_remember_study,
+    shell_complete=completing.studies,
+    help="The study [the file's default_study].",
 )
 log_folder_option = click.option(
     "--log-folder",
@@ -100,37 +110,111 @@ log_folder_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 
 
-def override_options(function: Function) -> Function:
-    """Add the options that override the study's values for this command."""
+def label_argument(*, required: bool = False) -> Callable[[Function], Function]:
+    """Add the argument that names rows of a study."""
+    return click.argument(
+        "names",
+        nargs=-1,
+        required=required,
+        metavar="NAME..." if required else "[NAME]...",
+        shell_complete=completing.labels,
+    )
+
+
+def selection_options(*, adds: bool = False) -> Callable[[Function], Function]:
+    """Add the options that select runs of a study. `adds`: seeds that the study lacks are added to it."""
+    more = " Those that the study lacks are added to these rows." if adds else ""
     options = [
-        click.option("--seeds", metavar="SEEDS", help='Seeds in place of the study\'s, such as "0-4" or "0,3".'),
+        click.option("--seeds", metavar="SEEDS", help=f'Only these seeds, such as "0-4" or "0,3".{more}'),
         click.option(
             "--protocol",
             "protocols",
             multiple=True,
-            type=click.Choice(["controlled", "published"]),
-            help="Protocol in place of the study's; may be repeated.",
+            type=click.Choice(["controlled", "published", "custom"]),
+            help="Only this protocol; may be repeated.",
         ),
-        click.option("--steps", type=click.IntRange(min=1), help="Generator steps in place of the study's."),
+        click.option(
+            "--steps",
+            type=click.IntRange(min=1, max=999_999_999),
+            help="Generator steps in place of the study's: a study of its own, called NAME.steps-N.",
+        ),
         click.option("--images", metavar="PATH", help="Where the study's images lie, in place of data.path."),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+
+    def add(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
-def overrides(seeds: str | None, protocols: tuple[str, ...], steps: int | None, images: str | None) -> dict[str, Any]:
-    """Return the options as a table that goes on top of the study's. Raises BenchError for seeds it cannot read."""
-    values: dict[str, Any] = {}
-    if seeds is not None:
-        values["seeds"] = list(read_seeds(seeds))
-    if protocols:
-        values["protocols"] = list(dict.fromkeys(protocols))
+@dataclass(frozen=True)
+class Asked:
+    """What a command is about: a study's plan, and which of its runs. `new` is what the command adds, in words."""
+
+    plan: Plan
+    labels: tuple[str, ...]
+    seeds: tuple[int, ...] | None
+    protocols: tuple[str, ...]
+    new: tuple[str, ...] = ()
+
+    def runs(self) -> list[RunSpec]:
+        return self.plan.select(self.labels, self.seeds, self.protocols)
+
+
+def asked_for(
+    roots: Roots,
+    study: str | None,
+    names: tuple[str, ...],
+    *,
+    seeds: str | None,
+    protocols: tuple[str, ...],
+    steps: int | None,
+    images: str | None,
+    adds: bool = False,
+) -> Asked:
+    """Plan the study that is meant, with all that was added to it, and say which runs are; writes nothing.
+
+    Names, seeds and protocols select. Where `adds`, files of one's own and seeds that the study lacks are added to it.
+    Raises BenchError for what the study has not.
+    """
+    from bench.objectives import is_file, load
+    from bench.runs.added import Additions, read_additions
+    from bench.runs.plan import make_plan
+
+    meant = roots.read_study(study, steps, images)
     if steps is not None:
-        values["budget"] = {"generator_steps": steps}
-    if images is not None:
-        values["data"] = {"path": images}
-    return values
+        click.get_current_context().meta[TYPED_STUDY] = meant.name
+    known = read_additions(roots.runs, meant.name)
+    rows = {name: own_rows(meant, name) for name in names if is_file(name)}
+    files = [str(Path(name).expanduser().resolve()) for name, labels in rows.items() if not labels]
+    labels = [label for name in names for label in (rows.get(name) or [label_of(meant, name)])]
+    for file in files if adds else ():
+        load(file)  # what is wrong with a file is told before it is a row
+    plan = make_plan(meant, known.joined(Additions(files=tuple(files))) if adds else known)
+    chosen = None if seeds is None else read_seeds(seeds)
+    if adds and chosen is not None:
+        plan = plan.with_seeds(chosen, labels, protocols)
+    return Asked(plan, tuple(labels), chosen, protocols, tuple(plan.added.beyond(known)))
+
+
+def own_rows(study: Study, file: str) -> list[str]:
+    """Return the labels under which the study's own entries have this file."""
+    path = str(Path(file).expanduser().resolve())
+    return [label_in(study, entry.label) for entry in study.objectives if entry.objective == path]
+
+
+def label_of(study: Study, name: str) -> str:
+    """Return the label, or glob, of the rows that a label or a file of one's own names."""
+    from bench.objectives import is_file, label_of_file
+
+    return label_in(study, label_of_file(name)) if is_file(name) else name
+
+
+def label_in(study: Study, label: str) -> str:
+    """Return the glob of an entry's rows where the study has one for each learning rate."""
+    return f"{label}@*" if study.learning_rates else label
 
 
 def device_options(function: Function) -> Function:

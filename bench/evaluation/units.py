@@ -61,9 +61,9 @@ def missing_evaluations(
     images and with extractors of these digests. A diverged run has no final unit.
     """
     folder = RunFolder(run)
-    by_unit = defaultdict(list)
+    by_unit, wanted = defaultdict(list), settings.id()
     for line in read_jsonl(folder.measuring_file):
-        if line["evaluation_id"] == settings.id():
+        if line["evaluation_id"] == wanted:
             by_unit[line["generator_steps"], line["generator"], line["sample_seed"]].append(line)
     return [
         unit
@@ -87,7 +87,7 @@ def record(run: Path, unit: Unit, lines: list[Line]) -> None:
 
 def _complete(lines: list[Line], unit: Unit, data_sha256: str | None, extractor_sha256: Mapping[str, str]) -> bool:
     return bool(lines) and all(
-        line["unit_lines"] == len(lines)
+        line.get("unit_lines") == len(lines)
         and line["final"] == unit.final
         and data_sha256 in (None, line["data_sha256"])
         and extractor_sha256.get(line["extractor"]) in (None, line["extractor_sha256"])

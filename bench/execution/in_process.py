@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 import torch
 
-from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, BenchError
+from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TAKEN, BenchError
 from bench.execution.failures import in_words
 from bench.execution.jobs import Job
 from bench.execution.pool import PoolOptions, Watcher
 from bench.execution.worker import Work, work_on
+from bench.runs.folder import TakenError
 
 
 def run_in_process(
@@ -28,8 +29,7 @@ def run_in_process(
             if stop():
                 return False
             job.device, job.started = device, time.monotonic()
-            watcher.started(job)
-            code = _work_on(job, options, stop)
+            code = _work_on(job, options, watcher, stop)
             job.finished = time.monotonic()
             if code == EXIT_INTERRUPTED:
                 job.outcome = "interrupted"
@@ -38,12 +38,19 @@ def run_in_process(
     return True
 
 
-def _work_on(job: Job, options: PoolOptions, stop: Callable[[], bool]) -> int:
+def _work_on(job: Job, options: PoolOptions, watcher: Watcher, stop: Callable[[], bool]) -> int:
     """Do one job, note what became of it, and return a worker's exit code."""
+    if (why := job.taken_by_another()) is not None:
+        job.outcome, job.reason = "taken", why
+        return EXIT_TAKEN
+    watcher.started(job)
     before = len(job.folder.status().failures)
     try:
         with job.folder.owned():
             code = work_on(job.folder, Work(options.data_root, str(job.device), options.checkpoint_seconds), stop)
+    except TakenError:
+        job.outcome, job.reason = "taken", "another process is at it"
+        return EXIT_TAKEN
     except BenchError as error:
         job.outcome, job.reason = "failed", error.message
         return error.exit_code

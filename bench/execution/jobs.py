@@ -42,5 +42,16 @@ class Job:
     saved: bool = True
     status: Status = field(default_factory=Status)
     heard: float = 0.0  # when its status last changed while it ran
+    before: Status | None = None  # its status when the pool was given it
     failures_before: int = 0  # how many its status held when this attempt began
     log_before: int = 0  # how many bytes of worker.log are of earlier attempts
+
+    def taken_by_another(self) -> str | None:
+        """Return why there is nothing to do here: another process is at the run, or has finished it since."""
+        if self.folder.is_locked():
+            return "another process is at it"
+        now = self.folder.status()
+        trained = now.state == "diverged" or (now.state == "done" and now.reason is None)
+        measured = now.phase is None and now.metric_lines is not None and not self.folder.again_file.exists()
+        changed = self.before is not None and now != self.before and not self.failures  # which this pool wrote
+        return "another process has done it" if changed and trained and measured else None

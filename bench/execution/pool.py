@@ -122,8 +122,8 @@ def _start(job: Job, device: str, options: PoolOptions, *, train_only: bool) -> 
     job.heard = time.monotonic()
     if job.stage == "train" or not job.started:
         job.started = job.heard
-    if job.folder.is_locked():
-        job.process, job.outcome = None, "taken"
+    if (why := job.taken_by_another()) is not None:
+        job.process, job.outcome, job.reason = None, "taken", why
         return
     job.failures_before = len(job.folder.status().failures)
     try:
@@ -182,7 +182,7 @@ def _finish(job: Job, options: PoolOptions) -> Failure | None:
     if ranks_gave_way or (job.process is not None and job.process.returncode == EXIT_TAKEN):
         job.outcome = "taken"
     if job.outcome == "taken":
-        job.reason = "another process is at it"
+        job.reason = job.reason or "another process is at it"
         return None
     if job.process is not None and job.process.returncode == EXIT_DONE and job.status.state in ("done", "diverged"):
         job.outcome = "diverged" if job.status.state == "diverged" else "done"

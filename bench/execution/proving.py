@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import BenchError
 from bench.execution.devices import available_devices, device_type
 from bench.execution.running import folder_of, state_of
 from bench.files import read_json
@@ -18,7 +17,7 @@ from bench.processes import python_command, python_environment
 from bench.runs.plan import RunSpec
 from bench.runs.portable import imported_from
 
-Verdict = Literal["proved", "differs", "another machine", "no fingerprint"]
+Verdict = Literal["proved", "differs", "another machine", "no fingerprint", "failed"]
 
 
 @dataclass(frozen=True)
@@ -26,24 +25,30 @@ class Proof:
     """What was found of one stale run.
 
     `proved`: the present code gives the same bits, and the run now counts as one of it. `differs`: it gives others.
+    `failed`: the present code could not repeat the fingerprint, and `reason` says why.
     """
 
     run: RunSpec
     verdict: Verdict
+    reason: str = ""
+
+
+class _RepeatError(Exception):
+    """A row's compressed run failed."""
 
 
 def prove(
     runs: Sequence[RunSpec], runs_root: Path, data_root: Path, tell: Callable[[str], None] = lambda text: None
 ) -> list[Proof]:
-    """Repeat the fingerprint of each stale run's row, once per row, and accept the runs that it proves.
+    """Repeat the fingerprint of each of these stale runs' rows, once per row, and accept the runs that it proves.
 
-    Needs the study's images prepared. Raises BenchError when a row's compressed run fails.
+    Needs the study's images prepared.
     """
     from bench.training.fingerprint import row_key  # imports torch
 
     rows: defaultdict[str, list[RunSpec]] = defaultdict(list)
     proofs = []
-    for run in _stale(runs, runs_root):
+    for run in runs:
         folder = folder_of(run, runs_root)
         if imported_from(folder.path) is not None:
             continue  # its fingerprint is what whoever sent it wrote there
@@ -59,13 +64,14 @@ def prove(
 
 def accept(runs: Sequence[RunSpec], runs_root: Path) -> list[RunSpec]:
     """Accept the stale ones of `runs` by name: whoever says so answers for it. Returns them."""
-    stale = _stale(runs, runs_root)
-    for run in stale:
+    found = stale(runs, runs_root)
+    for run in found:
         folder_of(run, runs_root).accept_code(run.code, by="name")
-    return stale
+    return found
 
 
-def _stale(runs: Sequence[RunSpec], runs_root: Path) -> list[RunSpec]:
+def stale(runs: Sequence[RunSpec], runs_root: Path) -> list[RunSpec]:
+    """Return the runs that other code trained: other images are no matter of code."""
     return [run for run in runs if state_of(run, runs_root) == "stale"]
 
 
@@ -73,9 +79,12 @@ def _prove_row(members: list[RunSpec], runs_root: Path, data_root: Path) -> list
     recorded = {run.id: read_json(folder_of(run, runs_root).fingerprint_file) for run in members}
     here: dict[str, str] = {}  # machine to weights
     version = None
-    for device in _devices_of(members, runs_root):
-        measured = _measure(members[0], runs_root, data_root, device)
-        here[measured["machine"]], version = measured["weights"], measured["version"]
+    try:
+        for device in _devices_of(members, runs_root):
+            measured = _measure(members[0], runs_root, data_root, device)
+            here[measured["machine"]], version = measured["weights"], measured["version"]
+    except _RepeatError as error:
+        return [Proof(run, "failed", str(error)) for run in members]
     proofs = []
     for run in members:
         folder, was = folder_of(run, runs_root), recorded[run.id]
@@ -114,9 +123,6 @@ def _measure(run: RunSpec, runs_root: Path, data_root: Path, device: str) -> dic
     )
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise BenchError(
-            f"{run.name}: the fingerprint of its row could not be repeated: {last[0]}",
-            hint="Without it these runs are stale: `bench run` trains them again.",
-        )
+        raise _RepeatError(last[0])
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured

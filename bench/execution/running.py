@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,12 +25,11 @@ from bench.execution.jobs import Job
 from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import leftovers, read_json, write_record
+from bench.runs.added import study_locked
 from bench.runs.cost import Estimates, guessed_evaluation_seconds, read_calibration
 from bench.runs.folder import RunFolder, TakenError
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
 from bench.runs.portable import IMPORTED_FILE
-
-_REMOVED = ".removed-"  # begins the name of a run folder that `clean` is deleting: no reader of runs looks into it
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,14 @@ class Outcomes:
 Images = Mapping[str, str] | None
 """The digests of a study's images as they are here; see `bench.data.present_images`."""
 
+States = dict[Path, PlanState]
+"""The state of each run, by its folder below its study's: asked once, since every answer reads the run's files."""
+
+
+def states_of(runs: Sequence[RunSpec], runs_root: Path, images: Images = None) -> States:
+    """Return the states of planned runs below `runs_root`."""
+    return {run.folder: state_of(run, runs_root, images) for run in runs}
+
 
 def state_of(run: RunSpec, runs_root: Path, images: Images = None) -> PlanState:
     """Return the state of a planned run below `runs_root`; see `run_state`."""
@@ -69,9 +74,12 @@ def folder_of(run: RunSpec, runs_root: Path) -> RunFolder:
     return RunFolder(runs_root / run.study / run.folder)
 
 
-def work_for(run: RunSpec, runs_root: Path, images: Images = None) -> str | None:
-    """Return what is missing of a run: "train", "evaluate", or None when nothing is (or another process is at it)."""
-    state = state_of(run, runs_root, images)
+def work_for(run: RunSpec, runs_root: Path, state: PlanState | None = None) -> str | None:
+    """Return what is missing of a run: "train", "evaluate", or None when nothing is (or another process is at it).
+
+    `state` is the run's, where it was asked for before.
+    """
+    state = state or state_of(run, runs_root)
     if state == "running":
         return None
     if state in ("done", "diverged"):
@@ -101,10 +109,10 @@ def computed_on_gpu(folder: RunFolder) -> str | None:
     return str(environment["device"]) if environment.get("device_type") == "cuda" else None
 
 
-def lay_out(run: RunSpec, plan: Plan, runs_root: Path, images: Images = None) -> RunFolder:
-    """Make the run's folder with spec.json and card.json. What is stale there is moved aside, not reused."""
+def lay_out(run: RunSpec, plan: Plan, runs_root: Path, state: PlanState) -> RunFolder:
+    """Make the folder of a run in `state`, with spec.json and card.json. What is stale is moved aside, not reused."""
     folder = folder_of(run, runs_root)
-    if state_of(run, runs_root, images) == "stale":
+    if state == "stale":
         _move_aside(folder.path)
     if not folder.spec_file.exists() or not folder.status_file.exists():
         run.write(folder.spec_file)
@@ -155,25 +163,33 @@ def run_all(
     console: Console,
     stop: Callable[[], bool],
     in_process: bool = False,
+    states: States | None = None,
 ) -> Outcomes:
-    """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early."""
+    """Do what is missing of the selected runs, nothing twice. The plan is written first: reports can be made early.
+
+    `states` are those of the selected runs, where they were asked for before.
+    """
     images = present_images(plan.study.data, options.data_root)
+    states = states or states_of(selected, runs_root, images)
     taken: list[RunSpec] = []
     todo: list[RunSpec] = []
     whole: list[RunSpec] = []
     for run in selected:
-        if state_of(run, runs_root, images) == "running":
+        if states[run.folder] == "running":
             taken.append(run)
         else:
-            (whole if work_for(run, runs_root, images) is None else todo).append(run)
-    keep_imported(plan, todo, runs_root, images)
+            (whole if work_for(run, runs_root, states[run.folder]) is None else todo).append(run)
+    keep_imported(plan, todo, runs_root, states)
     for path in leftovers(runs_root / plan.study.name):
         path.unlink(missing_ok=True)
     for run in whole:  # the others are swept by their workers
         sweep(folder_of(run, runs_root))
-    plan.write(runs_root)
-    for run in todo:
-        lay_out(run, plan, runs_root, images)
+    with study_locked(runs_root, plan.study.name):
+        plan.whole(runs_root).write(runs_root)  # another command may have added to the study since the plan was made
+        for run in todo:
+            state = states[run.folder]
+            # What was stale may be another command's by now, set aside and begun again.
+            lay_out(run, plan, runs_root, state_of(run, runs_root, images) if state == "stale" else state)
     jobs = jobs_for(todo, runs_root, slots)
     complete = True
     if jobs:
@@ -226,11 +242,11 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
         evaluation = {
             name: cost.evaluation_seconds or guessed_evaluation_seconds(run, name) for name, cost in costs.items()
         }
-        jobs.append(Job(run, folder, seconds, evaluation, share))
+        jobs.append(Job(run, folder, seconds, evaluation, share, before=status))
     return jobs if len(slots) == 1 else sorted(jobs, key=lambda job: -job.seconds[types[0]])
 
 
-def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, images: Images = None) -> None:
+def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, states: States) -> None:
     """Raise BenchError where writing the plan and doing `todo` would touch imported runs, or leave them out of tables.
 
     Finished ones of this very plan and code count as done. All others are somebody's evidence and stay as they came.
@@ -245,7 +261,7 @@ def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, images: 
         if run is None:
             touched += [f"{name} is not planned any more"] if ".stale-" not in folder.name else []
         elif folder in doing:
-            state = state_of(run, runs_root, images)
+            state = states[run.folder]
             what = "measured" if state in ("done", "diverged") else "trained"
             touched.append(f"{name} is {state} and would be {what} again")
         elif RunSpec.read(RunFolder(folder).spec_file).evaluation != run.evaluation:
@@ -259,40 +275,6 @@ def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, images: 
             hint="Run a study of another name, or `bench clean --everything` this one: the archive can be imported "
             "again, under a name of its own with --as.",
         )
-
-
-def clean(runs_root: Path, study: str, plan: Plan | None, *, everything: bool) -> list[Path]:
-    """Return the run folders that `bench clean` removes: what no plan names any more, or all of the study."""
-    root = runs_root / study
-    if not root.is_dir():
-        raise BenchError(f"There is no folder {root}", hint="`bench status` shows which studies have runs.")
-    folders = sorted(path for path in root.glob("*/seed-*") if path.is_dir())
-    half_removed = sorted(path for path in root.glob(f"*/{_REMOVED}*") if path.is_dir())
-    if everything or plan is None:
-        return folders + half_removed
-    planned = {folder_of(run, runs_root).path for run in plan.runs}
-    return [path for path in folders if path not in planned] + half_removed
-
-
-def remove(folders: Sequence[Path]) -> None:
-    """Delete run folders. Raises BenchError, before deleting any, when one is being worked on.
-
-    Each is renamed before it is deleted: a run that was deleted halfway would still say "done", without its snapshots.
-    """
-    for path in folders:
-        if RunFolder(path).is_locked():
-            raise BenchError(f"{path} is being worked on", hint="Stop that run first.")
-    doomed = [path if path.name.startswith(_REMOVED) else path.rename(_free_name(path)) for path in folders]
-    for path in doomed:
-        shutil.rmtree(path)
-        if not any(path.parent.iterdir()):
-            path.parent.rmdir()
-
-
-def _free_name(path: Path) -> Path:
-    """Return a name for a folder that is being deleted, which an earlier call that was killed has not taken."""
-    numbers = itertools.count(1)
-    return next(name for number in numbers if not (name := path.with_name(f"{_REMOVED}{path.name}-{number}")).exists())
 
 
 def _move_aside(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from bench.execution.running import (
     prepare_images,
     run_all,
     state_of,
+    states_of,
     work_for,
 )
 from bench.execution.stopping import StopOnSignals
@@ -40,6 +41,8 @@ def run_study(
     plan: Plan,
     names: str | Sequence[str] = (),
     *,
+    seeds: Collection[int] | None = None,
+    protocols: Collection[str] = (),
     runs: str | Path = "runs",
     data: str | Path = "data",
     devices: str = "auto",
@@ -56,6 +59,7 @@ def run_study(
     """Train and evaluate what a plan's runs lack: `bench run`. Nothing finished is repeated; call it again to go on.
 
     names               labels or globs such as "wgan*"; none means the whole plan
+    seeds, protocols    only runs of these
     runs, data          the folders of the runs and of prepared images and caches
     devices             "auto" (the GPUs, else the CPU), "all", or names such as "cpu" or "cuda:0,cuda:1"
     per_device          runs that share a device [1 on a GPU, one per core and thread of a run on the CPU]
@@ -68,14 +72,18 @@ def run_study(
     console             where progress is printed; None prints to the output, `rich.console.Console(quiet=True)` nothing
     stop                asked between steps whether to save and end; None stops on Ctrl-C and SIGTERM
 
-    A failed run is counted in the Outcomes, it raises nothing. Raises BenchError where nothing can start: no such name,
-    device, image, tracker or weights of an extractor. A tracker that fails later costs no run anything.
+    What was added to the study by hand, here (`Plan.with_seeds`) or before, stays a part of it; names, seeds and
+    protocols only select. A failed run is counted in the Outcomes, it raises nothing. Raises BenchError where nothing
+    can start: no such name, device, image, tracker or weights of an extractor. A tracker that fails later costs no run
+    anything.
 
         plan = bench.make_plan(bench.load_study("quick"))
         outcomes = bench.run_study(plan, ["nsgan", "wgan*"], devices="cpu")
         outcomes.done, outcomes.failed
     """
-    selected, root = plan.select(_patterns(names)), Path(runs)
+    root = Path(runs)
+    plan = plan.whole(root)
+    selected = plan.select(_patterns(names), seeds, protocols)
     require_trackers(log)
     slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
     console = console or _plain_console()
@@ -93,6 +101,8 @@ def evaluate_study(
     plan: Plan,
     names: str | Sequence[str] = (),
     *,
+    seeds: Collection[int] | None = None,
+    protocols: Collection[str] = (),
     again: bool = False,
     runs: str | Path = "runs",
     data: str | Path = "data",
@@ -110,16 +120,17 @@ def evaluate_study(
         bench.evaluate_study(plan, again=True)
     """
     root = Path(runs)
-    images = present_images(plan.study.data, Path(data))
-    chosen = plan.select(_patterns(names))
-    trained = [spec for spec in chosen if state_of(spec, root, images) in ("done", "diverged")]
+    plan = plan.whole(root)
+    chosen = plan.select(_patterns(names), seeds, protocols)
+    states = states_of(chosen, root, present_images(plan.study.data, Path(data)))
+    trained = [spec for spec in chosen if states[spec.folder] in ("done", "diverged")]
     if not trained:
         raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
     slots = choose_slots(devices, per_device, plan.study.training.threads)
     refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, root))
     require_extractors(plan.study.evaluation, plan.study.data.source, Path(data))
     if again:
-        keep_imported(plan, trained, root)
+        keep_imported(plan, trained, root, states)
         for spec in trained:
             folder = folder_of(spec, root)
             with folder.owned():
@@ -168,9 +179,16 @@ def _carry_out(
         console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
     require_extractors(study.evaluation, study.data.source, options.data_root)
     check_images(study, prepare_images(plan, options.data_root, console), options.data_root, console)
-    for proof in prove(selected, runs_root, options.data_root, lambda text: console.print(f"proving  {text}")):
+    images = present_images(study.data, options.data_root)
+    states = states_of(selected, runs_root, images)
+    stale = [run for run in selected if states[run.folder] == "stale"]
+    by_code = [run for run in stale if not folder_of(run, runs_root).saw_others_than(images)]
+    for proof in prove(by_code, runs_root, options.data_root, lambda text: console.print(f"proving  {text}")):
         if proof.verdict == "proved":
+            states[proof.run.folder] = state_of(proof.run, runs_root, images)
             console.print(f"proved   {proof.run.name}: the present code gives the same bits; it is not trained again")
+        elif proof.verdict == "failed":
+            console.print(f"stale    {proof.run.name}: its fingerprint could not be repeated: {proof.reason}")
     with _stopping(stop) as asked:
         outcomes = run_all(
             plan,
@@ -181,6 +199,7 @@ def _carry_out(
             console=console,
             stop=asked,
             in_process=in_process,
+            states=states,
         )
     return replace(outcomes, stopped_with=asked.exit_code if isinstance(asked, StopOnSignals) else 0)
 

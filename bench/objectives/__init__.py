@@ -38,6 +38,11 @@ def is_file(name: str) -> bool:
     return name.endswith(".py")
 
 
+def label_of_file(name: str) -> str:
+    """Return the label of the row that a user's own file gives a study."""
+    return Path(name).stem.replace("_", "-")
+
+
 def source_file(name: str) -> Path:
     """Return the file that holds the objective `name` (a name, or a path ending in .py)."""
     if is_file(name):

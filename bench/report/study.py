@@ -14,9 +14,9 @@ import pandas as pd
 
 from bench.files import read_json, read_jsonl
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.folder import EffectiveState, RunFolder, Status, read_plan, run_folder
+from bench.runs.folder import EffectiveState, RunFolder, Status, evaluation_settings, read_plan, run_folder
 from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
-from bench.statistics.results import collect, evaluation_settings, matching, reported_state
+from bench.statistics.results import collect, matching, reported_state
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def assembled(plan: dict[str, Any], results: pd.DataFrame, runs: Mapping[tuple[s
             settings=entry["settings"],
             recipe=entry.get("recipe", {}),
             deviations=tuple(entry["deviations"]),
-            notes=tuple(entry["notes"]),
+            notes=(*entry["notes"], *_added_by_hand(plan, entry)),
             runs=tuple(runs.get((entry["label"], entry["protocol"]), ())),
             same_as=entry.get("same_as"),
         )
@@ -209,6 +209,16 @@ def assembled(plan: dict[str, Any], results: pd.DataFrame, runs: Mapping[tuple[s
     compared = tuple(entry for entry in entries if not entry.same_as)
     twins = tuple(entry for entry in entries if entry.same_as)
     return Study(plan, evaluation_settings(plan), compared, results, study_statistics(results, plan), twins)
+
+
+def _added_by_hand(plan: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
+    """Return a row's notes on what of it the study's file does not define."""
+    row = entry["label"], entry["protocol"]
+    seeds = [run["seed"] for run in plan["runs"] if (run["label"], run["protocol"]) == row and run.get("added")]
+    if entry.get("added"):
+        yield "Added by hand: the study’s file does not define this row."
+    if seeds:
+        yield f"Added by hand, beyond the study’s seeds: {', '.join(map(str, sorted(seeds)))}."
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:

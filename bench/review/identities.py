@@ -60,7 +60,10 @@ def plan_problems(plan: Mapping[str, Any]) -> Iterator[str]:
     seeds: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for run in plan["runs"]:
         row = (run["label"], run["protocol"])
-        seeds[row].add(run["seed"])
+        if not run.get("added"):
+            seeds[row].add(run["seed"])
+        elif run["seed"] in plan["seeds"]:
+            yield f"{run['path']} is marked as added, and its seed is one of the study's"
         if row not in entries:
             yield f"{run['path']} is of no row: {' '.join(row)}"
             continue

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import EXIT_RUNS_FAILED, BenchError
 from bench.files import disk_error, is_held, leftovers, read_json, write_record
+from bench.metrics.settings import EvaluationSettings
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
@@ -290,6 +291,11 @@ def read_plan(runs_root: Path, study: str) -> dict[str, Any]:
     check_schema(plan, path)
     assert isinstance(plan, dict)
     return plan
+
+
+def evaluation_settings(plan: Mapping[str, Any]) -> EvaluationSettings:
+    """Return the evaluation settings that a plan.json holds."""
+    return EvaluationSettings.model_validate_json(json.dumps(plan["evaluation"]))
 
 
 def _is_whole(path: Path) -> bool:

@@ -1,121 +1,51 @@
-"""Study → ordered run specs. A run's id is the hash of everything that decides its weights."""
+"""Study → ordered run specs."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
-
-from bench.config.models import Backbone, Budget, Entry, Protocol, Study, Training, expanded_entries
-from bench.config.problems import Problem, problems_of
-from bench.config.recipe import Recipe, Table
-from bench.data import DataRequest
+from bench.config.models import Entry, Protocol, Study, expanded_entries
 from bench.errors import BenchError, suggest
-from bench.files import read_json, write_record
-from bench.metrics.settings import EvaluationSettings
-from bench.objectives import is_file, load, source_file
-from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder, check_schema
+from bench.files import write_record
+from bench.objectives import load, source_file
+from bench.runs.added import AddedSeeds, Additions, read_additions, write_additions
+from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder
 from bench.runs.identity import code_hash, objective_hash
-from bench.runs.portable import training_id
 from bench.runs.registered import registrations
+from bench.runs.rows import PlannedEntry, controlled_recipe, plan_entry, published_recipe
+from bench.runs.spec import ObjectiveSpec, RunSpec, TrainingSpec
 from bench.validation.certificates import rank_certificate
 from bench.version import __version__
 
 if TYPE_CHECKING:
-    from bench.objectives.base import LeastBudget, Objective, Published
+    from bench.objectives.base import Objective
+
+# The specs are imported from here by the training code, whose import lines are part of its hash.
+__all__ = [
+    "ObjectiveSpec",
+    "Plan",
+    "PlanState",
+    "PlannedEntry",
+    "RunSpec",
+    "TrainingSpec",
+    "card_of",
+    "controlled_recipe",
+    "make_plan",
+    "published_recipe",
+    "run_state",
+]
 
 PlanState = Literal["planned", "running", "interrupted", "done", "diverged", "failed", "stale"]
 
 
-class ObjectiveSpec(Table):
-    """Which objective, with every setting spelled out. `source_sha256` is part of a user's own file's identity."""
-
-    name: str
-    file: str | None = None
-    source_sha256: str | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-
-class TrainingSpec(Table):
-    """Everything that decides a run's weights. Where data lies (`data.path`) is no part of what it is."""
-
-    objective: ObjectiveSpec
-    data: DataRequest
-    backbone: Backbone
-    recipe: Recipe
-    budget: Budget
-    training: Training
-    seed: int
-
-    def id(self) -> str:
-        """Return ten hexadecimal digits: the same specification gives the same id on every machine."""
-        return training_id(self.model_dump(mode="json"))
-
-
-class RunSpec(Table):
-    """spec.json: one entry, one seed, trained once. `code` tells which source made it, and is not part of the id."""
-
-    schema_: int = Field(SCHEMA, alias="schema")
-    id: str
-    study: str
-    label: str
-    protocol: Protocol
-    training: TrainingSpec
-    evaluation: EvaluationSettings
-    code: dict[str, str]
-
-    @property
-    def folder(self) -> Path:
-        """Return the run's folder below its study's."""
-        return Path(f"{self.label}-{self.protocol}") / f"seed-{self.training.seed}-{self.id}"
-
-    @property
-    def name(self) -> str:
-        """Return what messages call the run: label, protocol and seed."""
-        return f"{self.label}-{self.protocol}/seed-{self.training.seed}"
-
-    def write(self, path: Path) -> None:
-        write_record(path, self.model_dump(mode="json", by_alias=True))
-
-    @classmethod
-    def read(cls, path: Path) -> RunSpec:
-        """Read a spec.json. Raises BenchError when it is damaged or from another version."""
-        values = read_json(path)
-        check_schema(values, path)
-        try:
-            return cls.model_validate_json(json.dumps(values))
-        except ValidationError as error:
-            problem = problems_of(error, (), cls)[0]
-            raise BenchError(
-                f"{path} cannot be read: {'.'.join(map(str, problem.where))} {problem.what}",
-                hint="It was edited or written by another version: move the run's folder away and run again.",
-            ) from error
-
-
-@dataclass(frozen=True)
-class PlannedEntry:
-    """One row of the comparison under one protocol, resolved."""
-
-    label: str
-    protocol: Protocol
-    objective: type[Objective]
-    spec: ObjectiveSpec
-    recipe: Recipe
-    deviations: tuple[str, ...]
-    notes: tuple[str, ...]
-    least_budget: LeastBudget | None = None
-    same_as: str | None = None  # an A/A arm: the entry that this one repeats on other seeds
-
-
 @dataclass(frozen=True)
 class Plan:
-    """A study's entries and runs, seed by seed. With several slots the longest runs start first.
+    """A study's entries and runs, seed by seed; `added` is what of them bench.toml does not have.
 
     An A/A arm's runs come last. They are runs of the baseline and lie with it: `label_of` alone tells them apart, so
     that they are the same runs when the baseline's seeds are extended to them.
@@ -124,16 +54,84 @@ class Plan:
     study: Study
     entries: tuple[PlannedEntry, ...]
     runs: tuple[RunSpec, ...]
+    added: Additions = field(default_factory=Additions)
 
     def label_of(self, run: RunSpec) -> str:
         """Return the label of the entry that a run belongs to."""
         twin = run.label == self.study.baseline and run.training.seed in self.study.twin_seeds
         return self.study.twin_label if twin else run.label
 
-    def select(self, patterns: tuple[str, ...]) -> list[RunSpec]:
-        """Return the runs whose label matches one of `patterns` (labels or globs; none means all)."""
-        if not patterns:
-            return list(self.runs)
+    def is_added(self, run: RunSpec) -> bool:
+        """Tell whether a run was added by hand: its row, or its seed."""
+        return self._has_added_seed(run) or any(
+            entry.added for entry in self.entries if (entry.label, entry.protocol) == (run.label, run.protocol)
+        )
+
+    def select(
+        self,
+        patterns: Sequence[str] = (),
+        seeds: Collection[int] | None = None,
+        protocols: Collection[str] = (),
+    ) -> list[RunSpec]:
+        """Return the runs of these labels (or globs), seeds and protocols; what is not given leaves nothing out.
+
+        Raises BenchError where the plan has no such label, seed or protocol, or no run of all of them.
+        """
+        self._require("protocol", protocols, {entry.protocol for entry in self.entries})
+        self._require("seed", seeds or (), {run.training.seed for run in self.runs})
+        chosen = self._matching(patterns)
+        selected = [
+            run
+            for run in self.runs
+            if (self.label_of(run), run.protocol) in chosen
+            and (not protocols or run.protocol in protocols)
+            and (seeds is None or run.training.seed in seeds)
+        ]
+        if not selected:
+            raise BenchError(
+                f'Study "{self.study.name}" has no run of that label, seed and protocol together',
+                hint="`bench plan` shows its runs.",
+            )
+        return selected
+
+    def with_seeds(self, seeds: Collection[int], patterns: Sequence[str] = (), protocols: Collection[str] = ()) -> Plan:
+        """Return the plan with these seeds added to the rows of these labels and protocols, where the study lacks them.
+
+        Raises BenchError for an unknown label or protocol.
+        """
+        self._require("protocol", protocols, {entry.protocol for entry in self.entries})
+        more = tuple(sorted({*seeds} - {*self.study.seeds, *self.study.twin_seeds}))
+        chosen = self._matching(patterns)
+        rows = [
+            AddedSeeds(label=entry.label, protocol=entry.protocol, seeds=more)
+            for entry in self.entries
+            if (entry.label, entry.protocol) in chosen
+            and not entry.same_as
+            and (not protocols or entry.protocol in protocols)
+        ]
+        added = self.added.joined(Additions(seeds=tuple(rows) if more else ()))
+        return self if added == self.added else make_plan(self.study, added)
+
+    def dangling(self) -> list[str]:
+        """Return the rows, as label and protocol, that seeds were added to and that the study has no more."""
+        rows = {(entry.label, entry.protocol) for entry in self.entries}
+        return [f"{row.label}-{row.protocol}" for row in self.added.seeds if (row.label, row.protocol) not in rows]
+
+    def whole(self, runs_root: Path) -> Plan:
+        """Return the plan with all that was added by hand to the study below `runs_root`."""
+        added = read_additions(runs_root, self.study.name).joined(self.added)
+        return self if added == self.added else make_plan(self.study, added)
+
+    def write(self, runs_root: Path) -> Path:
+        """Write plan.json, which results, status and report read, and what was added; see docs/results.md."""
+        path = runs_root / self.study.name / PLAN_FILE
+        write_additions(runs_root, self.study.name, self.added)
+        predicted = registrations(path, self.study.predictions, lambda: self._finished(runs_root))
+        write_record(path, self._as_json() | ({"predictions": predicted} if predicted else {}))
+        return path
+
+    def _matching(self, patterns: Sequence[str]) -> set[tuple[str, Protocol]]:
+        """Return the rows that `patterns` name, by label and protocol; all where there are none."""
         labels = sorted({entry.label for entry in self.entries})
         for pattern in patterns:
             if not any(fnmatchcase(label, pattern) for label in labels):
@@ -141,14 +139,22 @@ class Plan:
                     f'Study "{self.study.name}" has no entry "{pattern}"{suggest(pattern, labels)}',
                     hint=f"It has: {', '.join(labels)}. A glob such as 'wgan*' works too (in quotes).",
                 )
-        return [run for run in self.runs if any(fnmatchcase(self.label_of(run), pattern) for pattern in patterns)]
+        return {
+            (entry.label, entry.protocol)
+            for entry in self.entries
+            if not patterns or any(fnmatchcase(entry.label, pattern) for pattern in patterns)
+        }
 
-    def write(self, runs_root: Path) -> Path:
-        """Write plan.json, which results, status and report read; see docs/results.md for its keys."""
-        path = runs_root / self.study.name / PLAN_FILE
-        predicted = registrations(path, self.study.predictions, lambda: self._finished(runs_root))
-        write_record(path, self._as_json() | ({"predictions": predicted} if predicted else {}))
-        return path
+    def _require(self, what: str, asked: Collection[Any], there: Collection[Any]) -> None:
+        unknown = sorted({*asked} - {*there})
+        if unknown:
+            raise BenchError(
+                f'Study "{self.study.name}" has no {what} {", ".join(map(str, unknown))}',
+                hint=f"It has: {', '.join(map(str, sorted(there)))}. bench.toml says which there are.",
+            )
+
+    def _has_added_seed(self, run: RunSpec) -> bool:
+        return run.training.seed not in (*self.study.seeds, *self.study.twin_seeds)
 
     def _finished(self, runs_root: Path) -> int:
         folders = (RunFolder(runs_root / self.study.name / run.folder) for run in self.runs)
@@ -193,6 +199,7 @@ class Plan:
                     "deviations": list(entry.deviations),
                     "notes": list(entry.notes),
                     **({"same_as": entry.same_as} if entry.same_as else {}),
+                    **({"added": True} if entry.added else {}),
                 }
                 for entry in self.entries
             ],
@@ -204,6 +211,7 @@ class Plan:
                     "protocol": run.protocol,
                     "seed": run.training.seed,
                     "id": run.id,
+                    **({"added": True} if self._has_added_seed(run) else {}),
                 }
                 for run in self.runs
             ],
@@ -216,39 +224,24 @@ def card_of(objective: type[Objective]) -> dict[str, Any]:
     return {**objective.describe(), "ranks": rank_certificate(objective.name()) if packaged else ""}
 
 
-def controlled_recipe(study: Study) -> Recipe:
-    """Return the recipe that every row of the study shares under `controlled`."""
-    return study.recipe.over(Recipe())
-
-
-def published_recipe(card: Published, shared: Recipe) -> Recipe:
-    """Return the recipe that authors state, with what they leave open as the study shares it."""
-    stated = {
-        "optimizer": card.optimizer,
-        "learning_rate_discriminator": card.learning_rate_discriminator,
-        "learning_rate_generator": card.learning_rate_generator,
-        "betas": card.betas,
-        "discriminator_steps": card.discriminator_steps,
-        "norm": card.norm,
-    }
-    return shared.model_copy(update=stated)
-
-
-def make_plan(study: Study) -> Plan:
+def make_plan(study: Study, added: Additions | None = None) -> Plan:
     """Resolve every entry of a study under every protocol into a Plan. Imports torch; writes nothing.
 
-    Raises BenchError listing all unfit settings.
+    `added` is what was added to the study by hand. Raises BenchError listing all unfit settings.
 
         plan = bench.make_plan(bench.load_study("quick"))
         [run.name for run in plan.runs]                           # ["nsgan-controlled/seed-0", ...]
     """
+    added = added or Additions()
     problems: list[str] = _unused_settings(study)
     entries: list[PlannedEntry] = []
-    for entry in expanded_entries(study):
+    own = expanded_entries(study)
+    by_hand = expanded_entries(study, added.entries({entry.label for entry in study.objectives}))
+    for entry in (*own, *by_hand):
         try:
-            entries.extend(_plan_entry(study, entry))
+            entries += [replace(row, added=entry in by_hand) for row in plan_entry(study, entry)]
         except BenchError as error:
-            problems.append(error.message)
+            problems.append(error.message + (_way_out(entry) if entry in by_hand else ""))
     rows = Counter((entry.label, entry.protocol) for entry in entries)
     problems += [
         f"{times} rows are called {label} ({protocol})" for (label, protocol), times in rows.items() if times > 1
@@ -261,9 +254,12 @@ def make_plan(study: Study) -> Plan:
     code = code_hash("training")
     repeated = [entry for entry in entries if study.twin_seeds and entry.label == study.baseline]
     twins = [replace(entry, label=study.twin_label, same_as=entry.label) for entry in repeated]
-    runs = [_run_spec(study, entry, seed, code) for seed in study.seeds for entry in entries]
-    runs += [_run_spec(study, entry, seed, code) for seed in study.twin_seeds for entry in repeated]
-    return Plan(study, (*entries, *twins), tuple(runs))
+    specs = {(entry.label, entry.protocol): _Specs(study, entry, code) for entry in entries}
+    runs = [specs[row].run(seed) for seed in study.seeds for row in specs]
+    runs += [specs[entry.label, entry.protocol].run(seed) for seed in study.twin_seeds for entry in repeated]
+    known = {*study.seeds, *study.twin_seeds}
+    runs += [specs[row].run(seed) for row in specs for seed in added.seeds_of(*row) if seed not in known]
+    return Plan(study, (*entries, *twins), tuple(runs), added)
 
 
 def run_state(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None = None) -> PlanState:
@@ -282,6 +278,10 @@ def run_state(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None 
     return state if code == run.code or folder.accepted_code(run.code) else "stale"
 
 
+def _way_out(entry: Entry) -> str:
+    return f" (added by hand: `bench remove {entry.label.partition('@')[0]}` takes it out)"
+
+
 def _unused_settings(study: Study) -> list[str]:
     """Name the settings given to all rows that no row's objective has."""
     known = {name for entry in study.objectives for name in load(entry.objective).model_fields}
@@ -292,145 +292,35 @@ def _unused_settings(study: Study) -> list[str]:
     ]
 
 
-def _plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
-    objective = load(entry.objective)
-    given = {name: value for name, value in study.settings.items() if name in objective.model_fields}
-    lacking = tuple(f'"{name}" has no meaning for this objective' for name in study.settings if name not in given)
-    given |= entry.settings
-    try:
-        settings = objective.model_validate(given).model_dump(mode="json")
-    except ValidationError as error:
-        found = problems_of(error, (entry.label,), objective)
-        raise BenchError("\n  ".join(_setting_mistake(problem) for problem in found)) from error
-    file = source_file(entry.objective)
-    own = is_file(entry.objective)
-    controlled_spec = ObjectiveSpec(
-        name=objective.name(),
-        file=str(file) if own else None,
-        source_sha256=objective_hash(file) if own else None,
-        settings=settings,
-    )
-    shared = controlled_recipe(study)
-    planned = []
-    notes: tuple[str, ...]
-    protocols: tuple[Protocol, ...] = ("custom",) if entry.recipe is not None else study.protocols
-    for protocol in protocols:
-        recipe, spec, notes = shared, controlled_spec, ()
-        if protocol == "published":
-            recipe, spec = _published(objective, controlled_spec, given, shared)
-        elif protocol == "custom" and entry.recipe is not None:
-            recipe = entry.recipe.over(shared)
-        else:
-            notes = objective.card.controlled_notes
-        if recipe.norm not in objective.norms:
-            raise BenchError(
-                f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does '
-                f"not allow; use one of {', '.join(objective.norms)}"
-            )
-        instance = objective.model_validate(spec.settings)
-        recipe, without = _fitting(instance, recipe, entry)
-        least = instance.least_budget(recipe.discriminator_steps)
-        planned.append(
-            PlannedEntry(
-                label=entry.label,
-                protocol=protocol,
-                objective=objective,
-                spec=spec,
-                recipe=recipe,
-                deviations=(*_deviations(recipe, shared), *_other_settings(spec, controlled_spec)),
-                notes=(*notes, *lacking, *without, *_too_short(study, least)),
-                least_budget=least,
-            )
+class _Specs:
+    """Makes the runs of one row."""
+
+    def __init__(self, study: Study, entry: PlannedEntry, code: str) -> None:
+        law = entry.objective.latent_law or entry.recipe.latent_law
+        self._study, self._entry = study, entry
+        self._backbone = study.backbone.model_copy(update={"latent_law": law} if law is not None else {})
+        file = Path(entry.spec.file) if entry.spec.file else source_file(entry.spec.name)
+        built_on = [source_file(name) for name in entry.objective.model_validate(entry.spec.settings).parts()]
+        self._code = {"objective": objective_hash(file, *built_on), "training": code}
+
+    def run(self, seed: int) -> RunSpec:
+        study, entry = self._study, self._entry
+        training = TrainingSpec(
+            objective=entry.spec,
+            data=study.data,
+            backbone=self._backbone,
+            recipe=entry.recipe,
+            budget=study.budget,
+            training=study.training,
+            seed=seed,
         )
-    return planned
-
-
-def _published(
-    objective: type[Objective], spec: ObjectiveSpec, given: Mapping[str, Any], shared: Recipe
-) -> tuple[Recipe, ObjectiveSpec]:
-    """Return the authors' recipe and settings; the settings that the study gives stand above the authors'."""
-    card = objective.card.published
-    settings = objective.model_validate({**card.settings, **given}).model_dump(mode="json")
-    return published_recipe(card, shared), spec.model_copy(update={"settings": settings})
-
-
-def _too_short(study: Study, least: LeastBudget | None) -> tuple[str, ...]:
-    if least is None or study.budget.generator_steps >= least.generator_steps:
-        return ()
-    return (f"A row means something from {least.generator_steps:,} generator steps on: {least.reason}.",)
-
-
-def _fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:
-    """Return the recipe without what has no meaning for the objective, and what was left out, in words.
-
-    Raises BenchError where the entry itself asks for it.
-    """
-    unfit = {}
-    if objective.head not in ("score", "sliced", "embedding"):
-        unfit["packing"] = f"its discriminator's {objective.head} head judges single images"
-    if objective.updates == "joint":
-        unfit["instance_noise"] = "it has no discriminator"
-    if not objective.has_penalty():
-        unfit["lazy_penalty"] = "it has no penalty that can be taken lazily"
-    if objective.latent_law is not None:
-        unfit["latent_law"] = f"its latents are {objective.latent_law} by definition"
-    neutral = Recipe()
-    asked = {name: why for name, why in unfit.items() if getattr(recipe, name) != getattr(neutral, name)}
-    for name, why in asked.items():
-        if entry.recipe is not None and getattr(entry.recipe, name) is not None:
-            raise BenchError(f"{entry.label}: {name} has no meaning for {objective.name()}: {why}")
-    update = {name: getattr(neutral, name) for name in asked}
-    return recipe.model_copy(update=update), tuple(f"without {name}: {why}" for name, why in asked.items())
-
-
-def _deviations(recipe: Recipe, shared: Recipe) -> tuple[str, ...]:
-    """Name every value of `recipe` that is not the shared one, leaving out what its optimiser does not read."""
-    unread = {"adam": {"alpha"}, "rmsprop": {"betas"}}[recipe.optimizer]
-    own, common = recipe.model_dump(mode="json"), shared.model_dump(mode="json")
-    return tuple(f"{key} {_show(own[key])}" for key in own if key not in unread and own[key] != common[key])
-
-
-def _other_settings(spec: ObjectiveSpec, controlled: ObjectiveSpec) -> tuple[str, ...]:
-    """Name every setting of the objective that is not the controlled entry's."""
-    return tuple(f"{key} {_show(value)}" for key, value in spec.settings.items() if value != controlled.settings[key])
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_show(item)}" for key, item in value.items() if item is not None)
-    if isinstance(value, list | tuple):
-        return "(" + ", ".join(_show(item) for item in value) + ")"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _setting_mistake(problem: Problem) -> str:
-    value = "" if problem.value is None else f" = {_show(problem.value)}"
-    return f"{'.'.join(map(str, problem.where))}{value}: {problem.what}"
-
-
-def _run_spec(study: Study, entry: PlannedEntry, seed: int, code: str) -> RunSpec:
-    backbone = study.backbone
-    law = entry.objective.latent_law or entry.recipe.latent_law
-    if law is not None:
-        backbone = backbone.model_copy(update={"latent_law": law})
-    training = TrainingSpec(
-        objective=entry.spec,
-        data=study.data,
-        backbone=backbone,
-        recipe=entry.recipe,
-        budget=study.budget,
-        training=study.training,
-        seed=seed,
-    )
-    file = Path(entry.spec.file) if entry.spec.file else source_file(entry.spec.name)
-    built_on = [source_file(name) for name in entry.objective.model_validate(entry.spec.settings).parts()]
-    return RunSpec(
-        schema=SCHEMA,
-        id=training.id(),
-        study=study.name,
-        label=entry.label,
-        protocol=entry.protocol,
-        training=training,
-        evaluation=study.evaluation,
-        code={"objective": objective_hash(file, *built_on), "training": code},
-    )
+        return RunSpec(
+            schema=SCHEMA,
+            id=training.id(),
+            study=study.name,
+            label=entry.label,
+            protocol=entry.protocol,
+            training=training,
+            evaluation=study.evaluation,
+            code=self._code,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,18 @@ def registrations(
     predicted. Entries are added and never rewritten; [] for a study that never predicted anything.
     """
     try:
-        history = list(read_json(plan_file).get("predictions", [])) if plan_file.exists() else []
+        plan = read_json(plan_file) if plan_file.exists() else {}
+        history = list(plan.get("predictions", []))
     except (BenchError, AttributeError):
-        history = []
+        plan, history = {}, []
     now = [prediction.model_dump(mode="json") for prediction in predictions]
-    if now == (history[-1]["predictions"] if history else []):
+    if now == predictions_of(plan):
         return history
     when = datetime.now(UTC).isoformat(timespec="seconds")
     return [*history, {"registered": when, "finished_runs": finished(), "predictions": now}]
+
+
+def predictions_of(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the predictions that a plan holds now, the newest registration; [] for none."""
+    registered = plan.get("predictions") or []
+    return list(registered[-1]["predictions"]) if registered else []

@@ -124,7 +124,7 @@ def resolutions(
     return [
         _resolution(rows, *(within or {}).get(key, (None, None)))
         for key, rows in tables.items()
-        if max(row.planned for row in rows) > 1 and len(rows) > 1
+        if min(row.planned for row in rows) > 1 and len(rows) > 1
     ]
 
 
@@ -234,7 +234,8 @@ def device_seconds_per_run(results: pd.DataFrame) -> dict[tuple[str, str], float
 
 
 def _resolution(rows: Sequence[Summary], within_run: float | None, sample_seeds: int | None) -> Resolution:
-    seeds, comparisons, pairs = max(row.planned for row in rows), len(rows) - 1, comb(len(rows), 2)
+    # Seeds that were added to single rows promise nothing of the others.
+    seeds, comparisons, pairs = min(row.planned for row in rows), len(rows) - 1, comb(len(rows), 2)
     spread = [(len(row.values) - 1, row.deviation) for row in rows if row.deviation is not None]
     deviation = None
     if spread:

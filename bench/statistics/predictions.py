@@ -11,6 +11,7 @@ from scipy import stats
 
 from bench.errors import BenchError
 from bench.metrics.catalogue import metric_info
+from bench.runs.registered import predictions_of
 from bench.statistics.arms import Arm, Better, badness, untested
 from bench.statistics.intervals import ALPHA
 from bench.statistics.significance import ARRANGEMENTS, Floats, difference_interval, holm
@@ -47,22 +48,17 @@ class PredictionResult:
     open_because: str = ""
 
 
-def predictions_of(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the predictions that a plan holds now, the newest registration; [] for none."""
-    registered = plan.get("predictions") or []
-    return list(registered[-1]["predictions"]) if registered else []
-
-
 def judge_predictions(
     plan: Mapping[str, Any], summaries: Sequence[Summary], without: Collection[str] = ()
 ) -> list[PredictionResult]:
-    """Answer every prediction of a plan. Labels in `without` (an A/A arm) are no rows.
+    """Answer every prediction of a plan. Labels in `without` (an A/A arm) are no rows, nor are those added by hand.
 
     Each is tested once in each direction. "best" and "worst" are confirmed where every other row differs in the
     predicted direction (an intersection-union test: the largest p, Berger 1982, Technometrics 24, 295-300) and refuted
     where any differs in the other (Bonferroni over them). "not better" is a test of non-inferiority with the margin.
     """
     predicted = predictions_of(plan)
+    without = {*without, *(entry["label"] for entry in plan["entries"] if entry.get("added"))}
     tested = [_tested(number, one, plan, summaries, without) for number, one in enumerate(predicted, start=1)]
     smaller = [min(1.0, 2 * min(_p(one.p_confirm), _p(one.p_refute))) for one in tested]
     return [

@@ -5,7 +5,6 @@ docs/results.md says what every column means; `COLUMNS` is the same in code.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,16 @@ from bench.errors import BenchError
 from bench.files import read_jsonl, write_atomic
 from bench.metrics.catalogue import collapsed
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.folder import PLAN_FILE, EffectiveState, FailureKind, RunFolder, Status, read_plan, run_folder
+from bench.runs.folder import (
+    PLAN_FILE,
+    EffectiveState,
+    FailureKind,
+    RunFolder,
+    Status,
+    evaluation_settings,
+    read_plan,
+    run_folder,
+)
 
 
 @dataclass(frozen=True)
@@ -178,9 +186,10 @@ def matching(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     return table[chosen]
 
 
-def evaluation_settings(plan: Mapping[str, Any]) -> EvaluationSettings:
-    """Return the evaluation settings that a plan.json holds."""
-    return EvaluationSettings.model_validate_json(json.dumps(plan["evaluation"]))
+def labels_in(table: pd.DataFrame, labels: Iterable[str]) -> list[str]:
+    """Return those of `labels` that a table has rows of, in their order."""
+    there = set(table["label"].unique())
+    return [label for label in labels if label in there]
 
 
 def _metric_lines(measured: Iterable[dict[str, Any]], evaluation_id: str) -> list[dict[str, Any]]:

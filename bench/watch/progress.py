@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.data import present_images
 from bench.data.request import TORCHVISION_SOURCES
 from bench.errors import BenchError
+from bench.execution.unmeasured import Seen, Unmeasured, unmeasured
+from bench.metrics.settings import EvaluationSettings
 from bench.runs.cost import cost_ratios, read_costs
 from bench.runs.folder import OTHER_IMAGES, RunFolder, Status, read_plan, run_folder
 from bench.runs.plan import RunSpec
@@ -20,12 +22,15 @@ SUPPOSED_EVALUATION_SECONDS = 30.0  # before any run was measured
 Row = dict[str, Any]
 
 
-def progress_of(runs_root: Path, study: str, images: Mapping[str, str] | None = None) -> list[Row]:
-    """Return a row for each run of the study's plan (BenchError where there is none); `images` are `images_of` it."""
-    return [
-        row_of(run_folder(runs_root / study, planned["path"]), planned, images)
-        for planned in read_plan(runs_root, study)["runs"]
-    ]
+def progress_of(plan: Mapping[str, Any], study_folder: Path, images: Mapping[str, str] | None = None) -> list[Row]:
+    """Return a row for each run of a plan, whose runs lie in `study_folder`; `images` are `images_of` the study."""
+    by_hand = {(entry["label"], entry["protocol"]) for entry in plan["entries"] if entry.get("added")}
+    rows = []
+    for planned in plan["runs"]:
+        row = row_of(run_folder(study_folder, planned["path"]), planned, images)
+        row["added"] = planned.get("added", False) or (planned["label"], planned["protocol"]) in by_hand
+        rows.append(row)
+    return rows
 
 
 def row_of(folder: RunFolder, planned: Mapping[str, Any], images: Mapping[str, str] | None = None) -> Row:
@@ -81,6 +86,15 @@ def _age(updated: str | None) -> float:
         return 0.0
     age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(updated)
     return max(age.total_seconds(), 0.0)
+
+
+def lacking_metrics(rows: Iterable[Row], settings: EvaluationSettings, seen: Seen) -> Unmeasured:
+    """Return what the trained ones of these runs lack under `settings`; see `unmeasured` for `seen`.
+
+    Imported runs are left out: they are never measured here.
+    """
+    trained = [row for row in rows if row["state"] in ("done", "diverged") and row["phase"] is None]
+    return unmeasured([RunFolder(row["path"]) for row in trained if not row["imported"]], settings, seen)
 
 
 def has_ended(row: Row) -> bool:

@@ -71,7 +71,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Benc
     words = on_cpu(["run", "--all", "--steps", "4000", "--per-device", "1"])
     command = [sys.executable, "-m", "bench", *words]
     process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    log = workplace / "runs" / "tiny" / "nsgan-controlled"
+    log = workplace / "runs" / "tiny.steps-4000" / "nsgan-controlled"
     deadline = time.monotonic() + 120
     while not any(read_jsonl(path) for path in log.glob("*/log.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -80,7 +80,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Benc
     assert process.returncode == 130, output
     assert "Type the same command again" in output
     assert "Traceback" not in output
-    rows = json.loads(bench("status", "--json"))
+    rows = json.loads(bench("status", "--study", "tiny.steps-4000", "--json"))
     assert [row["state"] for row in rows] == ["interrupted", "planned"]
     assert list(log.glob("*/checkpoint-*.ckpt"))
     rows = json.loads(bench("plan", "--steps", "4000", "--json"))["runs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,11 @@ from filelock import FileLock
 from helpers.study_fixture import Fate, realistic
 from helpers.terminal import Terminal
 from helpers.tiny_study import write_tiny_study
+from rich.console import Console
 
-from bench.runs.folder import RunFolder, Status
+from bench.cli.progress import progress_table
+from bench.runs.folder import RunFolder, Status, read_plan
+from bench.watch.progress import progress_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
 REASON = "out of memory (CUDA out of memory. Tried to allocate 2.00 GiB)"
@@ -104,7 +108,21 @@ def test_status_keeps_every_run_on_its_line(tmp_path: Path, columns: int) -> Non
         "began-controlled/seed-1": "failed",
     }
     assert REASON.replace(" ", "") in "".join(lines).replace(" ", "")
-    assert lines[-1].startswith("2 done, 1 planned, 1 failed")
+    assert "2 done, 1 planned, 1 failed" in lines
+
+
+def test_what_many_runs_have_in_common_is_said_once_in_a_narrow_table(tmp_path: Path) -> None:
+    realistic("tiny", objectives=("nsgan",), seeds=tuple(range(9))).write(tmp_path)
+    rows = progress_of(read_plan(tmp_path, "tiny"), tmp_path / "tiny")
+    for row in rows[1:]:
+        row["unmeasured"] = True
+    below = ("9 runs lack metrics",)
+    console = Console(file=io.StringIO(), width=60)
+    console.print(progress_table(rows, below, width=60, height=12))
+    lines = [line.rstrip() for line in str(console.file.getvalue()).splitlines()]  # type: ignore[attr-defined]
+    named = [f"nsgan-controlled/seed-{seed}" for seed in (1, 2, 3)]
+    assert "".join(lines[7:9]).replace(" ", "") == f"{','.join(named)}and5more:unmeasured"
+    assert lines[9:] == ["9 done; 3 not shown", *below]
 
 
 def test_status_watch_waits_for_the_first_run_and_ends_with_the_last(tmp_path: Path) -> None:

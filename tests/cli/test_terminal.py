@@ -14,14 +14,15 @@ import pytest
 from helpers.sharing_fixture import write_study
 from helpers.study_fixture import HELDOUT, TRAIN, Fate, realistic, write_json
 from helpers.tiny_study import write_tiny_study
+from rich import console as rich_console
 from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import Console, counting_bar, plain_table
 from bench.cli.text import print_json, say
-from bench.config.models import load_config
+from bench.config.reading import load_config
 from bench.execution.running import lay_out
-from bench.runs.folder import Status
+from bench.runs.folder import Status, read_plan
 from bench.runs.plan import make_plan
 from bench.watch.progress import has_ended, images_of, progress_of
 
@@ -62,6 +63,21 @@ def test_the_console_shows_text_as_it_is(terminal: bool, monkeypatch: pytest.Mon
     assert ("\x1b" in output) is terminal  # rich's own colours are left
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_table_that_does_not_fit_is_a_list_of_its_rows(width: int) -> None:
+    label, why = "a-label-that-goes-on-" * 2 + "controlled/seed-0", "out of memory " * 8
+    rows = [(label, "failed", "100,000 / 100,000", why), ("vae/seed-1", "done", "", "")]
+    console = rich_console.Console(file=io.StringIO(), width=width)
+    console.print(plain_table(("run", "state", "steps", "why"), rows, width=width))
+    console.print(plain_table(("run", "state"), [("vae", "done")], width=width))
+    printed = str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in printed]
+    assert lines[:2] == [label, "  state failed  steps 100,000 / 100,000"]
+    assert lines[-4:] == ["vae/seed-1", "  state done", "run  state", "vae  done"]
+    assert all(len(line) <= width for line in printed)
+    assert " ".join("".join(lines[2:-4]).split()) == why.strip()
+
+
 def test_a_bar_shows_text_as_it_is() -> None:
     console = Console()
     with console.capture() as captured, counting_bar(console) as bar:
@@ -86,7 +102,9 @@ def nasty_runs(workplace: Path) -> str:
     runs = f"runs{NASTY}"
     plan = make_plan(load_config(workplace / "bench.toml").study(None))
     for planned in plan.runs:
-        lay_out(planned, plan, workplace / runs).write_status(Status(state="failed", reason=NASTY, phase=NASTY))
+        lay_out(planned, plan, workplace / runs, "planned").write_status(
+            Status(state="failed", reason=NASTY, phase=NASTY)
+        )
     (workplace / runs / "tiny" / "nsgan-controlled" / f"seed-9-{NASTY.replace('/', '')}").mkdir()
     return runs
 
@@ -154,10 +172,10 @@ def test_in_a_pipe_every_run_is_one_line(workplace: Path, bench: Bench, monkeypa
     study = realistic("tiny", objectives=tuple(labels), fates={(labels[0], "controlled", 0): Fate("failed", 3, reason)})
     study.write(workplace / "runs")
     lines = bench("status").splitlines()
-    assert len(lines) == 1 + 4 + 1  # headings, runs, counts
+    assert len(lines) == 1 + 4 + 1 + 1  # headings, runs, counts, in what bench.toml differs
     assert lines[1].startswith(f"{labels[0]}-controlled/seed-0")
     assert lines[1].rstrip().endswith(reason.strip())
-    assert lines[-1] == "1 failed, 3 done"
+    assert lines[-2] == "1 failed, 3 done"
 
 
 @pytest.mark.parametrize(
@@ -218,6 +236,7 @@ def test_a_finished_run_of_other_images_shows_as_stale(tmp_path: Path) -> None:
     realistic(objectives=("nsgan",)).write(tmp_path)
     assert images_of(tmp_path, "quick", tmp_path / "data") is None  # nothing is prepared here, so nothing is known
     for heldout, state in ((HELDOUT, "done"), ("c3" * 32, "stale")):
-        rows = progress_of(tmp_path, "quick", {"train": TRAIN, "heldout": heldout})
+        images = {"train": TRAIN, "heldout": heldout}
+        rows = progress_of(read_plan(tmp_path, "quick"), tmp_path / "quick", images)
         assert {row["state"] for row in rows} == {state}
         assert all(map(has_ended, rows))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bench.config.models import Config, find_config, load_config, packaged_config
+from bench.config.models import Config
 from bench.config.parsing import parse_seeds
+from bench.config.reading import find_config, load_config, packaged_config
 from bench.config.recipe import Recipe, RecipeOverrides
 from bench.errors import BenchError
 from bench.files import read_json

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from helpers.mutations import mutated_bytes, mutated_value
 
-from bench.config.models import load_config
+from bench.config.reading import load_config
 from bench.errors import BenchError
 from bench.runs.plan import make_plan
 

@@ -46,8 +46,8 @@ def test_workers_in_a_folder_of_traps_train_and_a_loss_that_exits_fails_alone(
     code = type_bench(on_cpu(["run", "nsgan", "./quitter.py", "--per-device", "1", "--steps", "2"]))
     output = capsys.readouterr().out
     assert code == 1, output
-    (failed,) = (tmp_path / "runs" / "tiny" / "quitter-controlled").iterdir()
-    (trained,) = (tmp_path / "runs" / "tiny" / "nsgan-controlled").iterdir()
+    (failed,) = (tmp_path / "runs" / "tiny.steps-2" / "quitter-controlled").iterdir()
+    (trained,) = (tmp_path / "runs" / "tiny.steps-2" / "nsgan-controlled").iterdir()
     assert RunFolder(trained).status().state == "done"
     (failure,) = RunFolder(failed).status().failures  # as a mistake of the code, it is not tried again
     assert failure.kind == "code"
@@ -93,7 +93,7 @@ def test_replay_executes_no_file_that_a_run_names_without_asking(tmp_path: Path)
 
 
 def _spec(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
-    from bench.config.models import load_config
+    from bench.config.reading import load_config
     from bench.runs.plan import make_plan
 
     (run,) = make_plan(load_config(folder / "bench.toml").study("tiny")).runs

@@ -106,3 +106,11 @@ def test_a_run_without_the_snapshot_says_what_it_has(tmp_path: Path, options: di
     assert (bench.generate_images(run, 4, runs=runs, generator="ema") != images[:4]).any()
     with pytest.raises(BenchError, match="step 5"):
         bench.generate_images(run, 4, runs=runs, generator_steps=5)
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(tmp_path: Path, options: dict[str, Any]) -> None:
+    plan = plan_of(tmp_path, objectives=["nsgan", "vae"])
+    with folder_of(plan.runs[0], options["runs"]).owned():
+        outcomes = bench.run_study(plan, **options)
+    assert (outcomes.taken, outcomes.done, outcomes.failed, outcomes.complete) == (1, 1, 0, True)
+    assert [job.outcome for job in outcomes.jobs] == ["taken", "done"]

@@ -27,6 +27,7 @@ import sys
 from pathlib import Path
 from bench.execution.display import Following, PlainDisplay
 from bench.execution.jobs import Job
+from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec

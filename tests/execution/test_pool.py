@@ -346,7 +346,7 @@ def test_a_user_meets_killed_and_hungry_runs(
     reason = "2 times on cpu: out of memory (OutOfMemoryError: CUDA out of memory.)"
     assert f"\nfailed   hungry-controlled/seed-0: {reason}" in output
     assert "fewer runs at a time (--per-device 1)" in output
-    again = "bench run --steps 12 --devices cpu --per-device 2 --checkpoint-seconds 0.0 ./killed.py ./hungry.py"
+    again = "bench run --devices cpu --per-device 2 --checkpoint-seconds 0.0 ./killed.py ./hungry.py --study tiny"
     assert f"To try again: {again}" in output
 
     folder = RunFolder(next((tmp_path / "runs" / "tiny" / "killed-controlled").glob("seed-*")))
@@ -544,3 +544,37 @@ def test_advice_names_the_device_and_fewer_runs_only_where_there_were_several() 
     assert "--per-device 2" in str(advice(failure, 4))
     assert "--per-device" not in str(advice(failure, 1))
     assert advice(Failure("cpu", "code", ""), 2) is None
+
+
+def test_what_another_process_has_done_since_is_not_begun(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path)
+    job.before = Status()
+    job.folder.write_status(Status(state="done"))
+    assert job.taken_by_another() is None  # it is not measured yet
+    job.folder.write_status(Status(state="done", reason="a metric failed", metric_lines=0))
+    assert job.taken_by_another() is None
+    job.folder.write_status(Status(state="done", metric_lines=0))
+    watcher = Watcher()
+    assert run_pool([job], ["cpu"], PoolOptions(tmp_path), watcher, never)
+    assert (job.outcome, job.reason, job.process) == ("taken", "another process has done it", None)
+    assert watcher.said == ["taken 0"]
+
+
+def test_what_another_command_has_set_aside_and_begun_again_is_left_alone(tmp_path: Path) -> None:
+    plan = make_plan(study())
+    (run,) = plan.runs
+    folder = RunFolder(tmp_path / plan.study.name / run.folder)
+    run.write(folder.spec_file)
+    folder.write_status(Status(state="running"))
+    outcomes = run_all(
+        plan,
+        plan.runs,
+        runs_root=tmp_path,
+        slots=["cpu"],
+        options=PoolOptions(tmp_path),
+        console=Console(file=io.StringIO()),
+        stop=lambda: True,
+        states={run.folder: "stale"},
+    )
+    assert [path.name for path in folder.path.parent.iterdir()] == [folder.path.name]
+    assert not outcomes.complete

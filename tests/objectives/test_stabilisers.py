@@ -10,7 +10,7 @@ import torch
 from helpers.training_fixture import CPU, first_fakes, study, trained
 from safetensors.torch import load_file
 
-from bench.config.models import load_config
+from bench.config.reading import load_config
 from bench.data import PreparedData, prepare
 from bench.errors import BenchError
 from bench.files import read_jsonl

@@ -51,8 +51,9 @@ def test_bench_run_counts_imported_runs_as_done_and_never_touches_them(sender: P
     plan = (tmp_path / "runs" / "tiny" / "plan.json").read_bytes()
     with pytest.raises(BenchError, match=r"never changes:\n  nsgan-controlled/seed-0-"):
         type_(tmp_path, "evaluate", "--again", data=sender / "data")
+    write_tiny_study(tmp_path, budget={"generator_steps": 4})
     with pytest.raises(BenchError, match="is not planned any more"):
-        type_(tmp_path, "run", "--all", "--steps", "4", data=sender / "data")
+        type_(tmp_path, "run", "--all", data=sender / "data")
     write_tiny_study(tmp_path, evaluation={"samples": 60})
     with pytest.raises(BenchError, match="is done and would be measured again"):
         type_(tmp_path, "run", "--all", data=sender / "data")

@@ -15,7 +15,8 @@ from helpers.tiny_study import on_cpu
 
 from bench.cli import bench
 from bench.cli.listing import listing
-from bench.config.models import Study, load_config
+from bench.config.models import Study
+from bench.config.reading import load_config
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.report import render

@@ -67,6 +67,14 @@ def test_a_prediction_is_undecided_while_runs_are_missing() -> None:
     assert "vae" in result.open_because
 
 
+def test_rows_added_by_hand_have_no_part_in_what_was_predicted() -> None:
+    results, plan = study_of({"nsgan": GOOD, "vae": POOR, "mine": [score / 2 for score in GOOD]})
+    plan["predictions"] = [{"predictions": [predicted("nsgan", "best")]}]
+    assert judge_predictions(plan, summarise(results, plan))[0].answer == "refuted"
+    plan["entries"][-1]["added"] = True
+    assert judge_predictions(plan, summarise(results, plan))[0].answer == "confirmed"
+
+
 def test_lost_runs_count_as_the_worst() -> None:
     lost = [*GOOD[:1], *[DIVERGED] * 5]
     [result] = judged({"nsgan": GOOD, "wgan": lost}, predicted("wgan", "worse", "nsgan"))

@@ -152,7 +152,7 @@ def test_runs_whose_row_gives_the_same_bits_are_no_longer_stale_and_others_are_a
     assert proofs == dict(enumerate(VERDICTS))
     assert [run_state(run, folder) for run, folder in zip(runs, folders, strict=True)] == ["done", *["stale"] * 3]
     assert folders[0].accepted_code(runs[0].code) == "fingerprint"
-    assert proving.prove(runs[:1], root, data_root) == []
+    assert proving.stale(runs[:1], root) == []
     later = runs[0].model_copy(update={"code": runs[0].code | {"training": "yet another"}})
     assert run_state(later, folders[0]) == "stale"  # accepted for the code that was tried, and for no other
 
@@ -161,3 +161,15 @@ def test_runs_whose_row_gives_the_same_bits_are_no_longer_stale_and_others_are_a
         assert run_state(run, folder) == "done"
         (accepted,) = read_json(folder.accepted_file)["accepted"]
         assert (accepted["by"], accepted["code"]["training"]) == ("name", code_hash("training"))
+
+
+def test_a_fingerprint_that_cannot_be_repeated_leaves_its_row_stale(
+    tmp_path: Path, data: PreparedData, data_root: Path
+) -> None:
+    root = tmp_path / "runs"
+    run, folder = finished_under_other_text(root, data, 0)
+    write_json(folder.fingerprint_file, {"version": 1, "machine": "", "weights": ""})
+    (proof,) = proving.prove([run], root, tmp_path / "no-images")
+    assert (proof.run, proof.verdict) == (run, "failed")
+    assert "not prepared" in proof.reason
+    assert run_state(run, folder) == "stale"

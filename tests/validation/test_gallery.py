@@ -14,7 +14,7 @@ import pytest
 from bench.cli import bench
 from bench.cli.listing import listing
 from bench.cli.scaffold import write_objective
-from bench.config.models import load_config, packaged_config
+from bench.config.reading import load_config, packaged_config
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.objectives import load, names

@@ -11,11 +11,15 @@ from helpers.study_fixture import realistic, write_json
 
 from bench.files import read_json
 from bench.runs.folder import RunFolder, Status, read_plan
-from bench.watch.progress import progress_of, study_seconds_left
+from bench.watch.progress import Row, progress_of, study_seconds_left
+
+
+def rows(root: Path) -> list[Row]:
+    return progress_of(read_plan(root, "quick"), root / "quick")
 
 
 def left(root: Path) -> float | None:
-    return study_seconds_left(read_plan(root, "quick"), progress_of(root, "quick"))
+    return study_seconds_left(read_plan(root, "quick"), rows(root))
 
 
 def test_the_time_left_is_learnt_from_the_runs_that_were_seen(tmp_path: Path) -> None:
@@ -31,9 +35,9 @@ def test_the_time_left_is_learnt_from_the_runs_that_were_seen(tmp_path: Path) ->
     with FileLock(folders[1].path / ".lock"):
         folders[1].write_status(going)
         assert left(tmp_path) == pytest.approx((50 + 20) + 2 * (6 + 100 + 20), abs=1)
-        assert progress_of(tmp_path, "quick")[1]["seconds_left"] == 50
+        assert rows(tmp_path)[1]["seconds_left"] == 50
         with FileLock(folders[2].path / ".lock"):  # a worker that has just begun: two at a time from now on
-            assert progress_of(tmp_path, "quick")[2]["phase"] == "starting"
+            assert rows(tmp_path)[2]["phase"] == "starting"
             assert left(tmp_path) == pytest.approx((50 + 20) + (6 + 100 + 20), abs=1)
     assert left(tmp_path) is None  # both have lost their processes
 

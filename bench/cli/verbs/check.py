@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli import completing
 from bench.cli.shared import json_option
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...")
+@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...", shell_complete=completing.objectives)
 @click.option("--verbose", "-v", is_flag=True, help="Show every check, not only those that fail.")
 @click.option(
     "--ranks",

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
+from bench.cli import completing
 from bench.cli.shared import Roots, json_option
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, BenchError
 
 
 @click.command()
-@click.argument("report_a", type=click.Path(path_type=Path))
-@click.argument("report_b", type=click.Path(path_type=Path))
+@click.argument("report_a", type=click.Path(path_type=Path), shell_complete=completing.studies_with_runs)
+@click.argument("report_b", type=click.Path(path_type=Path), shell_complete=completing.studies_with_runs)
 @click.option(
     "--all", "every_metric", is_flag=True, help="Compare every metric that both have, not only the primary one."
 )

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from bench.cli.shared import Roots, study_option
-from bench.cli.text import say
+from bench.cli.shared import Roots, json_option, study_option
+from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE
 
 
@@ -24,19 +24,21 @@ def data() -> None:
     "--download", is_flag=True, help="Try to download CelebA first (Google often refuses; the README names other ways)."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode images [one per core].")
+@json_option
 @click.pass_obj
-def prepare_command(roots: Roots, study: str | None, images: str | None, download: bool, workers: int | None) -> int:
+def prepare_command(
+    roots: Roots, study: str | None, images: str | None, download: bool, workers: int | None, as_json: bool
+) -> int:
     """Turn a study's images into one array of bytes, once. An interrupted call continues where it was."""
     from bench.cli.console import Console, counting_bar
     from bench.data import prepare
 
-    overrides: dict[str, Any] = {"data": {"path": images}} if images is not None else {}
-    request = roots.read_study(study, overrides).data
+    request = roots.read_study(study, images=images).data
     if download and request.source == "celeba":
         from bench.data.readers.celeba import download as fetch
 
         fetch(Path(request.path or roots.data / "celeba"))
-    with counting_bar(Console()) as progress:
+    with counting_bar(Console(stderr=as_json)) as progress:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:
@@ -45,6 +47,15 @@ def prepare_command(roots: Roots, study: str | None, images: str | None, downloa
             progress.update(tasks[stage], completed=done, total=total or None)
 
         prepared = prepare(request, roots.data, report, workers)
-    for part in (prepared.train, prepared.heldout):
+    parts = (prepared.train, prepared.heldout)
+    if as_json:
+        print_json(
+            [
+                {"split": part.manifest["split"], "count": part.count, "sha256": part.sha256, "path": str(part.path)}
+                for part in parts
+            ]
+        )
+        return EXIT_DONE
+    for part in parts:
         say(f"{part.manifest['split']:6} {part.count:,} images, SHA-256 {part.sha256[:16]}, in {part.path}")
     return EXIT_DONE

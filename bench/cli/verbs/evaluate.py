@@ -6,15 +6,24 @@ from typing import Any
 
 import click
 
-from bench.cli.shared import Roots, device_options, override_options, overrides, study_option
+from bench.cli.shared import (
+    Roots,
+    asked_for,
+    device_options,
+    json_option,
+    label_argument,
+    selection_options,
+    study_option,
+)
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@label_argument()
 @study_option
-@override_options
+@selection_options()
 @click.option("--again", is_flag=True, help="Compute all metrics again; the old ones stay until the new are there.")
 @device_options
+@json_option
 @click.pass_obj
 def evaluate(
     roots: Roots,
@@ -24,22 +33,25 @@ def evaluate(
     again: bool,
     devices: str,
     per_device: int | None,
+    as_json: bool,
     **options: Any,
 ) -> int:
     """Add metrics that a study's runs lack, without training.
 
-    The metrics are those that the study asks for; they are computed from the runs' snapshots.
+    The metrics are those that the study asks for; they are computed from the runs' snapshots. With --json progress goes
+    to stderr.
     """
     from bench.cli.console import Console
-    from bench.cli.launch import show_outcomes
+    from bench.cli.launch import print_outcomes, show_outcomes
     from bench.execution.study import evaluate_study
-    from bench.runs.plan import make_plan
 
-    plan = make_plan(roots.read_study(study, overrides(**options)))
-    console = Console()
+    asked = asked_for(roots, study, names, **options)
+    console = Console(stderr=as_json)
     outcomes = evaluate_study(
-        plan,
-        names,
+        asked.plan,
+        asked.labels,
+        seeds=asked.seeds,
+        protocols=asked.protocols,
         again=again,
         runs=roots.runs,
         data=roots.data,
@@ -47,4 +59,6 @@ def evaluate(
         per_device=per_device,
         console=console,
     )
-    return show_outcomes(outcomes, roots.runs / plan.study.name, console)
+    if as_json:
+        print_outcomes(asked.plan, outcomes)
+    return show_outcomes(outcomes, roots.runs / asked.plan.study.name, console)

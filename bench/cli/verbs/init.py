@@ -15,7 +15,7 @@ from bench.errors import EXIT_DONE, BenchError
 @click.argument("path", type=click.Path(path_type=Path), default=Path("bench.toml"))
 def init(path: Path) -> int:
     """Write a bench.toml to start from. It is a copy of the packaged studies."""
-    from bench.config.models import packaged_config
+    from bench.config.reading import packaged_config
     from bench.files import write_atomic
 
     if path.exists():

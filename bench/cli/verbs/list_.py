@@ -33,6 +33,6 @@ def list_(roots: Roots, kind: str | None, objectives: bool, as_json: bool) -> in
     console = Console()
     for name, rows in listed.items():
         headings = [key.replace("_", " ") for key in rows[0]] if rows else []
-        console.print(plain_table(headings, [list(row.values()) for row in rows], title=name))
+        console.print(plain_table(headings, [list(row.values()) for row in rows], title=name, width=console.width))
         console.print()
     return EXIT_DONE

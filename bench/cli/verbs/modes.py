@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completing
 from bench.cli.shared import Roots, json_option, read_seeds
 from bench.cli.text import print_json
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...")
+@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...", shell_complete=completing.objectives)
 @click.option(
     "--task",
     "tasks",

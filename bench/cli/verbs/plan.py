@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.shared import Roots, device_options, json_option, override_options, overrides, study_option
+from bench.cli.hints import with_typed_options
+from bench.cli.shared import (
+    Roots,
+    asked_for,
+    device_options,
+    json_option,
+    label_argument,
+    selection_options,
+    study_option,
+)
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, BenchError
 from bench.formatting import format_duration, plural
 from bench.runs.folder import OTHER_IMAGES
 
 if TYPE_CHECKING:
+    from bench.cli.shared import Asked
+    from bench.execution.unmeasured import Unmeasured
     from bench.runs.cost import Cost
-    from bench.runs.folder import RunFolder
     from bench.runs.plan import Plan, PlanState, RunSpec
     from bench.statistics import AfterLoss
 
@@ -27,6 +38,7 @@ PROOFS = {
     "differs": "stale: the present code gives other bits",
     "another machine": "stale: its fingerprint was made on another kind of machine",
     "no fingerprint": "stale: it has no fingerprint that this version can repeat",
+    "failed": "stale: its fingerprint could not be repeated",
 }
 
 
@@ -36,6 +48,7 @@ class _Row:
     state: PlanState
     cost: Cost
     reason: str | None
+    added: bool
 
     @property
     def missing(self) -> bool:
@@ -43,9 +56,9 @@ class _Row:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@label_argument()
 @study_option
-@override_options
+@selection_options(adds=True)
 @device_options
 @click.option("--resolve", metavar="A,B", help="Say how many more seeds would decide between two entries, instead.")
 @click.option("--calibrate", is_flag=True, help="Time a few steps of every kind first, for a better estimate.")
@@ -71,61 +84,84 @@ def plan(
 ) -> int:
     """Show a study's runs, and what the missing ones would cost.
 
-    A run is done, stale, missing or failed. NAME is an entry's label or a glob such as 'wgan*'; none means all.
+    A run is done, stale, missing or failed. NAME is an entry's label, a glob such as 'wgan*', or the path of your own
+    objective's file; none means all. Nothing is written: what `bench run` would add is shown as if it were there.
     """
     if resolve is not None:
         return _show_seeds_needed(roots, roots.planned_study(study), resolve, as_json=as_json)
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.cautions import cautions
-    from bench.runs.plan import make_plan
     from bench.statistics import deciding
 
-    planned = make_plan(roots.read_study(study, overrides(**options)))
+    asked = asked_for(roots, study, names, adds=True, **options)
+    planned, runs = asked.plan, asked.runs()
     slots = choose_slots(devices, per_device, planned.study.training.threads)
     if len(kinds := list(dict.fromkeys(map(device_type, slots)))) > 1:
         raise BenchError(f"A plan counts on one kind of device, not on {' and '.join(kinds)}", hint="Name one of them.")
     if prove:
-        _prove(planned.select(names), roots)
+        _prove(runs, roots)
     if calibrate:
-        _calibrate(planned.select(names), roots, slots)
-    rows = _rows(planned.select(names), roots, slots)
+        _calibrate(runs, roots, slots)
+    rows = _rows(planned, runs, roots, slots)
+    lacking = _unmeasured(rows, roots)
     losses = _lost_verdicts(planned)
     seconds = sum(row.cost.seconds for row in rows if row.missing) / len(slots)
     if as_json:
-        _print_as_json(planned, rows, slots, seconds, losses)
+        _print_as_json(asked, rows, slots, seconds, losses, lacking)
     else:
         _print_as_table(planned, rows, slots, seconds)
+        if lacking.images:
+            say(with_typed_options(lacking.in_words(len(slots)), click.get_current_context()))
+        for row in planned.dangling():
+            say(f"{row} was given seeds by hand, and is no row of the study any more (`bench remove` takes them out).")
         for line in [*deciding.lost_verdicts_in_words(losses), *map(str, cautions(planned))]:
             say(line)
     return EXIT_DONE
 
 
-def _rows(runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
+def _rows(plan: Plan, runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
     from bench.data import present_images
     from bench.execution.calibrating import machine_of
     from bench.execution.devices import device_type
-    from bench.execution.running import folder_of, state_of
+    from bench.execution.running import states_of
     from bench.runs.cost import Estimates, read_calibration
 
     estimate = Estimates(roots.runs, device_type(slots[0]), read_calibration(roots.runs, machine_of(slots)))
-    images = present_images(runs[0].training.data, roots.data) if runs else None
-    return [
-        _Row(
-            run,
-            state_of(run, roots.runs, images),
-            estimate(run),
-            _reason(run, folder_of(run, roots.runs), images),
-        )
-        for run in runs
-    ]
+    images = present_images(plan.study.data, roots.data)
+    states = states_of(runs, roots.runs, images)
+    rows = []
+    for run in runs:
+        state = states[run.folder]
+        added = plan.is_added(run)
+        reasons = [*(["added by hand"] if added else []), _reason(run, state, roots.runs, images)]
+        rows.append(_Row(run, state, estimate(run), "; ".join(filter(None, reasons)) or None, added))
+    return rows
 
 
-def _reason(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None) -> str | None:
-    """Return why a run is in its state: other images, its failure, or how other code came to count as the present."""
+def _reason(run: RunSpec, state: PlanState, runs_root: Path, images: Mapping[str, str] | None) -> str | None:
+    """Return why a run is in its state: what was asked otherwise, other images or code, its failure, or its proof."""
+    from bench.execution.running import folder_of
+    from bench.runs.differences import other_code, other_settings
+
+    folder = folder_of(run, runs_root)
+    if state == "planned":
+        return other_settings(run, runs_root)
     if folder.saw_others_than(images):
         return OTHER_IMAGES
+    if state == "stale":
+        return f"trained by other code ({other_code(run, folder)})"
     accepted = {"fingerprint": "proved unchanged", "name": "code accepted by name", None: None}
     return folder.status().reason or accepted[folder.accepted_code(run.code)]
+
+
+def _unmeasured(rows: list[_Row], roots: Roots) -> Unmeasured:
+    from bench.execution.running import folder_of
+    from bench.execution.unmeasured import unmeasured
+    from bench.runs.portable import imported_from
+
+    trained = [folder_of(row.spec, roots.runs) for row in rows if row.state in ("done", "diverged")]
+    own = [folder for folder in trained if imported_from(folder.path) is None]  # others are never measured here
+    return unmeasured(own, rows[0].spec.evaluation)
 
 
 def _lost_verdicts(the_plan: Plan) -> dict[str, AfterLoss]:
@@ -138,10 +174,11 @@ def _lost_verdicts(the_plan: Plan) -> dict[str, AfterLoss]:
 
 
 def _prove(runs: list[RunSpec], roots: Roots) -> None:
-    from bench.execution.proving import prove
+    from bench.execution.proving import prove, stale
 
-    for proof in prove(runs, roots.runs, roots.data, lambda text: say(text, err=True)):
-        say(f"{proof.run.name}: {PROOFS[proof.verdict]}", err=True)
+    for proof in prove(stale(runs, roots.runs), roots.runs, roots.data, lambda text: say(text, err=True)):
+        reason = f": {proof.reason}" if proof.reason else ""
+        say(f"{proof.run.name}: {PROOFS[proof.verdict]}{reason}", err=True)
 
 
 def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
@@ -155,12 +192,19 @@ def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
 
 
 def _print_as_json(
-    plan: Plan, rows: list[_Row], slots: list[str], seconds: float, losses: dict[str, AfterLoss]
+    asked: Asked,
+    rows: list[_Row],
+    slots: list[str],
+    seconds: float,
+    losses: dict[str, AfterLoss],
+    lacking: Unmeasured,
 ) -> None:
     from bench.execution.devices import device_type
+    from bench.execution.running import folder_of
     from bench.runs.cautions import too_short, training_floor
 
-    floor = training_floor(plan)
+    plan, roots = asked.plan, click.get_current_context().obj
+    floor, needed = training_floor(plan), lacking.seconds()
     print_json(
         {
             "study": plan.study.name,
@@ -170,6 +214,13 @@ def _print_as_json(
             "after_a_loss": {protocol: asdict(loss) for protocol, loss in losses.items()},
             "training_floor": asdict(floor) if floor else None,
             "too_short": [asdict(row) for row in too_short(plan)],
+            "adds": list(asked.new),
+            "unmeasured": {
+                "runs": len(lacking.images),
+                "images": sum(lacking.images.values()),
+                "changed": list(lacking.changed),
+                "seconds": None if needed is None else round(needed, 1),
+            },
             "runs": [
                 {
                     "label": plan.label_of(row.spec),
@@ -178,6 +229,8 @@ def _print_as_json(
                     "id": row.spec.id,
                     "state": row.state,
                     "reason": row.reason,
+                    "added": row.added,
+                    "lacks_metrics": folder_of(row.spec, roots.runs).path in lacking.images,
                     "seconds": round(row.cost.seconds, 1),
                     "measured": row.cost.measured,
                 }
@@ -206,7 +259,7 @@ def _print_as_table(plan: Plan, rows: list[_Row], slots: list[str], seconds: flo
     ]
     console = Console()
     console.print(f"{plan.study.title}\n")
-    console.print(plain_table(headings, lines))
+    console.print(plain_table(headings, lines, width=console.width))
     missing = [row for row in rows if row.missing]
     rough = any(not row.cost.measured for row in missing)
     how = "a rough guess from the number of operations; --calibrate times a few steps" if rough else "measured"

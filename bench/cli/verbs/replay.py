@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from bench.cli.shared import Roots, study_option
-from bench.cli.text import printable
+from bench.cli import completing
+from bench.cli.shared import Roots, json_option, study_option
+from bench.cli.text import print_json, printable
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @study_option
 @click.option(
     "--seed",
@@ -24,8 +27,11 @@ from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
     "--devices", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, or a name such as cuda:0."
 )
 @click.option("--run-its-code", is_flag=True, help="Execute the objective's file that the run names, without asking.")
+@json_option
 @click.pass_obj
-def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices: str, run_its_code: bool) -> int:
+def replay(
+    roots: Roots, run: str, study: str | None, seed: int | None, devices: str, run_its_code: bool, as_json: bool
+) -> int:
     """Train and evaluate a run again, and compare.
 
     With the same seed all bits must be equal; with another the score must lie in an interval. RUN is a run's folder,
@@ -53,7 +59,7 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
     spec = replaying.spec_of(original, seed, replaying.present_code(asked))
     folder = replaying.replay_folder(original, spec, roots.runs)
     prepare(spec.training.data, roots.data)
-    console = Console()
+    console = Console(stderr=as_json)
     slots = choose_slots(devices, None, spec.training.training.threads)
     gpu = computed_on_gpu(original)
     refuse_silent_cpu(devices, slots, f"{spec.name} was computed on {gpu}" if gpu else None)
@@ -66,6 +72,8 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
         predicted = replaying.predict(
             roots.runs, name, folder, label=spec.label, protocol=spec.protocol, seed=spec.training.seed
         )
+        if as_json:
+            print_json({"run": spec.name, **asdict(predicted), "inside": predicted.inside})
         where = "inside" if predicted.inside else "OUTSIDE"
         console.print(
             f"{spec.name}: {predicted.metric} {predicted.score:.5g}, {where} the 95 % prediction interval "
@@ -73,6 +81,10 @@ def replay(roots: Roots, run: str, study: str | None, seed: int | None, devices:
         )
         return EXIT_DONE if predicted.inside else EXIT_RUNS_FAILED
     same = replaying.compare(original, folder)
+    if as_json:
+        verdict = {"identical": same.identical, "excused": same.excused}
+        weights = same.weights if math.isfinite(same.weights) else None  # a tensor is missing
+        print_json({"run": spec.name, **verdict, **asdict(same), "weights": weights})
     console.print("\n".join(replaying.sameness_in_words(same)))
     console.print(f"{spec.name}: {replaying.verdict_in_words(same)}", soft_wrap=True)
     return EXIT_DONE if same.identical or same.excused else EXIT_RUNS_FAILED

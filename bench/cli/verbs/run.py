@@ -10,20 +10,22 @@ import click
 from bench.cli.shared import (
     Roots,
     Seconds,
+    asked_for,
     device_options,
+    json_option,
+    label_argument,
     log_folder_option,
-    override_options,
-    overrides,
+    selection_options,
     study_option,
 )
 from bench.errors import EXIT_DONE, BenchError
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@label_argument()
 @click.option("--all", "everything", is_flag=True, help="Every entry of the study.")
 @study_option
-@override_options
+@selection_options(adds=True)
 @device_options
 @click.option("--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, a device each.")
 @click.option(
@@ -46,6 +48,7 @@ from bench.errors import EXIT_DONE, BenchError
 )
 @log_folder_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@json_option
 @click.pass_obj
 def run(
     roots: Roots,
@@ -61,22 +64,22 @@ def run(
     log: str,
     log_folder: Path,
     dry_run: bool,
+    as_json: bool,
     **options: Any,
 ) -> int:
     """Train and evaluate what a study lacks.
 
     That is the whole study, or its entries NAME. NAME is a label, a glob such as 'wgan*', or the path of your own
-    objective's file. The command can be repeated at any time: finished work is not repeated, and an interrupted run
-    continues from its last checkpoint. `bench watch` shows curves and samples meanwhile.
+    objective's file, which becomes a row of the study until `bench remove` takes it out. The command can be repeated at
+    any time: finished work is not repeated, and an interrupted run continues from its last checkpoint. `bench watch`
+    shows curves and samples meanwhile. With --json progress goes to stderr.
     """
     from bench.cli import launch
     from bench.cli.console import Console
-    from bench.config.models import ADDED_OBJECTIVES
     from bench.data import present_images
     from bench.execution.devices import choose_slots
-    from bench.execution.running import work_for
+    from bench.execution.running import state_of, work_for
     from bench.execution.study import refuse_cpu_for_gpus, run_study
-    from bench.runs.plan import make_plan
     from bench.trackers.adapters import named_trackers
 
     if not names and not everything:
@@ -84,23 +87,23 @@ def run(
             "Which runs?", hint="Type `bench run --all`, or `bench run NAME...` (`bench list` shows the names)."
         )
     trackers = named_trackers(log)
-    table = overrides(**options)
-    own = [name for name in names if name.endswith(".py")]
-    if own:
-        table[ADDED_OBJECTIVES] = [str(Path(name).resolve()) for name in own]
-        names = tuple(launch.label_of_file(name) if name in own else name for name in names)
-    plan = make_plan(roots.read_study(study, table))
-    console = Console()
+    asked = asked_for(roots, study, names, adds=True, **options)
+    plan, selected = asked.plan, asked.runs()
+    console = Console(stderr=as_json)
     if dry_run:
-        selected = plan.select(names)
         slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
         refuse_cpu_for_gpus(plan, selected, roots.runs, devices, slots)
         images = present_images(plan.study.data, roots.data)
-        launch.show_missing(plan, [(spec, work_for(spec, roots.runs, images)) for spec in selected], slots, console)
+        work = [(spec, work_for(spec, roots.runs, state_of(spec, roots.runs, images))) for spec in selected]
+        (launch.print_missing if as_json else launch.show_missing)(asked, work, slots)
         return EXIT_DONE
+    for new in asked.new:
+        console.print(f"added    {new} to {plan.study.name} (`bench remove` takes it out)", soft_wrap=True)
     outcomes = run_study(
         plan,
-        names,
+        asked.labels,
+        seeds=asked.seeds,
+        protocols=asked.protocols,
         runs=roots.runs,
         data=roots.data,
         devices=devices,
@@ -112,4 +115,6 @@ def run(
         log_folder=log_folder,
         console=console,
     )
+    if as_json:
+        launch.print_outcomes(plan, outcomes)
     return launch.show_outcomes(outcomes, roots.runs / plan.study.name, console)

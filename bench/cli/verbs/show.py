@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from bench.cli import completing
 from bench.cli.shared import Roots, json_option, study_option
 from bench.cli.text import print_json
 from bench.errors import EXIT_DONE
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing.runs)
 @study_option
 @json_option
 @click.pass_obj
@@ -33,6 +34,6 @@ def show(roots: Roots, run: str, study: str | None, as_json: bool) -> int:
     console.print(f"{folder.path}\n")
     for heading, content in values.items():
         if content:
-            console.print(plain_table([], list(content.items()), title=heading))
+            console.print(plain_table([], list(content.items()), title=heading, width=console.width))
             console.print()
     return EXIT_DONE

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from bench.cli import completing
 from bench.cli.shared import Roots
 from bench.cli.text import say
 from bench.errors import EXIT_DONE
 
 
 @click.command()
-@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...")
+@click.argument("objectives", nargs=-1, metavar="[OBJECTIVE]...", shell_complete=completing.objectives)
 @click.option("--out", type=click.Path(path_type=Path), help="The folder to write into [reports/theory].")
 @click.pass_obj
 def theory(roots: Roots, objectives: tuple[str, ...], out: Path | None) -> int:

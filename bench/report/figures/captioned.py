@@ -16,7 +16,7 @@ from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.sections.tables import floor_detail, floor_images
 from bench.report.study import Study
 from bench.statistics import Summary
-from bench.statistics.results import matching
+from bench.statistics.results import labels_in, matching
 
 TABLE_STEPS = 8
 
@@ -145,7 +145,7 @@ def _curve_figure(study: Study, protocol: str, metric: str, curves: pd.DataFrame
         for axis in known
     )
     steps = sorted(curves["generator_steps"].unique())
-    labels = [label for label in look.labels if label in set(curves["label"])]
+    labels = labels_in(curves, look.labels)
     seconds = " Seconds are of the run’s own device, evaluation not counted." if "device_seconds" in known else ""
     return Figure(
         name=f"curve-{metric}-{protocol}",

@@ -22,6 +22,7 @@ from bench.formatting import format_number
 from bench.report.figures.svg import themed, tidy
 from bench.report.metric_text import describe_metric, metric_heading, unscored_runs
 from bench.statistics import Summary
+from bench.statistics.results import labels_in
 
 INK, MUTED, GRID = "#2b3036", "#6b737c", "#dfe1e3"
 # seaborn's "colorblind", its two palest colours last.
@@ -155,7 +156,7 @@ def draw_curves(
     `curves` has label, seed, generator_steps, the axis and value; `means` is figures.mean_curves of them. With many
     rows only those whose mean ends early show their seeds.
     """
-    labels = [label for label in look.labels if label in set(curves["label"])]
+    labels = labels_in(curves, look.labels)
     columns = 2 if width < 5 else 5
     rows = -(-len(labels) // columns)
     canvas = Canvas(figsize=(width, 2.9 + 0.19 * rows), layout=ConstrainedLayoutEngine(w_pad=0.1))
@@ -190,7 +191,7 @@ def draw_plane(
     `points` has label, seed, and the columns named `x` and `y`; `real` is where real images lie. The axes fit the rows:
     real images that lie far beyond them are named at the edge.
     """
-    labels = [label for label in look.labels if label in set(points["label"])]
+    labels = labels_in(points, look.labels)
     columns = 2 if width < 5 else 5
     rows = -(-len(labels) // columns)
     canvas = Canvas(figsize=(width, min(width, 4.2) + 0.19 * rows), layout="constrained")

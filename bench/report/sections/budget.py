@@ -12,6 +12,7 @@ from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.tables import floor_detail
 from bench.report.study import Entry, Study
 from bench.statistics import mean_interval
+from bench.statistics.results import labels_in
 
 
 def equal_seconds_table(study: Study, protocol: str) -> Table | None:
@@ -28,7 +29,8 @@ def equal_seconds_table(study: Study, protocol: str) -> Table | None:
     budget = float(curves.groupby("label")["device_seconds"].max().min())
     reached = curves[curves["device_seconds"] <= budget]
     better = describe_metric(metric).better
-    entries = [entry for entry in study.entries_of(protocol) if entry.label in set(curves["label"])]
+    there = labels_in(curves, study.labels)
+    entries = [entry for entry in study.entries_of(protocol) if entry.label in there]
     rows = [
         _row(study, entry, curves[curves["label"] == entry.label], reached[reached["label"] == entry.label], better)
         for entry in entries

@@ -49,7 +49,7 @@ def collapse_reason(study: Study, run: Run) -> str:
 
 def _deciding_extractor(study: Study) -> str:
     """Return the first extractor that measured both metrics; the first of all where nothing was measured yet."""
-    measured = set(study.results["metric"].dropna())
+    measured = set(study.results["metric"].dropna().unique())
     both = (name for name in study.settings.extractors if {f"coverage_{name}", f"unique_{name}"} <= measured)
     return next(both, study.settings.extractors[0])
 

@@ -54,13 +54,14 @@ def draw_losses(curves: pd.DataFrame, title: str, width: float) -> Canvas:
 
     `curves` has player, term, seed, generator_steps, value (NaN where the loss was not finite).
     """
-    players = [player for player in _PLAYERS if player in set(curves["player"])]
+    there = set(curves["player"].unique())
+    players = [player for player in _PLAYERS if player in there]
     panels = []
     for player in players:
         mine = curves[curves["player"] == player]
         looks = {
             term: (PALETTE[index % len(PALETTE)], _DASHES[index % len(_DASHES)])
-            for index, term in enumerate(dict.fromkeys(mine["term"]))
+            for index, term in enumerate(mine["term"].unique())
         }
         lines = tuple(
             Line(run["generator_steps"].to_numpy(float), run["value"].to_numpy(float), *looks[term], name=str(term))

@@ -11,6 +11,7 @@ from bench.report.figures.plots import WIDE, Look, both_widths
 from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.study import Entry, Study
+from bench.statistics.results import labels_in
 
 PANEL_HEIGHT = 1.44  # inches
 
@@ -79,7 +80,7 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
     title = describe_metric(metric).title
     ends = curves.groupby(["label", "seed"])["generator_steps"].max()
     early = " A line that ends early belongs to a run that did." if ends.nunique() > 1 else ""
-    labels = [label for label in study.labels if label in set(curves["label"])]
+    labels = labels_in(curves, study.labels)
     values = curves["value"]
     log = values.min() > 0 and values.max() > 4 * values.min()
     floor = metric_floor(study, protocol, metric)

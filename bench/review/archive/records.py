@@ -123,6 +123,7 @@ class PlannedRow(Record):
     deviations: list[str]
     notes: list[str]
     same_as: Label | None = None
+    added: bool = False
 
 
 class PlannedRun(Record):
@@ -132,6 +133,7 @@ class PlannedRun(Record):
     protocol: Protocol
     seed: Seed
     id: Identity
+    added: bool = False
 
 
 class Images(Record):

@@ -15,9 +15,9 @@ from bench.files import read_json, sha256_file
 from bench.metrics.settings import EVALUATION_VERSION
 from bench.report.render.manifest import MANIFEST
 from bench.review.verify import read_manifest
-from bench.runs.folder import PLAN_FILE
+from bench.runs.folder import PLAN_FILE, evaluation_settings
 from bench.statistics import StudyStatistics, Summary, study_statistics, twins_of
-from bench.statistics.results import evaluation_settings, matching, read_results
+from bench.statistics.results import matching, read_results
 
 Cell = tuple[str, str]
 """Protocol and label: one row of a report."""
