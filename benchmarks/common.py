@@ -18,13 +18,19 @@ from torch import Tensor
 from bench.config.models import Study
 from bench.data.sampler import Sampler, gather
 from bench.files import write_json
+from bench.networks.conditioning import Batch
+from bench.objectives import load
 from bench.runs.plan import RunSpec, TrainingSpec, make_plan
 from bench.training.engine import Engine, make_engine
 from bench.training.environment import describe_environment, prepare_process
 from bench.training.loop import build_state
+from bench.training.timing import with_labels
 
 PAUSE_SECONDS = 0.1  # between contestants: a loader's workers finish what they began
 Row = Mapping[str, Any]
+
+
+LABELS = ("glasses", "hat")
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Setting:
             "objectives": ({"objective": self.objective, "label": self.objective},),
             "baseline": self.objective,
             "seeds": (0,),
-            "data": {"source": "faces", "resolution": self.resolution},
+            "data": data_for(self.objective, self.resolution),
             "backbone": {"width": self.width},
             "recipe": {
                 "learning_rate": 2e-4,
@@ -63,6 +69,12 @@ class Setting:
         for name, changes in tables.items():
             values[name] |= changes
         return make_plan(Study.model_validate(values)).runs[0]
+
+
+def data_for(objective: str, resolution: int) -> dict[str, Any]:
+    """Return what a study's data are in a benchmark: with labels where the objective needs some."""
+    labels = {"labels": LABELS} if load(objective).needs else {}
+    return {"source": "faces", "resolution": resolution, **labels}
 
 
 class OurStep:
@@ -80,9 +92,10 @@ class OurStep:
         self.engine.run_iteration(self._taken, self.batch)
         self._taken += 1
 
-    def batch(self, discriminator_step: int) -> Tensor:
+    def batch(self, discriminator_step: int) -> Batch:
         """Return the batch of a discriminator step, N x 3 x R x R in [-1, 1] on the device."""
-        return gather(self._images, self._sampler.batch_indices(discriminator_step), self._device)
+        images = gather(self._images, self._sampler.batch_indices(discriminator_step), self._device)
+        return with_labels(images, self.state.settings.factor_sizes, discriminator_step)
 
     @property
     def how(self) -> str:

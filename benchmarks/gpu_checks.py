@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import OurStep, Setting, need_cuda, random_images, time_steps
+from common import LABELS, OurStep, Setting, need_cuda, random_images, time_steps
 from gpu import Row, Task
 from gpu_runs import EXAMPLE
 from torch import Tensor, distributed
@@ -31,6 +31,7 @@ from bench.evaluation.extractors import JudgeExtractor
 from bench.evaluation.features import Extractor, extract
 from bench.evaluation.inception import InceptionExtractor, Weights
 from bench.evaluation.lite0 import load_lite0
+from bench.networks.conditioning import Batch
 from bench.objectives import names
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec
@@ -40,6 +41,7 @@ from bench.training.graph import NOT_CAPTURABLE
 from bench.training.loop import build_state, train
 from bench.training.ranks import Ranks
 from bench.training.state import TrainingState
+from bench.training.timing import with_labels
 from bench.validation.contract.ranks import relative_difference
 
 STEPS, QUICK_STEPS = 20, 6  # that iterations are compared over
@@ -51,6 +53,8 @@ UNEVEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("nsgan", {"instance_noise": 0.3, "instance_noise_steps": 4}),
     ("hinge", {"packing": 2, "norm": "spectral"}),
     ("wgan", {"optimizer": "rmsprop"}),
+    ("wgan-gp", {"conditioning": "concat"}),
+    ("nsgan", {"conditioning": "projection", "norm": "spectral"}),
 )
 # Relative differences that roundings explain: of the first gradients, and of the weights after STEPS steps.
 MOST = {"fp32": (1e-4, 1e-2), "bf16": (1e-2, 1e-1)}
@@ -222,7 +226,7 @@ def _through_collectives(setting: Setting, ranks: Ranks, device: torch.device, s
     found = _compared(EagerEngine(state).run_iteration, state, build_state(spec, device), setting, steps)
     images = _batches(setting, device, 1)
     with Collectives() as collectives:
-        EagerEngine(state).run_iteration(steps, lambda step: images[0])
+        EagerEngine(state).run_iteration(steps, lambda step: Batch(images[0]))
     none = {} if collectives.count else {"failed": "nothing went through the process group"}
     return {**found, "collectives a step": collectives.count, **none}
 
@@ -256,7 +260,8 @@ def _random_weights() -> Weights:
 
 
 def _against_eager(setting: Setting, device: torch.device, steps: int, recipe: dict[str, Any]) -> Row:
-    spec = setting.run(1_000_000, recipe=recipe).training
+    told = {"data": {"labels": LABELS}} if "conditioning" in recipe else {}
+    spec = setting.run(1_000_000, recipe=recipe, **told).training
     state = build_state(spec, device)
     engine = make_engine(setting.engine, state)
     found = _compared(engine.run_iteration, state, build_state(spec, device), setting, steps)
@@ -278,8 +283,9 @@ def _compared(
     eager = EagerEngine(other)
     images = _batches(setting, state.device, steps)
 
-    def batch(discriminator_step: int) -> Tensor:
-        return images[discriminator_step % len(images)]
+    def batch(discriminator_step: int) -> Batch:
+        sizes = state.settings.factor_sizes
+        return with_labels(images[discriminator_step % len(images)], sizes, discriminator_step)
 
     iterate(0, batch)
     eager.run_iteration(0, batch)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from common import data_for
 
 from bench.config.models import Study
 from bench.files import write_json
@@ -26,6 +27,7 @@ from bench.runs.plan import make_plan
 from bench.training.engine import EagerEngine
 from bench.training.environment import describe_environment
 from bench.training.loop import build_state
+from bench.training.timing import with_labels
 
 BASELINE = "nsgan"
 LAZY = {"r1": 16}
@@ -123,9 +125,9 @@ class Timer:
     def _steps(self, name: str, **recipe: Any) -> Iterator[None]:
         """Train one more step each time it is asked to go on."""
         state = build_state(training_spec(name, self.options, recipe), self.device)
-        batches: Callable[[int], torch.Tensor] = lambda discriminator_steps: self.images  # noqa: E731
+        batch = with_labels(self.images, state.settings.factor_sizes)
         for generator_step in range(1_000_000):
-            EagerEngine(state).run_iteration(generator_step, batches)
+            EagerEngine(state).run_iteration(generator_step, lambda _, batch=batch: batch)
             yield
 
 
@@ -138,7 +140,7 @@ def training_spec(name: str, options: argparse.Namespace, recipe: dict[str, Any]
             "objectives": ({"objective": name, "label": name},),
             "baseline": name,
             "seeds": (0,),
-            "data": {"source": "faces", "resolution": options.resolution},
+            "data": data_for(name, options.resolution),
             "backbone": {"width": options.width},
             "recipe": {"learning_rate": 2e-4, **recipe},
             "budget": {"generator_steps": 1_000_000, "batch": options.batch, "halve_every": 1_000_000},

@@ -21,11 +21,11 @@ PACKAGE = ROOT / "bench"
 LAYERS = (
     {"bench.version", "bench.errors", "bench.limits"},
     {"bench.images"},
-    {"bench.files", "bench.formatting", "bench.gpus", "bench.processes"},
+    {"bench.files", "bench.formatting", "bench.gpus", "bench.processes", "bench.userfile"},
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},
     {"bench.config"},
-    {f"bench.runs.{name}" for name in ("spec", "rows", "added", "differences", "registered", "plan")},
+    {f"bench.runs.{name}" for name in ("spec", "rows", "added", "differences", "registered", "fitting", "plan")},
     {"bench.runs.cost", "bench.runs.cautions", "bench.training", "bench.trackers"},
     {"bench.evaluation"},
     {"bench.execution"},

@@ -20,6 +20,7 @@ from bench.version import __version__
 VERBS = {
     "Studies": ("init", "plan", "run", "status", "watch", "evaluate", "report", "remove", "clean", "export-logs"),
     "What there is": ("list", "data", "doctor", "show", "completion"),
+    "Any images": ("measure", "add-samples"),
     "Objectives": ("new", "check", "theory", "modes"),
     "Reviewing": ("verify", "replay", "compare", "export", "import"),
 }

@@ -67,6 +67,7 @@ def _datasets(config: Config) -> Rows:
             "needs": "a folder of images",
             "what": "any images, cropped to squares, or aligned CelebA by name",
         },
+        {"name": "own", "needs": "a Python file of yours", "what": "images that your own file gives, see bench new"},
     ]
 
 

@@ -19,6 +19,7 @@ from bench.runs.folder import PLAN_FILE
 if TYPE_CHECKING:
     from bench.cli.console import Console
     from bench.config.models import Config, Study
+    from bench.metrics.own import OwnExtractor
     from bench.runs.plan import Plan, RunSpec
 
 WAIT_SECONDS = 0.5
@@ -47,6 +48,14 @@ class Roots:
         if steps is None:
             return config.study(study)
         return at_steps(config.study(defined_name(study or config.default_study, config.studies)), steps)
+
+    def own_extractors(self) -> dict[str, OwnExtractor]:
+        """Return the extractors that any study of the file declares, by name; none where there is no valid file."""
+        try:
+            studies = self.read_config().studies.values()
+        except BenchError:
+            return {}
+        return {name: own for study in studies for name, own in study.evaluation.extractor.items()}
 
     def planned_study(self, study: str | None) -> str:
         """Return the name of the study meant where only runs are read: the one named, else the file's default.

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.config.models import LABEL, Config, Study, defined_name, expanded_entries
+from bench.config.own import own_file, spell_out, with_own_files
 from bench.config.parsing import parse_seeds, read_text
 from bench.config.predictions import mistakes_in
 from bench.config.problems import Problem, describe, problems_of
@@ -122,6 +123,9 @@ def _read_study(
             if (entry := _read_entry(item, (*where, "objectives", index), folder, own)) is not None
         ]
     own.extend(_not_finite(values, where))
+    if isinstance(values.get("evaluation"), dict):
+        values["evaluation"] = with_own_files(values["evaluation"], (*where, "evaluation"), folder, own)
+        spell_out(values)
     own.extend(_cross_checks(values, where))
     study = None
     try:
@@ -250,7 +254,7 @@ def _read_entry(item: Any, where: tuple[str | int, ...], folder: Path, problems:
         return None
     objective = table["objective"]
     if is_file(objective):
-        file = _own_file(folder, objective)
+        file = own_file(folder, objective)
         if file is None:
             problems.append(Problem(where, objective, f"there is no such file in {folder.resolve()}"))
             return None
@@ -271,17 +275,9 @@ def _read_entry(item: Any, where: tuple[str | int, ...], folder: Path, problems:
     return {"objective": objective, "label": label, "settings": settings, "recipe": recipe or None}
 
 
-def _own_file(folder: Path, objective: str) -> Path | None:
-    try:
-        file = (folder / Path(objective).expanduser()).resolve()
-        return file if file.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # too long, a null character, the home of nobody
-        return None
-
-
 def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> list[Problem]:
     """Return the mistakes that show only when several values are seen together; unfit values were named before."""
-    from bench.metrics.catalogue import METRICS
+    from bench.metrics.catalogue import METRICS, find_metric
 
     problems = []
     entries = values.get("objectives", [])
@@ -299,9 +295,9 @@ def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> li
     named = [("primary_metric", primary)]
     named += [("secondary_metrics", metric) for metric in secondary] if isinstance(secondary, list) else []
     for key, metric in named:
-        if isinstance(metric, str) and metric not in METRICS:
+        if isinstance(metric, str) and ("@" in metric or find_metric(metric) is None):
             problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
-    if isinstance(primary, str) and primary in METRICS and not METRICS[primary].ranks:
+    if isinstance(primary, str) and (known := find_metric(primary)) is not None and not known.ranks:
         problems.append(Problem((*where, "primary_metric"), primary, "is a diagnostic and never ranks"))
     return problems
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, create_model, model_serializer
 
 Optimizer = Literal["adam", "rmsprop"]
 
@@ -50,6 +50,10 @@ class Recipe(Table):
                                   [-1, 1]; it falls linearly to 0
     instance_noise_steps          over so many generator steps (not given: the whole run)
     latent_law                    what G's latents are drawn from (not given: what the study's backbone says)
+    conditioning                  how D is told the labels of a study that has some: "concat" as input planes;
+                                  "projection" by an inner product added to its score (Miyato and Koyama 2018);
+                                  "product" by that alone (R3GAN's code); "none" not at all (not given: as the objective
+                                  says, which for most is concat)
     """
 
     optimizer: Optimizer = "adam"
@@ -67,6 +71,13 @@ class Recipe(Table):
     instance_noise: float = Field(0.0, ge=0, le=10)
     instance_noise_steps: int | None = Field(None, ge=1)
     latent_law: Literal["normal", "uniform"] | None = None
+    conditioning: Literal["concat", "projection", "product", "none"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what recipes did not have when the ids of runs without labels were made."""
+        values: dict[str, Any] = write(self)
+        return {key: value for key, value in values.items() if key != "conditioning" or value is not None}
 
 
 class _Overrides(Table):

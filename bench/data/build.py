@@ -20,7 +20,7 @@ import numpy.typing as npt
 import PIL
 
 from bench.data.crops import Pixels
-from bench.data.readers.base import Source, Split
+from bench.data.readers.base import Labels, Source, Split, check_labels
 from bench.data.request import DataRequest
 from bench.errors import BenchError
 from bench.files import disk_error, read_json, write_atomic, write_json, write_record
@@ -45,6 +45,7 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
     a file beside where they are many) and for a full disk.
     """
     train, heldout = source.splits()
+    check_labels(request.title, train, heldout)
     if source.notice:
         report(source.notice, 0, 0)
     partial = folder.with_name(folder.name + ".partial")
@@ -54,9 +55,12 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
     if bad:
         raise unusable_images(request.source, bad, source.remedy, folder.with_name(f"{folder.name}.unusable.txt"))
     folder.with_name(f"{folder.name}.unusable.txt").unlink(missing_ok=True)
-    for split in ("train", "test"):
+    for split, labels in (("train", train.labels), ("test", heldout.labels)):
         report(f"checksum of the {_WORDS[split]} images", 0, 1)
-        write_record(partial / split / "manifest.json", _manifest(request, work, split, source.details))
+        manifest = _manifest(request, work, split, source.details)
+        if labels is not None:
+            manifest["labels"] = write_labels(partial / split, labels)
+        write_record(partial / split / "manifest.json", manifest)
         report(f"checksum of the {_WORDS[split]} images", 1, 1)
     write_record(partial / "request.json", request.model_dump(mode="json"))
     (partial / "progress.json").unlink()
@@ -189,6 +193,17 @@ def _manifest(request: DataRequest, work: _Work, split: str, details: dict[str, 
         "sha256": array_sha256(images),
         "source_details": {**details, "pillow": PIL.__version__},
     }
+
+
+def write_labels(folder: Path, labels: Labels) -> dict[str, Any]:
+    """Write `labels.npy` into a split's folder and return what its manifest says of them."""
+    path = folder / "labels.npy"
+    try:
+        np.save(path, np.ascontiguousarray(labels.values), allow_pickle=False)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    factors = {name: list(values) for name, values in labels.factors.items()}
+    return {"factors": factors, "sha256": array_sha256(labels.values)}
 
 
 def array_sha256(images: npt.NDArray[np.uint8]) -> str:

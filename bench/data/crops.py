@@ -38,6 +38,7 @@ RECIPES_OF: dict[str, tuple[str, ...]] = {
     "fashion-mnist": ("square",),
     "cifar10": ("square",),
     "folder": ("square", "none", *CELEBA_CROPS),
+    "own": ("square",),
 }
 """The recipes of each source; the first is its default.
 

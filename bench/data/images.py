@@ -1,31 +1,34 @@
-"""Images from wherever they lie, an array, a folder or a zip, as one array of bytes in memory."""
+"""Images from wherever they lie, an array or files, as one array of bytes: in memory, or mapped from a file.
+
+Files are a folder or a zip of images, NumPy's .npz and .npy, and parquet shards. They are read block by block
+(`bench.data.streams`): `map_images` never holds more than one block.
+"""
 
 from __future__ import annotations
 
-import zipfile
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.build import unusable_images
-from bench.data.crops import Encoded, Pixels, Rendered, render_arrays, render_files
-from bench.data.readers.archives import check_is_data, read_file, read_member
-from bench.data.readers.folder import SUFFIXES, image_names
+from bench.data.crops import Pixels, render_arrays
+from bench.data.streams import count_and_blocks
 from bench.errors import BenchError
-
-_BLOCK = 250
-_REMEDY = "Replace these images or take them away."
+from bench.files import disk_error
 
 
-def load_images(source: npt.ArrayLike | str | Path, *, resolution: int | None = None) -> npt.NDArray[np.uint8]:
+def load_images(
+    source: npt.ArrayLike | str | Path, *, resolution: int | None = None, recipe: str = "square"
+) -> npt.NDArray[np.uint8]:
     """Return images as an array (N, 3, R, R) of uint8, 0 to 255, in RGB.
 
-    source      an array of uint8, (N, H, W, 3), (N, 3, H, W) or grey (N, H, W); or the path of a folder or a zip of
-                images, taken with everything below it in the order of their paths
+    source      an array of uint8, (N, H, W, 3), (N, 3, H, W) or grey (N, H, W); or a path: a folder or a zip of images,
+                with everything below it in the order of their paths, a .npz or .npy of such an array, or parquet shards
     resolution  R: the largest centred square is scaled to it by Pillow's bicubic filter, which antialiases. None takes
-                arrays as they are, which must then be square, and files at 64 pixels
+                arrays as they are, which must then be square, and images of files at 64 pixels
+    recipe      how images of files are cropped: "square", "none", or one of CelebA's crops such as "crop128"
 
     All images lie in memory at once: 12 KB each at 64 pixels. Raises BenchError where the array has another type or
     shape, the path holds no images, or a file does not decode.
@@ -33,8 +36,48 @@ def load_images(source: npt.ArrayLike | str | Path, *, resolution: int | None = 
         bench.load_images("samples/", resolution=64).shape        # (10000, 3, 64, 64)
     """
     if isinstance(source, str | Path):
-        return _from_files(Path(source).expanduser(), resolution or 64)
+        _, blocks = count_and_blocks(Path(source).expanduser(), resolution, recipe)
+        return np.concatenate(list(blocks))
     return _from_array(np.asarray(source), resolution)
+
+
+def map_images(
+    source: Path, folder: Path, *, resolution: int | None = None, recipe: str = "square", most: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """Return images of files as `load_images` does, mapped from a new file in `folder`: memory does not grow with them.
+
+    `most`: no more than so many, the first ones. Raises BenchError as it does, and where the disk is too full.
+    """
+    count, blocks = count_and_blocks(source.expanduser(), resolution, recipe)
+    count = count if most is None else min(count, most)
+    path = folder / f"images-{len(list(folder.iterdir()))}.npy"
+    at = 0
+    try:
+        # Ordinary writes, not a map that is written to: a full disk is then an error, not a signal.
+        with path.open("wb") as file:
+            for block in blocks:
+                if at == 0:
+                    _refuse_full_disk(source, folder, count * block[0].nbytes)
+                    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *block.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                taken = block[: count - at]
+                file.write(np.ascontiguousarray(taken).data)
+                at += len(taken)
+                if at == count:
+                    break
+    except OSError as error:
+        raise disk_error(path, error) from error
+    mapped: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def _refuse_full_disk(source: Path, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise BenchError(
+            f"The images of {source} take {needed / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free there",
+            hint="Free some disk space, measure fewer images, or set TMPDIR to another folder.",
+        )
 
 
 def _from_array(array: npt.NDArray[Any], resolution: int | None) -> Pixels:
@@ -57,45 +100,3 @@ def _from_array(array: npt.NDArray[Any], resolution: int | None) -> Pixels:
             f"The images are {width}x{height} pixels, not square", hint="Give resolution=64 (or 32, 128) to crop them."
         )
     return np.require(array.transpose(0, 3, 1, 2), requirements=["C", "W"])  # torch takes no read-only memory
-
-
-def _from_files(path: Path, resolution: int) -> Pixels:
-    if path.is_dir():
-        names, _ = image_names(path)
-        blocks = [
-            render_files([read_file(path / name, name) for name in names[at : at + _BLOCK]], "square", resolution)
-            for at in range(0, len(names), _BLOCK)
-        ]
-    elif path.is_file():
-        blocks = _blocks_of_zip(path, resolution)
-    else:
-        raise BenchError(f"There is no folder or zip {path}", hint="Name where the images lie.")
-    if not blocks:
-        raise BenchError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})", hint="Name where the images lie.")
-    if bad := [image for block in blocks for image in block.bad]:
-        raise unusable_images(str(path), bad, _REMEDY)
-    return np.concatenate([block.images for block in blocks])
-
-
-def _blocks_of_zip(path: Path, resolution: int) -> list[Rendered]:
-    check_is_data(path, "Name a folder or a zip of images.")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise BenchError(f"{path} is not a complete zip archive ({error})", hint=_REMEDY) from error
-    with archive:
-        members = sorted((info for info in archive.infolist() if _is_image(info)), key=lambda info: info.filename)
-        return [
-            render_files(_read(archive, members[at : at + _BLOCK]), "square", resolution)
-            for at in range(0, len(members), _BLOCK)
-        ]
-
-
-def _is_image(info: zipfile.ZipInfo) -> bool:
-    """Tell whether a member is an image that a folder would have shown: macOS hides copies in `__MACOSX/._name`."""
-    hidden = any(part.startswith((".", "__MACOSX")) for part in Path(info.filename).parts)
-    return not info.is_dir() and not hidden and Path(info.filename).suffix.lower() in SUFFIXES
-
-
-def _read(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[Encoded]:
-    return [read_member(archive, info) for info in members]

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from bench.data.build import SCHEMA, array_sha256, build
-from bench.data.readers.base import Source
+from bench.data.readers.base import Source, check_labels
 from bench.data.readers.opening import open_source
 from bench.data.request import DataRequest
 from bench.errors import BenchError
@@ -32,7 +33,10 @@ _SOUND: set[tuple[Any, ...]] = set()  # the same for this process, for folders t
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """One split on the disk: `images.npy` (N, 3, R, R) uint8 and `manifest.json` in the folder `path`."""
+    """One split on the disk: `images.npy` (N, 3, R, R) uint8 and `manifest.json` in the folder `path`.
+
+    A set with labels has `labels.npy` (N, F) uint8 beside them.
+    """
 
     path: Path
     manifest: dict[str, Any]
@@ -54,6 +58,33 @@ class PreparedSet:
     def images_path(self) -> Path:
         return self.path / "images.npy"
 
+    @property
+    def factors(self) -> dict[str, tuple[str, ...]]:
+        """What the labels say: each factor's values by name, in the order of their numbers; {} without labels."""
+        labels = self.manifest.get("labels") or {"factors": {}}
+        return {name: tuple(values) for name, values in labels["factors"].items()}
+
+    @property
+    def labels_path(self) -> Path:
+        return self.path / "labels.npy"
+
+    def labels(self) -> npt.NDArray[np.uint8] | None:
+        """Return each image's value of each factor, (N, F) uint8, numbers into `factors`; None without labels."""
+        return np.load(self.labels_path, allow_pickle=False) if self.factors else None
+
+    def conditions(self) -> npt.NDArray[np.float32] | None:
+        """Return what both players are told of each image: the one-hots of all factors side by side, (N, K) float32.
+
+        None without labels.
+        """
+        labels = self.labels()
+        if labels is None:
+            return None
+        sizes = map(len, self.factors.values())
+        return np.concatenate(
+            [np.eye(size, dtype=np.float32)[labels[:, place]] for place, size in enumerate(sizes)], axis=1
+        )
+
     def images(self) -> np.memmap[Any, np.dtype[np.uint8]]:
         """Map the images, (N, 3, R, R) uint8, read-only; nothing is loaded before it is touched."""
         return cast("np.memmap[Any, np.dtype[np.uint8]]", np.load(self.images_path, mmap_mode="r", allow_pickle=False))
@@ -66,6 +97,7 @@ class PreparedSet:
         actual = array_sha256(self.images())
         if actual != self.sha256:
             raise _damaged(self.path, f"the SHA-256 of its images is {actual}, its manifest says {self.sha256}")
+        self._check_labels()
         state = self._state()
         _SOUND.add((self.path.absolute(), *state.values()))
         with suppress(BenchError):  # the folder may only be readable
@@ -103,8 +135,23 @@ class PreparedSet:
             raise _damaged(path, f"its manifest lacks {', '.join(sorted(missing))}")
         prepared = cls(path, manifest)
         prepared._check_file()
+        prepared._check_labels()
         prepared._check_content()
         return prepared
+
+    def _check_labels(self) -> None:
+        """Compare the labels with the manifest; they are a thousandth of the images, so every opening does."""
+        if not self.factors:
+            return
+        try:
+            labels = self.labels()
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(self.path, str(error)) from error
+        assert labels is not None
+        if labels.shape != (self.count, len(self.factors)) or labels.dtype != np.uint8:
+            raise _damaged(self.path, f"labels.npy is {labels.dtype} {labels.shape}, for {self.count} images")
+        if (actual := array_sha256(labels)) != self.manifest["labels"]["sha256"]:
+            raise _damaged(self.path, f"the SHA-256 of its labels is {actual}, its manifest says otherwise")
 
     def _check_file(self) -> None:
         shape = (self.count, 3, self.resolution, self.resolution)
@@ -124,6 +171,14 @@ class PreparedData:
 
     train: PreparedSet
     heldout: PreparedSet
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of what a run sees of the data, as its status.json holds them."""
+        images = {"train": self.train.sha256, "heldout": self.heldout.sha256}
+        if not self.train.factors:
+            return images
+        labels = {"train_labels": self.train, "heldout_labels": self.heldout}
+        return images | {name: str(split.manifest["labels"]["sha256"]) for name, split in labels.items()}
 
 
 def prepare(
@@ -164,6 +219,18 @@ def is_prepared(request: DataRequest, root: Path) -> PreparedData | None:
     return open_prepared(folder) if folder.is_dir() else None
 
 
+def check_labels_of(request: DataRequest, root: Path) -> None:
+    """Raise BenchError where labels are asked for that the source, as far as it is there, has not.
+
+    Reads lists of files and labels, no image; nothing where the images are prepared.
+    """
+    if not request.labels or is_prepared(request, root) is not None:
+        return
+    with open_source(request, root, fetch=False) as source:
+        if source is not None:
+            check_labels(request.title, *source.splits())
+
+
 def present_images(request: DataRequest, root: Path) -> dict[str, str] | None:
     """Return the digests of the images that a run would see now, as status.json holds them.
 
@@ -173,7 +240,7 @@ def present_images(request: DataRequest, root: Path) -> dict[str, str] | None:
     try:
         found = is_prepared(request, root)
         if found is not None:
-            return {"train": found.train.sha256, "heldout": found.heldout.sha256}
+            return found.digests()
         drawn = request.source == "faces"  # other code may draw the same faces: only drawing them tells
         return None if drawn or _prepared_before(request, root) is None else _CHANGED
     except BenchError:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bench.data.crops import RECIPES_OF
+from bench.data.readers.attributes import ATTRIBUTES
 from bench.errors import suggest
 
-SourceName = Literal["faces", "celeba", "mnist", "fashion-mnist", "cifar10", "folder"]
+SourceName = Literal["faces", "celeba", "mnist", "fashion-mnist", "cifar10", "folder", "own"]
 TORCHVISION_SOURCES = ("mnist", "fashion-mnist", "cifar10")
 FACES_COUNTS = {"train_count": 20_000, "heldout_count": 10_000}
 HELDOUT_IMAGES = {"celeba": 19_962, "cifar10": 10_000, "mnist": 10_000, "fashion-mnist": 10_000}
@@ -23,8 +33,9 @@ class DataRequest(BaseModel):
 
     source         where the images come from
     path           where the archive, folder or shards of `celeba` lie (default: `celeba` in the data folder), the
-                   folder of `folder`, or the raw files of a torchvision set (default: the data folder's cache).
-                   What a set is goes by its content, never by its path; a folder's own name is what reports call it.
+                   folder of `folder`, the Python file of `own`, or the raw files of a torchvision set (default: the
+                   data folder's cache). What a set is goes by its content, never by its path; the own name of a folder
+                   or a file is what reports call it.
     recipe         how an image becomes resolution x resolution pixels (not given: `crop128` for
                    celeba, `square`, the largest centred square, for a folder); `none` takes them as they are
     resolution     side in pixels: 64, or 32 for the torchvision sets, which have no other
@@ -32,6 +43,8 @@ class DataRequest(BaseModel):
     heldout_count  how many held-out images (not given: all there are; faces: 10,000). A part of CelebA with fewer
                    test images holds out validation images too, then training images
     partial        celeba only: accept a part of the 202,599 images
+    labels         what of each image both players are told, in this order (none: nothing): of `faces` any factors that
+                   the judge reads with certainty; of `celeba` attributes; of every other source "class"
     seed           decides the drawn faces, the held-out share of a set that has no test part, and which images a count
                    keeps
 
@@ -48,6 +61,7 @@ class DataRequest(BaseModel):
     heldout_count: int | None = Field(default=None, ge=1)
     partial: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
+    labels: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -60,12 +74,20 @@ class DataRequest(BaseModel):
         filled.setdefault("resolution", 32 if source in TORCHVISION_SOURCES else 64)
         return FACES_COUNTS | filled if source == "faces" else filled
 
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a request without labels did not have when the ids of its runs were made."""
+        values: dict[str, Any] = write(self)
+        return values if self.labels else {key: value for key, value in values.items() if key != "labels"}
+
     @property
     def title(self) -> str:
         """What the images are called: the source, and of a folder its own name, without where it lies."""
-        if self.source != "folder" or self.path is None:
+        if self.source not in ("folder", "own") or self.path is None:
             return self.source
         path = Path(self.path).expanduser().absolute()  # a link keeps its own name
+        if self.source == "own":
+            return path.stem
         return f'folder "{(path.resolve() if path.name == ".." else path).name}"'
 
     @property
@@ -75,6 +97,15 @@ class DataRequest(BaseModel):
         if self.heldout_count is None or there is None:
             return self.heldout_count or there
         return min(self.heldout_count, there)
+
+    @property
+    def expected_factor_sizes(self) -> tuple[int, ...]:
+        """How many values each label has, as far as the request alone says: a folder is taken to have ten classes."""
+        if self.source == "faces" and self.labels:
+            from bench.data.faces import FACTORS
+
+            return tuple(len(FACTORS[name]) for name in self.labels)
+        return tuple(2 if self.source == "celeba" else 10 for _ in self.labels)
 
     @field_validator("path")
     @classmethod
@@ -114,3 +145,33 @@ class DataRequest(BaseModel):
         if partial and info.data.get("source") not in (None, "celeba"):
             raise ValueError("only celeba has a known number of images that a set can be a part of")
         return partial
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_fit_source(cls, labels: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        source = info.data.get("source")
+        if not labels or source is None:
+            return labels
+        allowed = labels_of(source)
+        if unknown := [name for name in labels if name not in allowed]:
+            near = suggest(unknown[0], allowed)
+            raise ValueError(f"{unknown[0]} {_WHY_NOT[source]}{near or ': ' + ', '.join(allowed)}")
+        if len(set(labels)) < len(labels):
+            raise ValueError("names a label twice")
+        return labels
+
+
+def labels_of(source: SourceName) -> tuple[str, ...]:
+    """Return the labels that a source's images can have."""
+    if source == "faces":
+        from bench.data.faces import MODE_FACTORS  # only where it is asked for: drawing takes a while to import
+
+        return MODE_FACTORS
+    return ATTRIBUTES if source == "celeba" else ("class",)
+
+
+_WHY_NOT = {
+    "faces": "is no factor that the judge reads with certainty",
+    "celeba": "is no attribute of CelebA",
+    **dict.fromkeys((*TORCHVISION_SOURCES, "folder"), "is no label of this source"),
+}

@@ -15,8 +15,9 @@ from bench.evaluation.extractors import known_digests, load_extractors
 from bench.evaluation.features import NotFiniteError, Progress
 from bench.evaluation.machine import measured_on
 from bench.evaluation.metrics import Value, final_values, floor_part, floors, sample_of_generated, snapshot_values
+from bench.evaluation.own_metrics import load_metrics
 from bench.evaluation.reference import Reference
-from bench.evaluation.samples import generate
+from bench.evaluation.samples import Conditions, conditions_of, generate
 from bench.evaluation.units import Line, Unit, missing_evaluations, record
 from bench.metrics.settings import EvaluationSettings
 from bench.networks.sampling import LatentLaw
@@ -33,6 +34,7 @@ class Evaluator:
 
     Extractors and reference features are loaded when they are first needed and then kept, so one evaluator serves all
     snapshots of a process. Reference features and floors lie in `data_root`/cache/evaluation, which processes share.
+    `run_code`: whether files of code that the settings name, own extractors and metrics, may be loaded.
     """
 
     def __init__(
@@ -42,19 +44,27 @@ class Evaluator:
         data_root: Path,
         device: torch.device,
         progress: Progress | None = None,
+        run_code: bool = True,
     ) -> None:
         self.settings = settings
         self.data = data
         self._data_root = data_root
         self._device = device
         self._progress = progress
+        self._run_code = run_code
 
     @cached_property
     def reference(self) -> Reference:
         """The real images; loads the extractors. Raises BenchError when weights are missing or images too few."""
         source = str(self.data.heldout.manifest["source"])
-        extractors = load_extractors(self.settings, source, self._data_root, self._device)
-        return Reference(self.settings, self.data, extractors, self._data_root, self._progress)
+        extractors = load_extractors(self.settings, source, self._data_root, self._device, self._run_code)
+        own_metrics = load_metrics(self.settings, self._run_code)
+        return Reference(self.settings, self.data, extractors, self._data_root, self._progress, own_metrics)
+
+    @cached_property
+    def conditions(self) -> Conditions | None:
+        """What generators are told; None without labels."""
+        return conditions_of(self.data)
 
     def missing(self, run: Path) -> list[Unit]:
         """Return what of a run is still to be measured; loads nothing."""
@@ -75,6 +85,7 @@ class Evaluator:
             latent=latent,
             law=latent_law,
             device=self._device,
+            conditions=self.conditions,
             progress=self._progress,
         )
         sample = sample_of_generated(images, self.reference, final=unit.final, progress=self._progress)
@@ -87,36 +98,52 @@ class Evaluator:
 
     def _lines(self, unit: Unit, values: list[Value], samples: int) -> list[Line]:
         final = samples == self.settings.samples and unit.final
-        floor = floors(self.reference, samples, final=final)
-        stand_in = {value.metric: floor_part(self.reference, value.metric, samples) for value in values}
-        machine = measured_on(self._device)
-        for value in values:
-            if not math.isfinite(value.value):
-                raise NotFiniteError(f"The metric {value.metric} and others")
+        asked = {
+            "schema": SCHEMA,
+            "evaluation_id": self.settings.id(),
+            "generator_steps": unit.generator_steps,
+            "generator": unit.generator,
+            "sample_seed": unit.sample_seed,
+        }
         return [
+            {**asked, **line, "final": unit.final} for line in measured_lines(values, self.reference, samples, final)
+        ]
+
+
+def measured_lines(
+    values: list[Value], reference: Reference, samples: int, final: bool, with_floor: bool = True
+) -> list[Line]:
+    """Return values as records have them, each with its floor and with what measured it.
+
+    `with_floor`: whether there are real images left that stand in for generated ones; else the floor is None.
+    Raises NotFiniteError for a value that is none.
+    """
+    for value in values:
+        if not math.isfinite(value.value):
+            raise NotFiniteError(f"The metric {value.metric} and others")
+    floor = floors(reference, samples, final=final) if with_floor else {}
+    machine = measured_on(reference.extractors[0].device)
+    lines = []
+    for value in values:
+        stand_in = floor_part(reference, value.metric, samples)
+        lines.append(
             {
-                "schema": SCHEMA,
-                "evaluation_id": self.settings.id(),
-                "generator_steps": unit.generator_steps,
-                "generator": unit.generator,
-                "sample_seed": unit.sample_seed,
                 "metric": value.metric,
                 "value": value.value,
-                "floor": floor[value.metric],
+                "floor": floor.get(value.metric),
                 "samples": samples,
                 "reference": value.reference.split,
                 "reference_samples": len(value.reference),
                 "extractor": "pixels" if value.extractor is None else value.extractor.name,
                 "extractor_sha256": None if value.extractor is None else value.extractor.sha256,
-                "data_sha256": self.reference.heldout_sha256,
-                "final": unit.final,
-                "floor_source": stand_in[value.metric].split,
-                "floor_samples": len(stand_in[value.metric]),
-                "evaluation_code": self.reference.evaluation_code,
+                "data_sha256": reference.heldout_sha256,
+                "floor_source": stand_in.split if with_floor else None,
+                "floor_samples": len(stand_in) if with_floor else 0,
+                "evaluation_code": reference.evaluation_code,
                 "measured_on": machine,
             }
-            for value in values
-        ]
+        )
+    return lines
 
 
 def evaluate_run(

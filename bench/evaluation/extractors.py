@@ -10,12 +10,14 @@ from torch import Tensor
 from bench.errors import BenchError
 from bench.evaluation.features import UNSURE, Extractor, Features
 from bench.evaluation.inception import load_inception, obtain_weights
-from bench.evaluation.lite0 import LITE0_SHA256, lite0_file, load_lite0
-from bench.metrics.settings import EvaluationSettings, ExtractorName
+from bench.evaluation.lite0 import LITE0_SHA256, STAGE7, lite0_file, load_lite0
+from bench.evaluation.own import load_own, require_own
+from bench.evaluation.own_metrics import require_metrics
+from bench.metrics.settings import EvaluationSettings
 
 
 class JudgeExtractor:
-    """The judge of drawn faces: its features, and the mode it recognises in each image."""
+    """The judge of drawn faces: its features, what it recognises of each factor, and the mode of each image."""
 
     name = "judge"
     label = "judge"
@@ -32,10 +34,16 @@ class JudgeExtractor:
     def features(self, images: Tensor) -> Features:
         output = self._judge(images.to(self.device))
         modes, confident = self._modes(output)
-        return Features(output.features, modes=torch.where(confident, modes, UNSURE))
+        certainty, answers = zip(*(logits.softmax(1).max(1) for logits in output.logits.values()), strict=True)
+        return Features(
+            output.features,
+            modes=torch.where(confident, modes, UNSURE),
+            answers=torch.stack(answers, dim=1).to(torch.uint8),
+            certainty=torch.stack(certainty, dim=1),
+        )
 
 
-def active_extractors(settings: EvaluationSettings, source: str) -> tuple[ExtractorName, ...]:
+def active_extractors(settings: EvaluationSettings, source: str) -> tuple[str, ...]:
     """Return the extractors that apply to a data source: the judge knows drawn faces alone.
 
     Raises BenchError when none is left.
@@ -54,23 +62,31 @@ def require_extractors(settings: EvaluationSettings, source: str, data_root: Pat
 
     Inception weights that are nowhere are downloaded now.
     """
+    require_metrics(settings)
     for name in active_extractors(settings, source):
-        if name == "lite0":
+        if name in ("lite0", STAGE7):
             lite0_file()
         elif name == "inception":
             obtain_weights(settings, data_root)
+        elif name in settings.extractor:
+            require_own(name, settings.extractor[name])
 
 
 def load_extractors(
-    settings: EvaluationSettings, source: str, data_root: Path, device: torch.device
+    settings: EvaluationSettings, source: str, data_root: Path, device: torch.device, run_code: bool = True
 ) -> tuple[Extractor, ...]:
-    """Load the extractors that apply, in the settings' order. Raises BenchError when weights are missing or wrong."""
+    """Load the extractors that apply, in the settings' order. Raises BenchError when weights are missing or wrong.
+
+    `run_code`: whether files of code that the settings name may be loaded.
+    """
     loaded: list[Extractor] = []
     for name in active_extractors(settings, source):
         if name == "inception":
             loaded.append(load_inception(settings, data_root, device))
-        elif name == "lite0":
-            loaded.append(load_lite0(device))
+        elif name in ("lite0", STAGE7):
+            loaded.append(load_lite0(device, name))
+        elif name in settings.extractor:
+            loaded.append(load_own(name, settings.extractor[name], device, run_code))
         else:
             loaded.append(JudgeExtractor(device))
     return tuple(loaded)
@@ -81,7 +97,9 @@ def known_digests(settings: EvaluationSettings, source: str) -> dict[str, str]:
 
     Inception's is not among them: other weights than the TF-2015 ones are part of the settings' id.
     """
-    digests = {"lite0": LITE0_SHA256}
+    digests = {"lite0": LITE0_SHA256, STAGE7: LITE0_SHA256}
+    for name, own in settings.own_extractors.items():
+        digests[name] = str(own.sha256 or own.digest())
     if "judge" in active_extractors(settings, source):
         from bench.data.faces.judge import JUDGE_SHA256
 

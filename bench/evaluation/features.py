@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,14 +40,18 @@ class NotFiniteError(BenchError):
 class Features:
     """What an extractor says about N images, on the CPU; `pool` is where metrics are computed of it.
 
-    pool    N x d float32, pooled features
-    logits  N x K float32 over the classes it was trained on, None where it has none
-    modes   N int64, the judge's mode of each image or UNSURE; None for other extractors
+    pool       N x d float32, pooled features
+    logits     N x K float32 over the classes it was trained on, None where it has none
+    modes      N int64, the judge's mode of each image or UNSURE; None for other extractors
+    answers    N x F uint8, which value of each factor of `bench.data.faces.FACTORS` the judge sees; None for others
+    certainty  N x F float32, with what probability
     """
 
     pool: Tensor
     logits: Tensor | None = None
     modes: Tensor | None = None
+    answers: Tensor | None = None
+    certainty: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pool)
@@ -58,7 +62,7 @@ class Features:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what is there as NumPy arrays, by name."""
-        names = ("pool", "logits", "modes")
+        names = (field.name for field in fields(self))
         return {name: part.numpy() for name, part in zip(names, self._parts(), strict=True) if part is not None}
 
     @classmethod
@@ -88,7 +92,7 @@ class Features:
                 whole[start : start + len(piece)] = piece
 
     def _parts(self) -> tuple[Tensor | None, ...]:
-        return (self.pool, self.logits, self.modes)
+        return (self.pool, self.logits, self.modes, self.answers, self.certainty)
 
 
 class Extractor(Protocol):
@@ -117,9 +121,16 @@ class Extractor(Protocol):
         ...
 
 
+class Sliced(Protocol):
+    """Images that are made when a slice of them is asked for, uint8 N x 3 x R x R."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> npt.NDArray[np.uint8]: ...
+
+
 def extract(
     extractor: Extractor,
-    images: Tensor | npt.NDArray[np.uint8],
+    images: Tensor | npt.NDArray[np.uint8] | Sliced,
     indices: npt.NDArray[np.int64] | None = None,
     progress: Progress | None = None,
     stage: str = "features",
@@ -148,9 +159,9 @@ def extract(
 
 
 def _take(
-    images: Tensor | npt.NDArray[np.uint8], indices: npt.NDArray[np.int64] | None, start: int, stop: int
+    images: Tensor | npt.NDArray[np.uint8] | Sliced, indices: npt.NDArray[np.int64] | None, start: int, stop: int
 ) -> Tensor:
     if isinstance(images, Tensor):
         return images[start:stop] if indices is None else images[torch.from_numpy(indices[start:stop])]
-    taken = images[start:stop] if indices is None else images[indices[start:stop]]
+    taken = images[start:stop] if indices is None else np.asarray(images)[indices[start:stop]]
     return torch.from_numpy(np.array(taken))  # a copy: a mapped file is read-only, which torch warns about

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from bench.evaluation.diversity import birthday_support, vendi_score
-from bench.evaluation.features import Extractor, Features, Progress, extract
+from bench.evaluation.features import Extractor, Features, Progress, Sliced, extract
 from bench.evaluation.frechet import can_extrapolate, extrapolated_distance, frechet_distance
 from bench.evaluation.nearest import (
     Distances,
@@ -21,6 +21,7 @@ from bench.evaluation.nearest import (
     thumbnails,
 )
 from bench.evaluation.neighbours import compare, effective_unique_share, generated_geometry
+from bench.evaluation.own_metrics import own_values
 from bench.evaluation.reference import Part, Reference
 from bench.evaluation.scores import inception_score, mode_scores
 from bench.evaluation.similarity import mean_similarity, pairs_of
@@ -45,11 +46,13 @@ class Sample:
     """N images as the metrics see them: features by extractor label and, for the final step, pixels.
 
     own_place   for training images: their places among the training images, else None
+    images      what a study's own metrics look at; None where it has none
     """
 
     features: Mapping[str, Features]
     pixels: Pixels | None = None
     own_place: npt.NDArray[np.int64] | None = None
+    images: npt.NDArray[np.uint8] | Sliced | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class Value:
     extractor: Extractor | None
 
 
-def sample_of_generated(images: Tensor, reference: Reference, *, final: bool, progress: Progress | None) -> Sample:
+def sample_of_generated(
+    images: Tensor | npt.NDArray[np.uint8], reference: Reference, *, final: bool, progress: Progress | None
+) -> Sample:
     """Pass generated images, uint8 N x 3 x R x R, through each extractor once."""
     extractors = reference.extractors if final else snapshot_extractors(reference)
     features = {
@@ -71,10 +76,11 @@ def sample_of_generated(images: Tensor, reference: Reference, *, final: bool, pr
     }
     if not final:
         return Sample(features)
-    array = images.numpy()
+    array = images.numpy() if isinstance(images, Tensor) else images
     first, second = (array[places] for places in pairs_of(len(array)))
     similarity = mean_similarity(first, second, reference.device)
-    return Sample(features, Pixels(thumbnails(array), similarity))
+    kept = array if reference.own_metrics else None
+    return Sample(features, Pixels(thumbnails(array), similarity), images=kept)
 
 
 def sample_of_real(part: Part, reference: Reference, *, final: bool) -> Sample:
@@ -84,7 +90,8 @@ def sample_of_real(part: Part, reference: Reference, *, final: bool) -> Sample:
     if not final:
         return Sample(features)
     small, own_place = reference.thumbnails(part)
-    return Sample(features, Pixels(small, reference.similarity(part)), own_place)
+    kept = reference.view(part) if reference.own_metrics else None
+    return Sample(features, Pixels(small, reference.similarity(part)), own_place, kept)
 
 
 def snapshot_extractors(reference: Reference) -> tuple[Extractor, ...]:
@@ -118,6 +125,8 @@ def final_values(sample: Sample, reference: Reference) -> list[Value]:
             values.extend(_mode_values(modes, heldout, extractor, reference))
     if sample.pixels is not None:
         values.extend(_pixel_values(sample.pixels, sample.own_place, heldout, reference))
+    if reference.own_metrics:
+        values.extend(_values_of_own(sample, heldout, reference))
     return values
 
 
@@ -208,6 +217,19 @@ def _pixel_values(
         Value("nearest_train", _ratio(own, of_heldout), training, None),
         Value("ct_pixels", copying_z(own, of_heldout), training, None),
     ]
+
+
+def _values_of_own(sample: Sample, heldout: Part, reference: Reference) -> list[Value]:
+    """Return the values of the study's own metrics."""
+    extractors = {extractor.label: extractor for extractor in reference.extractors}
+    features = {
+        label: (sample.features[label].pool, reference.features(extractor, heldout).pool)
+        for label, extractor in extractors.items()
+    }
+    found = own_values(
+        reference.own_metrics, reference.settings.metric, sample.images, reference.view(heldout), features
+    )
+    return [Value(name, value, heldout, extractors.get(label)) for name, (value, label) in found.items()]
 
 
 def _ratio(own: Distances, of_heldout: Distances) -> float:

@@ -25,11 +25,11 @@ from bench.evaluation.evaluate import LoadGenerator
 from bench.evaluation.features import NotFiniteError, extract
 from bench.evaluation.nearest import SIDE, thumbnails
 from bench.evaluation.reference import Reference
+from bench.evaluation.samples import conditions_of
 from bench.files import write_atomic
-from bench.networks.sampling import LatentLaw, draw_latents, recalibrated, to_uint8
+from bench.networks.sampling import GRID, LatentLaw, draw_latents, drawn, grid_samples, recalibrated, to_uint8
 from bench.runs.folder import INTERPOLATIONS, NEAREST, RunFolder
 from bench.runs.plan import RunSpec
-from bench.training.recording import GRID
 
 ROWS, COLUMNS = 6, 8
 _CANDIDATES = 4_096  # training images held as float64 at once
@@ -79,7 +79,7 @@ def write_pictures(
     """Write the pictures that a finished run lacks into its samples folder and return the new files.
 
     interpolations.png   6 rows x 8 columns, from one latent (left) to another (right): the same 12 in every run of a
-                         latent law and size
+                         latent law and size; with labels each row has those of one reference image
     nearest.png          the first row of the run's sample grid; under it each image's nearest training image in 16 x 16
                          pixels; with a `reference`, whose training features are there already, one more row: the
                          nearest by features of its first extractor. The PNG's text "bench" says in JSON what each row
@@ -94,13 +94,16 @@ def write_pictures(
     backbone = spec.training.backbone
     law, latent = backbone.latent_law, backbone.latent
     loaded = load_generator(folder.snapshot_file(folder.status().total_generator_steps), "raw")
-    G = recalibrated(loaded, law, latent, device)
+    conditions = conditions_of(data)
+    G = recalibrated(loaded, law, latent, device, conditions and conditions.calibration)
     for path in missing:
         if path.name == INTERPOLATIONS:
-            content = _png(_sheet(_images(G, interpolation_latents(law, latent), device).numpy()))
+            told = conditions and conditions.samples[:ROWS].repeat_interleave(COLUMNS, dim=0)
+            content = _png(_sheet(_images(G, interpolation_latents(law, latent), told, device).numpy()))
         else:
-            first_row = draw_latents(law, GRID * GRID, latent, "sample grid")[:GRID]
-            content = _nearest_png(_images(G, first_row, device), data, reference)
+            latents, told = grid_samples(law, latent, [len(values) for values in data.train.factors.values()])
+            first_row = _images(G, latents[:GRID], None if told is None else told[:GRID], device)
+            content = _nearest_png(first_row, data, reference)
         write_atomic(path, content)
     return missing
 
@@ -140,8 +143,8 @@ def nearest_places(
 
 
 @torch.inference_mode()
-def _images(G: nn.Module, latents: Tensor, device: torch.device) -> Tensor:
-    made = G(latents.to(device))
+def _images(G: nn.Module, latents: Tensor, conditions: Tensor | None, device: torch.device) -> Tensor:
+    made = drawn(G, latents, conditions, device)
     if not bool(made.isfinite().all()):
         raise NotFiniteError("The generated images")
     return to_uint8(made).cpu()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -23,6 +23,8 @@ from bench.data import PreparedData, PreparedSet
 from bench.data.sampler import epoch_order
 from bench.errors import BenchError
 from bench.evaluation.cache import Arrays, Cache
+from bench.evaluation.contracts import SampleMetric
+from bench.evaluation.degrading import AS_THEY_ARE, Degraded
 from bench.evaluation.diversity import vendi_score
 from bench.evaluation.features import Extractor, Features, Progress, extract
 from bench.evaluation.frechet import Gaussian, fit
@@ -85,8 +87,10 @@ class Reference:
         extractors: tuple[Extractor, ...],
         data_root: Path,
         progress: Progress | None = None,
+        own_metrics: Mapping[str, SampleMetric] | None = None,
     ) -> None:
         require_measurable(data)
+        self.own_metrics = own_metrics or {}
         self.settings = settings
         self.extractors = extractors
         # Distances are float64, which devices other than these have not.
@@ -129,6 +133,20 @@ class Reference:
     def features(self, extractor: Extractor, part: Part) -> Features:
         """Return the features of real images."""
         return self._split_features(extractor, part.split).part(part.start, part.stop)
+
+    @property
+    def factors(self) -> dict[str, tuple[str, ...]]:
+        """What the labels say: each factor's values by name; {} in a study without labels."""
+        return self._sets["heldout"].factors
+
+    def labels(self, part: Part) -> npt.NDArray[np.uint8]:
+        """Return the labels of real images, (N, F) numbers into `factors`, which must not be empty.
+
+        Those of `heldout_part(n)` are what the first n samples of a generator were told.
+        """
+        labels = self._sets[part.split].labels()
+        assert labels is not None
+        return labels[self._order(part.split)[part.start : part.stop]]
 
     def subsets(self, generated: int, real: int) -> Subsets:
         """Return KID's subsets for so many generated and real images."""
@@ -228,15 +246,22 @@ class Reference:
 
     def floors(self, samples: int, final: bool, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Return every metric of real images against real ones at this count, from the cache or by `compute`."""
+        return self.values("floors", {"samples": samples, "final": final}, compute)
+
+    def values(self, kind: str, of: dict[str, Any], compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Return numbers about these real images under these settings, from the cache or by `compute`."""
         keys = [self._features_key(extractor, split) for extractor in self.extractors for split in self._sets]
-        key = {
-            "samples": samples,
-            "final": final,
-            "evaluation": self.settings.id(),
-            "features": keys,
-            "code": self._code,
-        }
-        return self._remembered(("floors", samples, final), lambda: self._cache.values("floors", key, compute))
+        key = {**of, "evaluation": self.settings.id(), "features": keys, "code": self._code}
+        return self._remembered((kind, json.dumps(of)), lambda: self._cache.values(kind, key, compute))
+
+    def images(self, part: Part) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return a split's images, mapped, and the places of a part among them."""
+        return self._sets[part.split].images(), self._order(part.split)[part.start : part.stop]
+
+    def view(self, part: Part) -> Degraded:
+        """Return real images as they are, read when a slice of them is asked for."""
+        images, places = self.images(part)
+        return Degraded(images, places, np.zeros(images.shape[1:]), AS_THEY_ARE)
 
     def _statistics(
         self, kind: str, extractor: Extractor, part: Part, key: dict[str, Any], compute: Callable[[], Arrays]
@@ -297,13 +322,18 @@ class Reference:
 
     def _order(self, split: Split) -> npt.NDArray[np.int64]:
         """Return the split's fixed order: a folder's first images may all be of one kind."""
-        return self._remembered(("order", split), lambda: epoch_order(self._sets[split].count, _ORDER_SEED, 0))
+        return self._remembered(("order", split), lambda: fixed_order(self._sets[split].count))
 
     def _remembered(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
         """Return what `compute` gave when `key` was first asked for in this process."""
         if key not in self._memory:
             self._memory[key] = compute()
         return cast(T, self._memory[key])
+
+
+def fixed_order(count: int) -> npt.NDArray[np.int64]:
+    """Return the order in which so many images of a split are taken as a reference: int64 (count,)."""
+    return epoch_order(count, _ORDER_SEED, 0)
 
 
 def _arrays(**tensors: Tensor) -> Arrays:

@@ -34,3 +34,21 @@ def resize(images: Tensor, matrix: Tensor) -> Tensor:
     count, channels, rows, _ = images.shape
     wide = (images @ matrix.T).permute(0, 2, 3, 1).reshape(count, rows, -1)
     return (matrix @ wide).view(count, len(matrix), len(matrix), channels).permute(0, 3, 1, 2)
+
+
+def bilinear_matrix(size_in: int, size_out: int) -> Tensor:
+    """Return W, float32 size_out x size_in, of PIL's bilinear filter, antialiased when it shrinks."""
+    identity = torch.eye(size_in)[None, None]
+    return interpolate(identity, size=(size_out, size_in), mode="bilinear", antialias=True)[0, 0]
+
+
+def scaled(images: Tensor, size: int, law: str = "bicubic") -> Tensor:
+    """Scale images N x 3 x R x R of 0..255 to `size` x `size` pixels, float32 in 0..255, as Pillow does.
+
+    law  `bicubic` or `bilinear`, both antialiased
+    """
+    pixels = images.float()
+    if pixels.shape[-1] == size:
+        return pixels
+    make = {"bicubic": bicubic_matrix, "bilinear": bilinear_matrix}[law]
+    return resize(pixels, make(pixels.shape[-1], size).to(pixels.device)).clamp_(0, 255)

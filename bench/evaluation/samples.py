@@ -1,12 +1,34 @@
-"""Samples of a generator as bytes, each a function of its latent alone."""
+"""Samples of a generator as bytes, each a function of its latent, and of its condition where it is told, alone."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from bench.data import PreparedData
 from bench.evaluation.features import NotFiniteError, Progress
-from bench.networks.sampling import BLOCK, LatentLaw, latent_blocks, recalibrated, to_uint8
+from bench.evaluation.reference import fixed_order
+from bench.networks.sampling import BLOCK, LatentLaw, cyclic, drawn, latent_blocks, recalibrated, to_uint8
+
+
+class Conditions(NamedTuple):
+    """What a generator is told, N x K each: while its batch norms are recomputed, and for its samples.
+
+    Sample i has the condition of reference image i, so both have the same law; they begin anew after the last.
+    """
+
+    calibration: Tensor
+    samples: Tensor
+
+
+def conditions_of(data: PreparedData) -> Conditions | None:
+    """Return what generators of a study on `data` are told; None where it has no labels."""
+    training, heldout = data.train.conditions(), data.heldout.conditions()
+    if training is None or heldout is None:
+        return None
+    return Conditions(torch.from_numpy(training), torch.from_numpy(heldout[fixed_order(len(heldout))]))
 
 
 @torch.inference_mode()
@@ -18,19 +40,21 @@ def generate(
     latent: int,
     law: LatentLaw,
     device: torch.device,
+    conditions: Conditions | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """Return the first `count` samples of a sample seed, uint8 N x 3 x R x R on the CPU.
 
-    `G` (latents N x `latent` -> images in [-1, 1]) is copied and its batch norms recomputed over fixed latents. Images
-    are made in whole blocks of 100, so that image i has the same bits however many are asked for, and only one block
-    exists as floats. Raises NotFiniteError when an image holds NaN or infinity.
+    `G` (latents N x `latent`, and `conditions` where it is told, -> images in [-1, 1]) is copied and its batch norms
+    recomputed over fixed latents. Images are made in whole blocks of 100, so that image i has the same bits however
+    many are asked for, and only one block exists as floats. Raises NotFiniteError when an image holds NaN or infinity.
     """
-    network = recalibrated(G, law, latent, device)
+    calibration, told = conditions or (None, None)
+    network = recalibrated(G, law, latent, device, calibration)
     whole_blocks = -(-count // BLOCK) * BLOCK
     images: Tensor | None = None
     for index, latents in enumerate(latent_blocks(law, whole_blocks, latent, "evaluation", sample_seed)):
-        made = network(latents.to(device))
+        made = drawn(network, latents, cyclic(told, index * BLOCK, BLOCK), device)
         if not bool(made.isfinite().all()):
             raise NotFiniteError("The generated images")
         if images is None:

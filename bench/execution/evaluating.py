@@ -38,14 +38,18 @@ def evaluate_folder(
     data_root: Path,
     device: torch.device,
     stop: Callable[[], bool],
+    run_code: bool = True,
 ) -> None:
-    """Measure what is missing of a trained run. Raises Interrupted when `stop` says so; whole snapshots are kept."""
+    """Measure what is missing of a trained run. `run_code` as for an Evaluator.
+
+    Raises Interrupted when `stop` says so; whole snapshots are kept.
+    """
 
     def progress(stage: str, done: int, total: int) -> None:
         if stop():
             raise Interrupted
 
-    evaluator = Evaluator(spec.evaluation, data, data_root, device, progress)
+    evaluator = Evaluator(spec.evaluation, data, data_root, device, progress, run_code)
     again = folder.again_file.exists()
     if not (again or evaluator.missing(folder.path) or missing_pictures(folder, spec.training.data.source)):
         return
@@ -69,30 +73,37 @@ def evaluate_folder(
         folder.write_status(replace(folder.status(), phase=None, evaluation_seconds=taken, metric_lines=there))
 
 
-def measure_again(run: Path, data_root: Path) -> list[dict[str, Any]]:
+def measure_again(run: Path, data_root: Path, run_code: bool = False) -> list[dict[str, Any]]:
     """Measure a finished run's snapshots anew, away from its folder, and return the lines of metrics.jsonl.
 
     On the kind of device that measured most of what it holds, where there is one here, else on the CPU; with the
-    threads that it had.
+    threads that it had. Files of code that the run names, its own extractors and metrics, are loaded with `run_code`
+    alone: raises BenchError without.
     """
     spec = RunSpec.read(run / "spec.json")
     kinds = [json.dumps(machine_of(line, RunFolder(run))) for line in read_jsonl(run / "metrics.jsonl")]
     was = json.loads(Counter(kinds).most_common(1)[0][0]) if kinds else None
     threads = was["threads"] if was else spec.training.training.threads
-    return measure_on(run, data_root, device_like(was), threads)
+    return measure_on(run, data_root, device_like(was), threads, run_code)
 
 
-def measure_on(run: Path, data_root: Path, device: torch.device, threads: int) -> list[dict[str, Any]]:
+def measure_on(
+    run: Path, data_root: Path, device: torch.device, threads: int, run_code: bool = False
+) -> list[dict[str, Any]]:
     """Measure a finished run's snapshots anew on `device`; see `measure_again`."""
     if not RunFolder(run).snapshot_steps():  # as after an import without weights
         return []
     spec = RunSpec.read(run / "spec.json")
+    if spec.training.data.source == "own" and not run_code:
+        raise BenchError(
+            "Its images come from a file of code, which was not run", hint="Read that file; then add --run-its-code."
+        )
     prepare_process(threads)
     with tempfile.TemporaryDirectory() as place:
         copied = RunFolder(Path(place) / run.name)
         shutil.copytree(run, copied.path, ignore=shutil.ignore_patterns("metrics.*", "checkpoint*"))
         data = prepare(spec.training.data, data_root)
-        evaluate_folder(copied, spec, data, data_root, device, lambda: False)
+        evaluate_folder(copied, spec, data, data_root, device, lambda: False, run_code)
         return read_jsonl(copied.metrics_file)
 
 
@@ -108,11 +119,13 @@ def device_like(machine: Machine | None) -> torch.device:
 def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:
     """Return the raw or averaged ("raw", "ema") generator of a snapshot file. Raises BenchError when it is damaged."""
     check_snapshot(path)
-    G = Generator(spec.training.data.resolution, spec.training.backbone.width, spec.training.backbone.latent)
     prefix = f"{which}/"
     try:
         tensors = load_file(path)
     except SafetensorError as error:
         raise BenchError(f"{path} is damaged: {error}", hint="`bench run` trains a run with it again.") from error
+    backbone = spec.training.backbone
+    told = len(tensors[f"{prefix}told_scale"]) if spec.training.data.labels else 0
+    G = Generator(spec.training.data.resolution, backbone.width, backbone.latent, told)
     G.load_state_dict({name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
     return G

@@ -24,7 +24,7 @@ def run_in_process(
     Returns False when `stop` ended it before they were through. A failure costs only its own run, and is not tried
     again. Torch's threads and determinism are a worker's meanwhile.
     """
-    with _torch_settings_kept():
+    with torch_settings_kept():
         for job in jobs:
             if stop():
                 return False
@@ -65,7 +65,7 @@ def _work_on(job: Job, options: PoolOptions, watcher: Watcher, stop: Callable[[]
 
 
 @contextmanager
-def _torch_settings_kept() -> Iterator[None]:
+def torch_settings_kept() -> Iterator[None]:
     """Put back what a run sets of torch for the whole process: whatever else a notebook computes goes on as before."""
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()

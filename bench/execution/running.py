@@ -264,7 +264,7 @@ def keep_imported(plan: Plan, todo: Sequence[RunSpec], runs_root: Path, states: 
             state = states[run.folder]
             what = "measured" if state in ("done", "diverged") else "trained"
             touched.append(f"{name} is {state} and would be {what} again")
-        elif RunSpec.read(RunFolder(folder).spec_file).evaluation != run.evaluation:
+        elif RunSpec.read(RunFolder(folder).spec_file).evaluation.portable() != run.evaluation.portable():
             touched.append(f"{name} was measured under other settings")
     if touched:
         more = f"\n  and {len(touched) - 4} more" if len(touched) > 4 else ""

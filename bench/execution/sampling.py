@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.data import prepare
 from bench.errors import BenchError
 from bench.evaluation.measuring import device_named
-from bench.evaluation.samples import generate
+from bench.evaluation.samples import conditions_of, generate
 from bench.execution.evaluating import load_snapshot
 from bench.execution.running import folder_of
 from bench.metrics.settings import GeneratorName
@@ -25,6 +26,7 @@ def generate_images(
     generator_steps: int | None = None,
     sample_seed: int = 0,
     device: str = "cpu",
+    data: str | Path = "data",
 ) -> npt.NDArray[np.uint8]:
     """Return images of a run's generator, an array (count, 3, R, R) of uint8: those that its metrics were taken of.
 
@@ -35,6 +37,7 @@ def generate_images(
     generator_steps  the snapshot's step [the last one]
     sample_seed      which block of evaluation latents
     device           where it computes: "cpu", "cuda:0", ..., or "auto"
+    data             the folder of prepared images: where a study has labels, sample i has those of reference image i
 
     Raises BenchError where the run has no such snapshot, and NotFiniteError, a BenchError, where it has diverged.
 
@@ -56,5 +59,6 @@ def generate_images(
         latent=backbone.latent,
         law=backbone.latent_law,
         device=device_named(device),
+        conditions=conditions_of(prepare(run.training.data, Path(data))) if run.training.data.labels else None,
     )
     return images.numpy()

@@ -15,6 +15,7 @@ from bench.data import present_images
 from bench.errors import BenchError
 from bench.evaluation.extractors import require_extractors
 from bench.execution.devices import choose_slots, has_bf16_instructions, refuse_silent_cpu
+from bench.execution.forgiving import measure_forgiven
 from bench.execution.pool import PoolOptions
 from bench.execution.proving import accept, prove
 from bench.execution.running import (
@@ -178,7 +179,8 @@ def _carry_out(
     if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
         console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
     require_extractors(study.evaluation, study.data.source, options.data_root)
-    check_images(study, prepare_images(plan, options.data_root, console), options.data_root, console)
+    data = prepare_images(plan, options.data_root, console)
+    check_images(study, data, options.data_root, console)
     images = present_images(study.data, options.data_root)
     states = states_of(selected, runs_root, images)
     stale = [run for run in selected if states[run.folder] == "stale"]
@@ -201,6 +203,7 @@ def _carry_out(
             in_process=in_process,
             states=states,
         )
+        measure_forgiven(plan, data, runs_root, options.data_root, slots[0], console, asked)
     return replace(outcomes, stopped_with=asked.exit_code if isinstance(asked, StopOnSignals) else 0)
 
 

@@ -9,11 +9,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 from statistics import fmean
 from typing import Any, Literal
 
 from bench.errors import BenchError, suggest
+from bench.metrics.own import read_label, read_metric_name
 from bench.metrics.settings import (
     NEIGHBOURS_DENSITY_COVERAGE,
     NEIGHBOURS_PRECISION_RECALL,
@@ -52,12 +54,19 @@ _NUMBERS = {
 def extractor_title(extractor: str) -> str:
     """Return what an extractor is called in titles; one of other weights keeps its bare name."""
     known: Mapping[str, str] = _TABLE["extractor"].get(extractor, {})
-    return known.get("network", extractor)
+    own = read_label(extractor)
+    return known.get("network", own.title if own else extractor)
 
 
 def frechet_name(extractor: str) -> str:
     """Return the Frechet distance's name under an extractor; only the TF-2015 Inception weights make it `fid`."""
     return "fid" if extractor == "inception" else f"fd_{extractor}"
+
+
+def extractor_of(metric: str) -> str:
+    """Return the label of the extractor whose features a metric is taken in; FID and IS are Inception's."""
+    base = re.sub(r"^(fid|is)(?=$|_)", "_inception", re.sub(r"_(train|inf)$", "", metric.partition("@")[0]))
+    return base.rpartition("_")[2]
 
 
 def inception_score_name(extractor: str) -> str:
@@ -95,15 +104,23 @@ METRICS: Mapping[str, MetricInfo] = {info.name: info for info in _read_metrics()
 def metric_info(name: str) -> MetricInfo:
     """Describe a metric by the name it has in metrics.jsonl.
 
-    Two kinds of names are not in METRICS but made from one that is: `fd_lite0@1000` (on so many samples, where the
-    final step has more) and those of Inception weights other than the TF-2015 ones (`kid_inception-1a2b3c4d`).
-    Neither ranks. Raises BenchError for an unknown name.
+    Some names are not in METRICS but made from one that is: `fd_lite0@1000` (on so many samples, where the final step
+    has more), those of Inception weights other than the TF-2015 ones (`kid_inception-1a2b3c4d`), neither of which
+    ranks, and those of a study's own extractors (`fd_dinov2-bicubic224-1a2b3c4d`). A study's own metrics carry all that
+    is known of them in their name (see `bench.metrics.own`). Raises BenchError for an unknown name.
     """
     base, _, count = name.partition("@")
+    own_metric = read_metric_name(base)
+    if own_metric is not None and not count:
+        of = "pixels" if own_metric.of == "pixels" else extractor_title(own_metric.of)
+        title = f"{own_metric.name} ({of})" if of != "pixels" else own_metric.name
+        source = f"the study's own file, {own_metric.digest}"
+        return MetricInfo(name, title, "", own_metric.better, False, "A metric of the study's own.", source)
+    own = next((of_own for label in _labels_in(base) if base in (of_own := _own_metrics(label))), {})
     weights = re.search(r"_inception-([0-9a-f]{8})(?=_train$|_inf$|$)", base)
     if weights is not None:
         base = _named_by_tf_weights(base.replace(weights[0], "_inception"))
-    info = METRICS.get(base)
+    info = METRICS.get(base) or own.get(base)
     if info is None or ("@" in name and not count.isdigit()):
         raise BenchError(f'There is no metric "{name}"{suggest(name, METRICS)}', hint="`bench list` shows them all.")
     if name == info.name:
@@ -112,6 +129,34 @@ def metric_info(name: str) -> MetricInfo:
     title += f", Inception weights {weights[1]}" if weights is not None else ""
     title += f" on {int(count):,} samples" if count else ""
     return replace(info, name=name, title=title, ranks=False)
+
+
+def find_metric(name: str) -> MetricInfo | None:
+    """Describe a metric as `metric_info` does; None for an unknown name."""
+    try:
+        return metric_info(name)
+    except BenchError:
+        return None
+
+
+def _labels_in(metric: str) -> list[str]:
+    """Return the own extractor's label in a metric's name, none where there is none."""
+    return [part for part in metric.split("_") if read_label(part)]
+
+
+@lru_cache
+def _own_metrics(label: str) -> Mapping[str, MetricInfo]:
+    """Return the metrics in the features of a study's own extractor; what may rank of the others may here."""
+    title = extractor_title(label)
+    words = {
+        "extractor": label,
+        "network": title,
+        "frechet": f"fd_{label}",
+        "frechet_title": f"FD ({title})",
+        **_NUMBERS,
+    }
+    rows = [row for row in _TABLE["of_extractor"] if "extractors" not in row]
+    return {info.name: info for info in (_info(row, words, may_rank=True) for row in rows)}
 
 
 def _named_by_tf_weights(name: str) -> str:
@@ -147,7 +192,7 @@ def collapse_evidence(lines: Iterable[Mapping[str, Any]], settings: EvaluationSe
     It is taken under the first extractor that measured it; None where the lines lack these metrics.
     """
     lines = list(lines)
-    for extractor in settings.extractors:
+    for extractor in settings.labels:
         coverage, unique = _named(lines, f"coverage_{extractor}"), _named(lines, f"unique_{extractor}")
         if coverage and unique:
             values = (fmean(line["value"] for line in coverage), fmean(line["floor"] for line in coverage))

@@ -5,14 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from bench.errors import suggest
+from bench.metrics.own import OwnExtractor, OwnMetric, problem_of_names
 
 EVALUATION_VERSION = 2
 """Part of every evaluation id; to be raised when the same samples would be given other values, or more of them."""
 
-ExtractorName = Literal["inception", "lite0", "judge"]
+ExtractorName = Literal["inception", "lite0", "lite0-96-stage7", "judge"]
+EXTRACTORS: tuple[str, ...] = get_args(ExtractorName)
+"""The package's own extractors; a study may declare others."""
+
+_OWN = ("extractor", "metric")
 GeneratorName = Literal["raw", "ema"]
 NEIGHBOURS_PRECISION_RECALL = 3
 NEIGHBOURS_DENSITY_COVERAGE = 5
@@ -30,6 +47,8 @@ class EvaluationSettings(BaseModel):
 
     extractors           networks that turn images into features; the first one is the headline's and decides collapse.
                          `judge` is left out where the data are not drawn faces
+    extractor            extractors of one's own, by the name that `extractors` calls them
+    metric               metrics of one's own, by name
     samples              images generated (and images of the reference) at the final step
     snapshot_samples     the same for the Frechet distance of intermediate snapshots
     sample_seeds         how often the final step is measured, each time on other latents
@@ -45,7 +64,9 @@ class EvaluationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    extractors: tuple[ExtractorName, ...] = Field(("lite0", "judge"), min_length=1)
+    extractor: dict[str, OwnExtractor] = Field(default_factory=dict)  # before `extractors`, which is held against it
+    metric: dict[str, OwnMetric] = Field(default_factory=dict)
+    extractors: tuple[str, ...] = Field(("lite0", "judge"), min_length=1)
     samples: int = Field(10_000, ge=50, le=1_000_000)
     snapshot_samples: int = Field(1_000, ge=50, le=1_000_000)
     sample_seeds: int = Field(1, ge=1, le=100)
@@ -66,6 +87,17 @@ class EvaluationSettings(BaseModel):
             raise ValueError("names one twice")
         return names
 
+    @field_validator("extractors")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "extractor" not in info.data:  # what is wrong with it is told
+            return names
+        known = (*EXTRACTORS, *info.data["extractor"])
+        for name in names:
+            if name not in known:
+                raise ValueError(f'"{name}" is no extractor{suggest(name, known)}; there are: {", ".join(known)}')
+        return names
+
     @field_validator("inception_weights_sha256")
     @classmethod
     def _is_a_digest(cls, digest: str | None) -> str | None:
@@ -79,7 +111,36 @@ class EvaluationSettings(BaseModel):
             raise ValueError(f"snapshot_samples {self.snapshot_samples} is more than samples {self.samples}")
         if self.inception_splits > self.samples:
             raise ValueError(f"inception_splits {self.inception_splits} is more than samples {self.samples}")
+        if problem := problem_of_names(self.extractor, self.metric, EXTRACTORS):
+            raise ValueError(problem)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_own_where_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only some studies have: records of those without stay what they were."""
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if value or name not in _OWN}
+
+    @property
+    def own_extractors(self) -> Mapping[str, OwnExtractor]:
+        """Return the study's own extractors that it uses, by name."""
+        return {name: self.extractor[name] for name in self.extractors if name in self.extractor}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what metrics of each extractor are named after; other Inception weights' digest is not among it."""
+        own = self.own_extractors
+        return tuple(own[name].label(name) if name in own else name for name in self.extractors)
+
+    def used(self) -> EvaluationSettings:
+        """Return the same without the own extractors that are declared and not used: [common] may hold many."""
+        return self.model_copy(update={"extractor": dict(self.own_extractors)})
+
+    def portable(self) -> EvaluationSettings:
+        """Return the same as another machine may know it: own extractors that are used, and files by name alone."""
+        extractor = {name: own.portable() for name, own in self.own_extractors.items()}
+        metric = {name: own.portable() for name, own in self.metric.items()}
+        return self.model_copy(update={"extractor": extractor, "metric": metric})
 
     def id(self) -> str:
         """Return twelve hexadecimal digits that change with whatever can change a metric's value.
@@ -87,8 +148,11 @@ class EvaluationSettings(BaseModel):
         Where the weights lie and when a run counts as collapsed are no part of it: neither changes a measured value.
         """
         values = self.model_dump(
-            mode="json", exclude={"inception_weights", "collapse_coverage", "collapse_unique"}, exclude_none=True
+            mode="json", exclude={"inception_weights", "collapse_coverage", "collapse_unique", *_OWN}, exclude_none=True
         )
+        own = {f"extractor {name}": extractor.digest() for name, extractor in self.own_extractors.items()}
+        own |= {f"metric {name}": metric.digest() for name, metric in self.metric.items()}
+        values |= {"own": own} if own else {}
         text = json.dumps([EVALUATION_VERSION, values], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
-from typing import Literal, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.errors import BenchError
+from bench.networks.conditioning import Conditioning, convolved_planes
 from bench.networks.convolution import doubling, from_pixel, halving, onto_pixel
-from bench.networks.heads import EMBEDDING_SIZE, Autoencoded, Encoded, Head, Sliced, sliced
+from bench.networks.heads import EMBEDDING_SIZE, RECOGNISING, Autoencoded, Encoded, Head, sliced
 
 Norm = Literal["batch", "layer", "spectral", "none"]
 SPECTRAL_BURN_IN = 30
@@ -83,50 +84,116 @@ class SpectralConv2d(Conv2d):
 
 
 class Generator(nn.Module):
-    """Maps latents N x latent to images N x 3 x R x R in [-1, 1]: a 4x4 map, doubled until it has the resolution."""
+    """Maps latents N x latent to images N x 3 x R x R in [-1, 1]: a 4x4 map, doubled until it has the resolution.
 
-    def __init__(self, resolution: int, width: int, latent: int) -> None:
+    With `told` K it is also given conditions N x K, which are concatenated to the latents, each times its `told_scale`.
+    """
+
+    told_scale: Tensor
+
+    def __init__(self, resolution: int, width: int, latent: int, told: int = 0) -> None:
         super().__init__()
         self.latent = latent
         self.resolution = resolution
         self.layers = _decoder(resolution, width, latent, lambda channels: nn.BatchNorm2d(channels))
+        self.told: nn.Module | None = None
+        if told:
+            channels = width * 2 ** (_doublings(resolution) - 1)
+            self.told = ConvTranspose2d(told, channels, stride=1, padding=0)
+            self.register_buffer("told_scale", torch.ones(told))
 
-    def forward(self, z: Tensor) -> Tensor:
-        images: Tensor = self.layers(z[:, :, None, None])
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        images: Tensor
+        if self.told is None:
+            images = self.layers(z[:, :, None, None])
+            return images
+        assert condition is not None, "this generator takes conditions beside its latents"
+        first, *rest = self.layers
+        images = first(z[:, :, None, None]) + self.told((condition * self.told_scale)[:, :, None, None])
+        for layer in rest:
+            images = layer(images)
         return images
 
 
 class Discriminator(nn.Module):
-    """The trunk (R x R halved down to 4 x 4) under one of five heads.
+    """The trunk (R x R halved down to 4 x 4) under one of the heads.
 
     `score` returns N values without activation; `sliced` a `Sliced` of the same parameters; `autoencoder` an
-    `Autoencoded`; `encoder` an `Encoded`; `embedding` N x 128. `norm` follows every convolution of the trunk but the
-    first, and the decoder's but the last. With `packing` m, a sample is m images, N x 3m x R x R (`pack`).
+    `Autoencoded`; `encoder` an `Encoded`; `embedding` N x 128; the heads of `RECOGNISING` a score, and beside it what
+    recognises labels. `norm` follows every convolution of the trunk but the first, and the decoder's but the last.
+    With `packing` m, a sample is m images, N x 3m x R x R (`pack`).
+
+    With `labels` K, the values of all factors together, it is also given conditions N x K (N x mK of packs), and
+    `conditioning` is how they reach it.
     """
 
-    def __init__(self, resolution: int, width: int, latent: int, head: Head, norm: Norm, packing: int = 1) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        width: int,
+        latent: int,
+        head: Head,
+        norm: Norm,
+        packing: int = 1,
+        labels: int = 0,
+        conditioning: Conditioning = "none",
+    ) -> None:
         super().__init__()
         self.head_kind = head
         self.packing = packing
+        self.conditioning = conditioning
         self.trunk = _trunk(resolution, width, norm, packing)
         top = width * 2 ** (_doublings(resolution) - 1)
-        sizes = {"score": 1, "sliced": 1, "autoencoder": latent, "encoder": 2 * latent, "embedding": EMBEDDING_SIZE}
-        outputs = sizes[head]
-        self.head = _conv(top, outputs, stride=1, padding=0, norm=norm)
-        self.decoder = _decoder(resolution, width, latent, _norm_maker(norm)) if head == "autoencoder" else None
+        sizes = {"autoencoder": latent, "encoder": 2 * latent, "embedding": EMBEDDING_SIZE}
 
-    def forward(self, images: Tensor) -> Tensor | Sliced | Autoencoded | Encoded:
-        features = self.trunk(images)
+        def another(outputs: int) -> Conv2d:
+            return _conv(top, outputs, stride=1, padding=0, norm=norm)
+
+        self.head = None if conditioning == "product" else another(sizes.get(head, 1))
+        self.decoder = _decoder(resolution, width, latent, _norm_maker(norm)) if head == "autoencoder" else None
+        # Kernels of their own, so that each has its own spectral norm, and the others' first weights do not change.
+        values = labels * packing
+        self.told = _conv(values, width, stride=2, padding=1, norm=norm) if conditioning == "concat" else None
+        self.inner = another(values) if conditioning in ("projection", "product") else None
+        self.recognise = RECOGNISING[head](another, values) if head in RECOGNISING else None
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Any:
+        features = self._features(images, condition)
+        if self.head_kind == "score":
+            return self._score(features, condition)
+        if self.recognise is not None:
+            return self.recognise(self._score(features, condition), features)
+        assert self.head is not None
         if self.head_kind == "sliced":
             return sliced(features.flatten(1), self.head.effective_weight().flatten())
         out: Tensor = self.head(features).flatten(1)
-        if self.head_kind == "score":
-            return out.squeeze(1)
         if self.decoder is not None:
             return Autoencoded(self.decoder(out[:, :, None, None]), out)
         if self.head_kind == "encoder":
             return Encoded(*out.chunk(2, dim=1))
         return out
+
+    def _features(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        features: Tensor
+        if self.told is None:
+            features = self.trunk(images)
+            return features
+        assert condition is not None, "this discriminator takes conditions beside images"
+        first, *rest = self.trunk
+        features = first(images) + convolved_planes(condition, self.told.effective_weight(), images.shape[-1])
+        for layer in rest:
+            features = layer(features)
+        return features
+
+    def _score(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        """Return N scores: the head's, and the inner product with the condition where D is told by one."""
+        score: Tensor | None = None if self.head is None else self.head(features).flatten(1).squeeze(1)
+        if self.inner is not None:
+            assert condition is not None, "this discriminator takes conditions beside images"
+            product = (self.inner(features).flatten(1) * condition).sum(1)
+            score = product if score is None else score + product
+        assert score is not None
+        return score
 
     def power_iteration(self, iterations: int = 1) -> None:
         """Move the spectral norm's singular vectors on; nothing to do under another norm."""
@@ -143,14 +210,26 @@ def pack(images: Tensor, packing: int) -> Tensor:
 
 
 def build_networks(
-    *, resolution: int, width: int, latent: int, head: Head, norm: Norm, seed: int, packing: int = 1
+    *,
+    resolution: int,
+    width: int,
+    latent: int,
+    head: Head,
+    norm: Norm,
+    seed: int,
+    packing: int = 1,
+    factor_sizes: Sequence[int] = (),
+    conditioning: Conditioning = "none",
 ) -> tuple[Generator, Discriminator]:
     """Build both networks, a Generator and a Discriminator, with the initial weights of `seed`.
 
-    resolution  32, 64 or 128 pixels, which decides the depth
-    width       channels of the maps at half the resolution, doubled at every further halving: DCGAN's are 64
-    latent      size of a latent
-    head, norm  of the discriminator, see `Discriminator`; packing m lets it judge m images at a time
+    resolution    32, 64 or 128 pixels, which decides the depth
+    width         channels of the maps at half the resolution, doubled at every further halving: DCGAN's are 64
+    latent        size of a latent
+    head, norm    of the discriminator, see `Discriminator`; packing m lets it judge m images at a time
+    factor_sizes  how many values each factor of the labels has: both networks then also take conditions N x K, the
+                  one-hots of all factors side by side
+    conditioning  how D is told them: "concat", "projection", "product" or "none"
 
     Each parameter is drawn from a stream addressed by (seed, its name), so that another norm or head shifts no other
     parameter: rows that differ in those start from equal convolutions. Raises BenchError for another resolution.
@@ -158,11 +237,18 @@ def build_networks(
         G, D = bench.build_networks(resolution=64, width=64, latent=100, head="score", norm="batch", seed=0)
         G(torch.randn(8, 100)).shape                              # (8, 3, 64, 64), in [-1, 1]
     """
-    G = Generator(resolution, width, latent)
-    D = Discriminator(resolution, width, latent, head, norm, packing)
+    labels = sum(factor_sizes)
+    if not labels and (head in RECOGNISING or conditioning != "none"):
+        raise BenchError(f'Head "{head}" with conditioning "{conditioning}" takes labels', hint="Give factor_sizes.")
+    G = Generator(resolution, width, latent, labels)
+    D = Discriminator(resolution, width, latent, head, norm, packing, labels, conditioning)
     for network, prefix in ((G, "generator"), (D, "discriminator")):
         _initialise(network, prefix, seed)
         network.to(memory_format=torch.channels_last)
+    if labels:
+        # Each factor of K values weighs as much as a latent of variance 1: a raw one-hot has a hundredth of the
+        # latents' part in the first map, and is learned later.
+        G.told_scale.copy_(torch.cat([torch.full((size,), math.sqrt(size)) for size in factor_sizes]))
     D.power_iteration(SPECTRAL_BURN_IN)
     return G, D
 
@@ -192,20 +278,23 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
     digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
     norms = (nn.BatchNorm2d, nn.GroupNorm)
 
-    def count(network: nn.Module | None, *, norm: bool) -> int:
+    def count(network: nn.Module | None, *, norm: bool = False) -> int:
         modules = [] if network is None else list(network.modules())
         return sum(p.numel() for m in modules if isinstance(m, norms) == norm for p in m.parameters(recurse=False))
 
+    told = {} if G.told is None else {"told": count(G.told) + count(D.told) + count(D.inner)}
     return {
         "backbone_hash": digest[:16],
         "packing": D.packing,
+        **({"conditioning": D.conditioning} if told else {}),
         "parameters": {
             "generator": sum(p.numel() for p in G.parameters()),
             "discriminator": sum(p.numel() for p in D.parameters()),
-            "trunk": count(D.trunk, norm=False),
+            "trunk": count(D.trunk),
             "norm": count(D.trunk, norm=True) + count(D.decoder, norm=True),
-            "head": count(D.head, norm=False),
-            "decoder": count(D.decoder, norm=False),
+            "head": count(D.head) + count(D.recognise),
+            "decoder": count(D.decoder),
+            **told,
         },
     }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-Head = Literal["score", "sliced", "autoencoder", "encoder", "embedding"]
+Head = Literal["score", "sliced", "autoencoder", "encoder", "embedding", "classified", "twins", "contrastive"]
 EMBEDDING_SIZE = 128
 
 
@@ -41,3 +44,71 @@ def sliced(features: Tensor, weight: Tensor) -> Sliced:
     norm = torch.linalg.vector_norm(weight)
     omega, scaled = weight / norm, features * norm
     return Sliced(scaled @ omega.detach(), scaled.detach() @ omega)
+
+
+class Classified(NamedTuple):
+    """A score N and class logits N x K: those of every factor, side by side."""
+
+    score: Tensor
+    classes: Tensor
+
+
+class Twins(NamedTuple):
+    """A score N and the class logits of two heads, each N x K."""
+
+    score: Tensor
+    classes: Tensor
+    twin: Tensor
+
+
+class Contrastive(NamedTuple):
+    """A score N, embeddings N x 128 of length 1, and their inner products `classes` with each value's proxy, N x K."""
+
+    score: Tensor
+    embedding: Tensor
+    classes: Tensor
+
+
+MakeHead = Callable[[int], nn.Module]
+"""Makes a head on the trunk's features with so many outputs."""
+
+
+class ClassHead(nn.Module):
+    """One class head beside the score's."""
+
+    def __init__(self, make: MakeHead, values: int) -> None:
+        super().__init__()
+        self.classes = make(values)
+
+    def forward(self, score: Tensor, features: Tensor) -> Classified:
+        return Classified(score, self.classes(features).flatten(1))
+
+
+class TwinHeads(nn.Module):
+    """Two class heads beside the score's."""
+
+    def __init__(self, make: MakeHead, values: int) -> None:
+        super().__init__()
+        self.classes, self.twin = make(values), make(values)
+
+    def forward(self, score: Tensor, features: Tensor) -> Twins:
+        return Twins(score, self.classes(features).flatten(1), self.twin(features).flatten(1))
+
+
+class ContrastiveHead(nn.Module):
+    """An embedding beside the score, and a proxy for each value of each factor; both have length 1."""
+
+    def __init__(self, make: MakeHead, values: int) -> None:
+        super().__init__()
+        self.embedding = make(EMBEDDING_SIZE)
+        self.proxies = nn.Parameter(torch.empty(values, EMBEDDING_SIZE))
+
+    def forward(self, score: Tensor, features: Tensor) -> Contrastive:
+        embedding = normalize(self.embedding(features).flatten(1), dim=1)
+        return Contrastive(score, embedding, embedding @ normalize(self.proxies, dim=1).T)
+
+
+RECOGNISING: Mapping[Head, type[ClassHead | TwinHeads | ContrastiveHead]] = MappingProxyType(
+    {"classified": ClassHead, "twins": TwinHeads, "contrastive": ContrastiveHead}
+)
+"""The heads that recognise labels: made for so many values, they take the score and the trunk's features."""

@@ -7,7 +7,7 @@ random generator nor on the batch that computes them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeVar
 
 import torch
@@ -17,6 +17,8 @@ from bench.networks.backbone import address
 
 LatentLaw = Literal["normal", "uniform"]
 BLOCK = 100
+GRID = 8  # images in a row of a sample grid
+MOST_ROWS = 20
 CALIBRATION_LATENTS = 2_000
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -35,11 +37,34 @@ def latent_blocks(law: LatentLaw, count: int, size: int, *where: object) -> Iter
         yield draw_latents(law, BLOCK, size, *where, block)[: count - block * BLOCK]
 
 
+def cyclic(conditions: Tensor | None, start: int, count: int) -> Tensor | None:
+    """Return the conditions of samples `start` to `start + count - 1`; they begin anew after the last."""
+    return None if conditions is None else conditions[torch.arange(start, start + count) % len(conditions)]
+
+
+def grid_samples(law: LatentLaw, latent: int, factor_sizes: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
+    """Return the latents and conditions of a sample grid, row by row: the same in every grid of every run.
+
+    With labels it has one row for each value of the first factor (for 20 of them at most) and the same latent down a
+    column, which shows the other factors' values in turn; without, 8 rows of latents.
+    """
+    latents = draw_latents(law, GRID * GRID, latent, "sample grid")
+    if not factor_sizes:
+        return latents, None
+    columns, rows = torch.arange(GRID), min(factor_sizes[0], MOST_ROWS)
+    shown = [torch.eye(factor_sizes[0])[:rows].repeat_interleave(GRID, dim=0)]
+    shown += [torch.eye(size)[columns % size].repeat(rows, 1) for size in factor_sizes[1:]]
+    return latents[:GRID].repeat(rows, 1), torch.cat(shown, dim=1)
+
+
 @torch.no_grad()
-def recalibrated(G: Network, law: LatentLaw, latent: int, device: torch.device) -> Network:
+def recalibrated(
+    G: Network, law: LatentLaw, latent: int, device: torch.device, conditions: Tensor | None = None
+) -> Network:
     """Return a copy of `G` in eval mode whose batch norms hold statistics over 2,000 fixed prior latents.
 
-    With them a sample depends on its latent alone, not on the batch it is drawn in.
+    With them a sample depends on its latent alone, not on the batch it is drawn in. A G that is told is given the
+    training images' `conditions`, in turn.
     """
     twin = copy.deepcopy(G).to(device).train()
     norms = [module for module in twin.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -47,11 +72,17 @@ def recalibrated(G: Network, law: LatentLaw, latent: int, device: torch.device) 
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average over the blocks
-    for block in latent_blocks(law, CALIBRATION_LATENTS, latent, "calibration"):
-        twin(block.to(device))
+    for index, block in enumerate(latent_blocks(law, CALIBRATION_LATENTS, latent, "calibration")):
+        drawn(twin, block, cyclic(conditions, index * BLOCK, len(block)), device)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return twin.eval()
+
+
+def drawn(G: nn.Module, latents: Tensor, conditions: Tensor | None, device: torch.device) -> Tensor:
+    """Return a generator's images of latents, and of conditions where it is told."""
+    images: Tensor = G(*(part.to(device) for part in (latents, conditions) if part is not None))
+    return images
 
 
 def to_uint8(images: Tensor) -> Tensor:

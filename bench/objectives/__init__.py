@@ -6,15 +6,12 @@ from anywhere: give its path in place of a name. Listing names imports nothing; 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import inspect
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, suggest
+from bench.userfile import class_in, class_of_module
 
 if TYPE_CHECKING:
     from bench.objectives.base import Objective
@@ -31,6 +28,11 @@ def names() -> list[str]:
     """
     stems = [path.stem for path in _FOLDER.glob("*.py")]
     return sorted(stem.replace("_", "-") for stem in stems if stem != "base" and not stem.startswith("_"))
+
+
+def unlabelled_names() -> list[str]:
+    """Return the names of those that need no labels, which games without any can play. Imports torch."""
+    return [name for name in names() if load(name).needs is None]
 
 
 def is_file(name: str) -> bool:
@@ -66,39 +68,11 @@ def load(name: str) -> type[Objective]:
 
         bench.load_objective("wgan-gp")().model_dump()            # its settings
     """
-    path = source_file(name)
-    if is_file(name):
-        module_name = f"bench_user_objective_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-        if module_name not in sys.modules:
-            _import_file(path, module_name)
-    else:
-        module_name = f"bench.objectives.{path.stem}"
-        importlib.import_module(module_name)
     from bench.objectives.base import Objective
 
-    found = [
-        value
-        for value in vars(sys.modules[module_name]).values()
-        if inspect.isclass(value) and issubclass(value, Objective) and value.__module__ == module_name
-    ]
-    if len(found) != 1:
-        raise BenchError(
-            f"{path} must define exactly one subclass of bench.objectives.base.Objective, it defines {len(found)}",
-            hint="Put each objective into a file of its own.",
-        )
-    return found[0]
-
-
-def _import_file(path: Path, module_name: str) -> None:
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # sys.exit() would end bench without a word
-        del sys.modules[module_name]
-        raise BenchError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}", hint="Mend the file."
-        ) from error
+    path = source_file(name)
+    if is_file(name):
+        return class_in(path, Objective, "objective")
+    module_name = f"bench.objectives.{path.stem}"
+    importlib.import_module(module_name)
+    return class_of_module(module_name, Objective, path)

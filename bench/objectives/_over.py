@@ -27,7 +27,7 @@ class OverBase(Objective):
         if self.base not in names():
             raise ValueError(f'base "{self.base}" is no objective')
         base = load(self.base)
-        if base.head != "score" or issubclass(base, OverBase):
+        if base.head != "score" or base.needs or issubclass(base, OverBase):
             raise ValueError(f'base "{self.base}" has no score head of its own')
         try:
             _ = self.inner

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench.networks.backbone import Norm
+from bench.networks.conditioning import Conditioning, Labels
 from bench.networks.heads import Head
 
 Terms = dict[str, Tensor]
@@ -47,6 +48,7 @@ class Published:
     betas: tuple[float, float] = (0.5, 0.999)
     discriminator_steps: int = 1
     norm: Norm = "batch"
+    conditioning: Conditioning | None = None  # None: as the objective's own
     settings: Mapping[str, Any] = field(default_factory=dict)
     references: tuple[str, ...] = ()
     not_found: str = ""
@@ -65,7 +67,9 @@ class Golden:
     """Losses that the code must return, to six digits in float64, for given discriminator outputs.
 
     `real` and `fake` are one value per sample: logits under a score head, energies under an autoencoding one, vectors
-    under an embedding one. `penalty` is that of the discriminator C(x) = w x with w = `linear`. A joint objective gives
+    under an embedding one, and under a head that recognises labels a row of the score and all that is beside it; their
+    `labels` are then one factor of `label_values` values. `mismatched` are the logits of the real samples under wrong
+    labels. `penalty` is that of the discriminator C(x) = w x with w = `linear`. A joint objective gives
     `encoded` (mean and log-variance of one sample, reconstructed without error) and `joint`.
     """
 
@@ -80,6 +84,9 @@ class Golden:
     encoded: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     state: Mapping[str, float] = field(default_factory=dict)
     state_after: Mapping[str, float] = field(default_factory=dict)
+    labels: tuple[int, ...] | None = None
+    label_values: int = 3
+    mismatched: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,10 +110,15 @@ class Card:
 
 
 class Step(ABC):
-    """What a loss may ask for beside the networks and the batch: draws, its state, and a place to observe values."""
+    """What a loss may ask for beside the networks and the batch: draws, its state, and a place to observe values.
+
+    `labels` are those of the batch, of real and generated samples alike; None in a study without labels. D is told them
+    outside the objective: only one whose losses compare D's answer with them (`needs` "labels") looks at them.
+    """
 
     state: dict[str, Tensor]
     observed: dict[str, Tensor]
+    labels: Labels | None = None
 
     @abstractmethod
     def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
@@ -136,6 +148,8 @@ class Objective(BaseModel, ABC):
     updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
     latent_law: ClassVar[Literal["normal", "uniform"] | None] = None  # None: the study's
     fakes_per_real: ClassVar[int] = 1  # `fake` holds so many times the real batch
+    needs: ClassVar[Literal["labels"] | None] = None  # what a study's data must have
+    conditioning: ClassVar[Conditioning] = "concat"  # how D is told labels where a recipe does not say
     stop_gradients: ClassVar[str] = ""  # what the losses hold constant on purpose, and where the paper says so
     duplication_invariant: ClassVar[bool] = True  # a batch given twice has the same losses; unbiased estimates differ
     on_purpose: ClassVar[Mapping[str, str]] = {}  # checks that the method means not to meet: "reach", ..., and why
@@ -181,6 +195,10 @@ class Objective(BaseModel, ABC):
         """Return settings that count steps, made so small that a run of a few steps shows what they do."""
         return {}
 
+    def allowed_norms(self) -> tuple[Norm, ...]:
+        """Return the norms that D may have under these settings."""
+        return self.norms
+
     def parts(self) -> tuple[str, ...]:
         """Return the names of the package's objectives that this one is set to build on."""
         return ()
@@ -201,6 +219,8 @@ class Objective(BaseModel, ABC):
         """Return the card with name, head, norms and settings as plain JSON values, for card.json."""
         values = asdict(cls.card)
         del values["golden"]
+        if cls.card.published.conditioning is None:
+            del values["published"]["conditioning"]
         settings = {
             name: {"default": info.get_default(call_default_factory=True), "description": info.description or ""}
             for name, info in cls.model_fields.items()
@@ -212,6 +232,7 @@ class Objective(BaseModel, ABC):
             "norms": list(cls.norms),
             "updates": cls.updates,
             "fakes_per_real": cls.fakes_per_real,
+            **({"needs": cls.needs} if cls.needs else {}),
             "settings": settings,
         }
 
@@ -243,7 +264,9 @@ class CachedOutputs:
         self._D = D
         self._said: list[tuple[Tensor, Any]] = []
 
-    def __call__(self, images: Tensor) -> Any:
+    def __call__(self, images: Tensor, *other: Tensor) -> Any:
+        if other:  # under another condition than the batch's
+            return self._D(images, *other)
         for seen, out in self._said:
             if seen is images:
                 return out

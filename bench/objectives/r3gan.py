@@ -33,6 +33,7 @@ class RegularisedRelativistic(RelativisticStandard):
             "schedules of rate, beta2 and gamma are left out",
             betas=(0.0, 0.9),
             norm="none",
+            conditioning="product",
             settings={"gamma": 2.0},
             references=("arXiv 2501.05441", "brownvc/R3GAN@19a7ddf:train.py#main"),
         ),
@@ -46,6 +47,8 @@ class RegularisedRelativistic(RelativisticStandard):
         code_differences=(
             "The paper writes one function for both players (minimax); the authors' code gives G the swapped, "
             "non-saturating loss. The code, which made the results, is followed; the paper's is the setting `minimax`.",
+            "Told labels, the authors' D has no unconditional part: its score is an inner product with a learned "
+            "embedding of the label, over the root of its size. Here the head has one output per value instead.",
             "gamma 1 lies in the range 0.1 to 2 of the authors' presets for 64x64; none is published for DCGAN.",
         ),
         controlled_notes=("The authors hold beta1 = 0 and no normalisation in D to be essential.",),

@@ -226,6 +226,19 @@ PUBLISHED_WORDS = (
 )
 
 
+FORGIVES_WORDS = (
+    "The same metrics, of real images that were made worse on purpose. What stands near the floor is forgiven: a "
+    "generator that does this is hardly punished for it. Where the Fréchet distance, KID and coverage put these rows "
+    "in different orders, an order of the study’s own rows by one of them deserves a second look by another."
+)
+EXTERNAL_WORDS = (
+    "Images that were made elsewhere, measured as this study’s runs are: the same images to compare with, the same "
+    "metrics, as many samples. Nothing here was trained by this study: architecture, budget and data are whatever "
+    "their makers say, nobody checked them, and none of these rows takes part in a rank or a verdict. The data are in "
+    "external.csv."
+)
+
+
 @dataclass(frozen=True)
 class PublishedSection:
     """One source's figures for the same images, and in what its protocol differs."""
@@ -250,10 +263,12 @@ class Page:
     protocols: tuple[ProtocolSection, ...]
     both_protocols: Table | None
     published: tuple[PublishedSection, ...]
+    external: Table | None
     equal: Table
     curves: tuple[Figure, ...]
     equal_seconds: tuple[Table, ...]
     planes: tuple[Figure, ...]
+    forgives: Table | None
     diversity: tuple[Table, ...]
     diversity_notes: tuple[str, ...]
     stability: tuple[StabilitySection, ...]

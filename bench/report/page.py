@@ -20,6 +20,8 @@ from bench.report.sections.cards import method_cards
 from bench.report.sections.conclusions import conclusions
 from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
+from bench.report.sections.external import external_table
+from bench.report.sections.forgives import forgives_table
 from bench.report.sections.losses import loss_figure
 from bench.report.sections.protocols import protocols_table
 from bench.report.sections.published import published_sections
@@ -61,10 +63,12 @@ def compose(study: Study, options: ReportOptions) -> Page:
         protocols=tuple(_protocol(study, protocol, look) for protocol in study.protocols),
         both_protocols=protocols_table(study),
         published=published_sections(study),
+        external=external_table(study),
         equal=setup.equal_table(study),
         curves=tuple(curve_figures(study, look)),
         equal_seconds=_each(study, equal_seconds_table),
         planes=_each(study, partial(plane_figure, look=look)),
+        forgives=forgives_table(study),
         diversity=_each(study, diversity_table),
         diversity_notes=diversity_notes(study),
         stability=tuple(

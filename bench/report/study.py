@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 
 from bench.files import read_json, read_jsonl
+from bench.metrics.catalogue import extractor_of
 from bench.metrics.settings import EvaluationSettings
+from bench.runs.extras import read_external, read_forgives
 from bench.runs.folder import EffectiveState, RunFolder, Status, evaluation_settings, read_plan, run_folder
 from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
 from bench.statistics.results import collect, matching, reported_state
@@ -68,6 +70,9 @@ class Study:
     results: pd.DataFrame
     statistics: StudyStatistics
     twins: tuple[Entry, ...] = ()
+    # What `bench.runs.extras` keeps beside the plan.
+    forgives: dict[str, Any] | None = None
+    external: tuple[dict[str, Any], ...] = ()
 
     @property
     def summaries(self) -> tuple[Summary, ...]:
@@ -105,7 +110,7 @@ class Study:
     @property
     def extractor(self) -> str:
         """Return the extractor of the primary metric; FID and IS are Inception's."""
-        return re.sub(r"^(fid|is)$", "_inception", self.primary).rpartition("_")[2]
+        return extractor_of(self.primary)
 
     @property
     def seeds(self) -> list[int]:
@@ -186,7 +191,11 @@ def load_study(runs_root: Path, name: str) -> Study:
     for planned in plan["runs"]:
         run = _read_run(runs_root / name, planned, planned["path"] in collapsed)
         runs[run.label, run.protocol].append(run)
-    return assembled(plan, results, runs)
+    return replace(
+        assembled(plan, results, runs),
+        forgives=read_forgives(runs_root / name, plan["evaluation_id"]),
+        external=read_external(runs_root / name),
+    )
 
 
 def assembled(plan: dict[str, Any], results: pd.DataFrame, runs: Mapping[tuple[str, str], Sequence[Run]]) -> Study:

@@ -20,11 +20,12 @@ from bench.files import is_summed, read_json, read_jsonl
 from bench.images import UnusableImageError, open_image
 from bench.objectives import names
 from bench.runs.folder import RunFolder, run_folder
-from bench.runs.portable import training_id
+from bench.runs.portable import training_id, without_places
 from bench.runs.snapshots import check_snapshot, generator_width
 from bench.statistics.results import matching, whole_records
 
-_FITTED = {"packing", "instance_noise", "lazy_penalty", "latent_law"}  # an objective may not take these from its study
+# An objective may not take these from its study.
+_FITTED = {"packing", "instance_noise", "lazy_penalty", "latent_law", "conditioning"}
 _SUMMED = ("spec.json", "status.json", "log.jsonl", "metrics.jsonl")
 
 
@@ -172,7 +173,8 @@ def _spec_problems(spec: Mapping[str, Any], run: Mapping[str, Any], plan: Mappin
             known = key in planned[name] and key not in ("path", "file", "source_sha256", "latent_law")
             if known and planned[name][key] != value:
                 yield f"spec.json has {name}.{key} = {value}, the plan {planned[name][key]}"
-    if {**spec["evaluation"], "inception_weights": None} != {**plan["evaluation"], "inception_weights": None}:
+    asked_for, planned_for = (without_places(one["evaluation"]) | {"inception_weights": None} for one in (spec, plan))
+    if asked_for != planned_for:
         yield "spec.json has other evaluation settings than the plan"
 
 

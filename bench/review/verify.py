@@ -292,7 +292,7 @@ def _checksums_alone(written: dict[str, Any]) -> str:
 
 
 def _is_statistics(name: str) -> bool:
-    return "/" not in name and name.endswith(".csv") and name != "results.csv"
+    return "/" not in name and name.endswith(".csv") and name not in ("results.csv", "forgives.csv", "external.csv")
 
 
 def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -24,6 +24,7 @@ _POINTS = (
     "objectives/base.py",
     "networks/backbone.py",
     "networks/heads.py",
+    "networks/conditioning.py",
     *_ITERATION,
     "data/sampler.py",
     "validation/modes/networks.py",
@@ -37,6 +38,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
     "training": (
         "networks/backbone.py",
         "networks/heads.py",
+        "networks/conditioning.py",
         "networks/convolution.py",
         "networks/winograd.py",
         "objectives/base.py",
@@ -50,7 +52,10 @@ SOURCES: dict[Code, tuple[str, ...]] = {
     ),
     # an extractor's features of given images
     "features": (
-        *(f"evaluation/{name}.py" for name in ("extractors", "features", "inception", "inception_network", "lite0")),
+        *(
+            f"evaluation/{name}.py"
+            for name in ("extractors", "features", "inception", "inception_network", "lite0", "own")
+        ),
         "evaluation/resizing.py",
         "data/faces/judge/__init__.py",
         "data/sampler.py",

@@ -14,6 +14,7 @@ from bench.errors import BenchError, suggest
 from bench.files import write_record
 from bench.objectives import load, source_file
 from bench.runs.added import AddedSeeds, Additions, read_additions, write_additions
+from bench.runs.fitting import unused_conditioning
 from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder
 from bench.runs.identity import code_hash, objective_hash
 from bench.runs.registered import registrations
@@ -185,7 +186,7 @@ class Plan:
             },
             "recipe": controlled_recipe(study).model_dump(mode="json"),
             "training": study.training.model_dump(mode="json"),
-            "evaluation": study.evaluation.model_dump(mode="json"),
+            "evaluation": study.evaluation.portable().model_dump(mode="json"),
             "evaluation_id": study.evaluation.id(),
             "entries": [
                 {
@@ -233,7 +234,7 @@ def make_plan(study: Study, added: Additions | None = None) -> Plan:
         [run.name for run in plan.runs]                           # ["nsgan-controlled/seed-0", ...]
     """
     added = added or Additions()
-    problems: list[str] = _unused_settings(study)
+    problems: list[str] = [*_unused_settings(study), *unused_conditioning(study)]
     entries: list[PlannedEntry] = []
     own = expanded_entries(study)
     by_hand = expanded_entries(study, added.entries({entry.label for entry in study.objectives}))
@@ -321,6 +322,6 @@ class _Specs:
             label=entry.label,
             protocol=entry.protocol,
             training=training,
-            evaluation=study.evaluation,
+            evaluation=study.evaluation.used(),
             code=self._code,
         )

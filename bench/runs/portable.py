@@ -73,7 +73,26 @@ def imported_from(run: Path) -> dict[str, Any] | None:
 def _without_paths(spec: dict[str, Any]) -> dict[str, Any]:
     training = spec["training"]
     data, objective = training["data"] | {"path": None}, training["objective"] | {"file": None}
-    return spec | {"training": training | {"data": data, "objective": objective}}
+    return spec | {
+        "training": training | {"data": data, "objective": objective},
+        **({"evaluation": without_places(spec["evaluation"])} if "evaluation" in spec else {}),
+    }
+
+
+def without_places(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return evaluation settings, as a record has them, with the files of own extractors and metrics by name alone."""
+    values = dict(evaluation)
+    for kind in ("extractor", "metric"):
+        if kind in values:
+            values[kind] = {name: _with_plain_files(table) for name, table in values[kind].items()}
+    return values
+
+
+def _with_plain_files(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: re.split(r"[\\/]", value)[-1] if key in ("file", "weights") and value else value
+        for key, value in table.items()
+    }
 
 
 def _with_plain_reason(status: dict[str, Any]) -> dict[str, Any]:

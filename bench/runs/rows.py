@@ -13,6 +13,7 @@ from bench.config.problems import Problem, problems_of
 from bench.config.recipe import Recipe
 from bench.errors import BenchError
 from bench.objectives import is_file, load, source_file
+from bench.runs.fitting import conditioned, fitting
 from bench.runs.identity import objective_hash
 from bench.runs.spec import ObjectiveSpec
 
@@ -43,7 +44,7 @@ def controlled_recipe(study: Study) -> Recipe:
 
 def published_recipe(card: Published, shared: Recipe) -> Recipe:
     """Return the recipe that authors state, with what they leave open as the study shares it."""
-    stated = {
+    stated: dict[str, Any] = {
         "optimizer": card.optimizer,
         "learning_rate_discriminator": card.learning_rate_discriminator,
         "learning_rate_generator": card.learning_rate_generator,
@@ -51,6 +52,8 @@ def published_recipe(card: Published, shared: Recipe) -> Recipe:
         "discriminator_steps": card.discriminator_steps,
         "norm": card.norm,
     }
+    if card.conditioning is not None:
+        stated["conditioning"] = card.conditioning
     return shared.model_copy(update=stated)
 
 
@@ -85,13 +88,15 @@ def plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
             recipe = entry.recipe.over(shared)
         else:
             notes = objective.card.controlled_notes
-        if recipe.norm not in objective.norms:
+        instance = objective.model_validate(spec.settings)
+        if recipe.norm not in instance.allowed_norms():
             raise BenchError(
                 f'{entry.label}: norm "{recipe.norm}" couples the samples of a batch, which {objective.name()} does '
-                f"not allow; use one of {', '.join(objective.norms)}"
+                f"not allow; use one of {', '.join(instance.allowed_norms())}"
             )
-        instance = objective.model_validate(spec.settings)
-        recipe, without = _fitting(instance, recipe, entry)
+        recipe, without = fitting(instance, recipe, entry)
+        recipe, untold = conditioned(study, instance, recipe, entry)
+        without += untold
         least = instance.least_budget(recipe.discriminator_steps)
         planned.append(
             PlannedEntry(
@@ -123,33 +128,11 @@ def _too_short(study: Study, least: LeastBudget | None) -> tuple[str, ...]:
     return (f"A row means something from {least.generator_steps:,} generator steps on: {least.reason}.",)
 
 
-def _fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:
-    """Return the recipe without what has no meaning for the objective, and what was left out, in words.
-
-    Raises BenchError where the entry itself asks for it.
-    """
-    unfit = {}
-    if objective.head not in ("score", "sliced", "embedding"):
-        unfit["packing"] = f"its discriminator's {objective.head} head judges single images"
-    if objective.updates == "joint":
-        unfit["instance_noise"] = "it has no discriminator"
-    if not objective.has_penalty():
-        unfit["lazy_penalty"] = "it has no penalty that can be taken lazily"
-    if objective.latent_law is not None:
-        unfit["latent_law"] = f"its latents are {objective.latent_law} by definition"
-    neutral = Recipe()
-    asked = {name: why for name, why in unfit.items() if getattr(recipe, name) != getattr(neutral, name)}
-    for name, why in asked.items():
-        if entry.recipe is not None and getattr(entry.recipe, name) is not None:
-            raise BenchError(f"{entry.label}: {name} has no meaning for {objective.name()}: {why}")
-    update = {name: getattr(neutral, name) for name in asked}
-    return recipe.model_copy(update=update), tuple(f"without {name}: {why}" for name, why in asked.items())
-
-
 def _deviations(recipe: Recipe, shared: Recipe) -> tuple[str, ...]:
     """Name every value of `recipe` that is not the shared one, leaving out what its optimiser does not read."""
     unread = {"adam": {"alpha"}, "rmsprop": {"betas"}}[recipe.optimizer]
     own, common = recipe.model_dump(mode="json"), shared.model_dump(mode="json")
+    common.setdefault("conditioning", "concat")  # what the controlled protocol tells D by
     return tuple(f"{key} {_show(own[key])}" for key in own if key not in unread and own[key] != common[key])
 
 

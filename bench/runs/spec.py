@@ -66,6 +66,18 @@ class RunSpec(Table):
         """Return what messages call the run: label, protocol and seed."""
         return f"{self.label}-{self.protocol}/seed-{self.training.seed}"
 
+    @property
+    def code_files(self) -> tuple[str, ...]:
+        """Return the files of code that training or measuring the run executes, but for the package's own."""
+        data = self.training.data
+        candidates = (
+            self.training.objective.file,
+            data.path if data.source == "own" else None,
+            *(own.file for own in self.evaluation.own_extractors.values()),
+            *(own.file for own in self.evaluation.metric.values()),
+        )
+        return tuple(file for file in candidates if file is not None)
+
     def write(self, path: Path) -> None:
         write_record(path, self.model_dump(mode="json", by_alias=True))
 

@@ -11,8 +11,8 @@ import warnings
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
+from bench.networks.conditioning import Batch
 from bench.training.graph import GraphEngine
 from bench.training.iteration import Batches, dry_run, run_iteration
 from bench.training.schedule import Shape
@@ -31,7 +31,7 @@ class Engine(Protocol):
     def run_iteration(self, generator_step: int, batches: Batches) -> None:
         """Take generator step number `generator_step` (the first is 0) and the discriminator steps before it.
 
-        `batches` maps the number of a batch, counted from the run's start, to its real images.
+        `batches` maps the number of a batch, counted from the run's start, to its real images and their conditions.
         """
 
 
@@ -100,10 +100,10 @@ def run_eagerly(state: TrainingState, shape: Shape, generator_step: int, batches
     state.rng.seek(generator_step)
     sizes = []
 
-    def real_batch(index: int) -> Tensor:
-        images = batches(first + index)
-        sizes.append(len(images))
-        return images
+    def real_batch(index: int) -> Batch:
+        batch = batches(first + index)
+        sizes.append(len(batch.images))
+        return batch
 
     run_iteration(state, shape, state.schedule.scalars(generator_step), real_batch)
     return sizes[-1]

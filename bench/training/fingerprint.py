@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from bench.data import PreparedData, is_prepared
-from bench.data.build import array_sha256
+from bench.data.build import array_sha256, write_labels
 from bench.data.prepared import PreparedSet
+from bench.data.readers.base import Labels
 from bench.errors import BenchError
 from bench.files import write_record
 from bench.gpus import entered
@@ -123,7 +124,11 @@ def _first_images(data: PreparedData, batch: int, folder: Path) -> PreparedData:
     path = folder / "images"
     path.mkdir()
     np.save(path / "images.npy", images)
-    write_record(path / "manifest.json", data.train.manifest | {"count": count, "sha256": array_sha256(images)})
+    manifest = data.train.manifest | {"count": count, "sha256": array_sha256(images)}
+    labels = data.train.labels()
+    if labels is not None:
+        manifest["labels"] = write_labels(path, Labels(data.train.factors, labels[:count]))
+    write_record(path / "manifest.json", manifest)
     return PreparedData(PreparedSet.open(path), data.heldout)
 
 

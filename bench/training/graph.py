@@ -1,8 +1,8 @@
 """Iterations recorded once per shape as a CUDA graph and replayed, so that the host launches one graph an iteration.
 
 All that differs between two iterations of the same shape is put into tensors at fixed places before each replay: the
-batches of real images, every random draw, the learning rates, the noise level, the average's weight and the step's
-number. Losses, sums and the divergence flag stay on the device until the log asks for them.
+batches of real images with their conditions, every random draw, the learning rates, the noise level, the average's
+weight and the step's number. Losses, sums and the divergence flag stay on the device until the log asks for them.
 
 Where nothing can be captured (no CUDA device, an operation that waits for the device) the same recorded-shape iteration
 is simply carried out: `reason` says why.
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.gpus import entered
+from bench.networks.conditioning import Batch
 from bench.training.iteration import Batches, dry_run, run_iteration
 from bench.training.rng import DrawAddress, StaticStepRNG
 from bench.training.schedule import Scalars, Shape
@@ -46,7 +47,7 @@ class GraphEngine:
         self.reason = None if self._device.type == "cuda" else "CUDA graphs need a CUDA device"
         self._rng = StaticStepRNG(state.rng)
         state.rng = self._rng
-        self._reals: list[Tensor] = []
+        self._reals: list[Batch] = []
         self._recorded: dict[Shape, _Recorded] = {}
         self._pool: Any = None
         self._stream = None if self.reason else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
@@ -71,7 +72,7 @@ class GraphEngine:
         recorded = self._recorded[shape]
         self._rng.refill(recorded.draws)
         recorded.replay()
-        state.count(shape, batch=len(self._reals[0]))
+        state.count(shape, batch=len(self._reals[0].images))
 
     def _record(self, shape: Shape) -> _Recorded:
         """Carry the iteration out a few times, undo that, and capture it."""
@@ -111,11 +112,13 @@ class GraphEngine:
         self._pool = graph.pool()
         return graph.replay
 
-    def _put_batch(self, index: int, images: Tensor) -> None:
+    def _put_batch(self, index: int, batch: Batch) -> None:
         if index == len(self._reals):
-            self._reals.append(images.clone())
-        else:
-            self._reals[index].copy_(images, non_blocking=True)
+            self._reals.append(Batch(*(None if part is None else part.clone() for part in batch)))  # type: ignore[arg-type]
+            return
+        for place, part in zip(self._reals[index], batch, strict=True):
+            if place is not None and part is not None:
+                place.copy_(part, non_blocking=True)
 
     def _set_scalars(self, generator_step: int) -> None:
         now, rates = self._state.schedule.scalars(generator_step), self._state.schedule.learning_rates(generator_step)

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from bench.networks.backbone import pack
-from bench.objectives.base import CachedOutputs, Terms, widened
+from bench.networks.conditioning import Batch, Labels, told
+from bench.objectives.base import CachedOutputs, Network, Terms, widened
 from bench.training.optimizers import parameters_of
 from bench.training.schedule import Scalars, Shape
 from bench.training.state import TrainingState
 
-Batches = Callable[[int], Tensor]
-"""Maps a number to a batch of real images, N x 3 x R x R in [-1, 1]."""
+Batches = Callable[[int], Batch]
+"""Maps a number to a batch of real images with what is told of them."""
 
 
 def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_batches: Batches) -> None:
@@ -39,22 +40,24 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
         rng.begin("discriminator", substep)
         # x ~ data, G(z) with z ~ p(z). G does not move between D's last step and its own, so the last batch of fakes
         # serves both: it carries G's graph, and D's step sees it detached.
-        real = real_batches(substep)
-        fake = generate(state, len(real), with_graph=substep == last)
+        batch = real_batches(substep)
+        real = batch.images
+        fake = generate(state, batch, with_graph=substep == last)
         if shape.noisy:
             real = real + scalars.noise_level * rng.normal("instance noise real", tuple(real.shape))
             fake = fake + scalars.noise_level * rng.normal("instance noise fake", tuple(fake.shape))
         real, fake = pack(real, state.settings.recipe.packing), pack(fake, state.settings.recipe.packing)
 
+        D = told_discriminator(state, batch)
         # One descent step on D's loss, spectral norm's singular vectors first.
         state.D.power_iteration()  # type: ignore[operator]
         with autocast(state):
-            terms = discriminator_terms(state, real, fake.detach())
+            terms = discriminator_terms(state, D, real, fake.detach())
         descend(state, "discriminator", terms, scalars, state.optimizer_D)
         if lazy_penalty:
             # Every k-th step, k times as strong, on its own: Karras et al. 2019, arXiv 1912.04958, section 3.1.
             with autocast(state):
-                penalty = objective.discriminator_penalty(in_fp32(state.call_D), real, fake.detach(), rng)
+                penalty = objective.discriminator_penalty(D, real, fake.detach(), rng)
                 terms = {name: state.schedule.penalty_every * value for name, value in penalty.items()}
             descend(state, "discriminator", terms, scalars, state.optimizer_D)
         objective.after_discriminator_step(state.D, rng)  # weight clipping, BEGAN's k
@@ -64,39 +67,56 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
     rng.begin("generator")
     with frozen(state.D):
         with autocast(state):
-            terms = objective.generator_loss(in_fp32(state.call_D), fake, real, rng)
+            terms = objective.generator_loss(D, fake, real, rng)
         descend(state, "generator", terms, scalars, state.optimizer_G)
     log_observed(state)
     update_average(state, scalars)
 
 
-def run_joint_iteration(state: TrainingState, scalars: Scalars, real: Tensor) -> None:
+def run_joint_iteration(state: TrainingState, scalars: Scalars, batch: Batch) -> None:
     """Move both networks by one descent step on one loss, as a variational autoencoder does."""
     state.rng.begin("joint")
     state.D.power_iteration()  # type: ignore[operator]
+    D, G = told_discriminator(state, batch), told(state.call_G, batch.condition)
     with autocast(state):
-        terms = state.objective.joint_loss(in_fp32(state.call_D), state.call_G, real, state.rng)
+        terms = state.objective.joint_loss(D, G, batch.images, state.rng)
     descend(state, "generator", terms, scalars, state.optimizer_G, state.optimizer_D)
     log_observed(state)
     update_average(state, scalars)
 
 
-def generate(state: TrainingState, count: int, *, with_graph: bool) -> Tensor:
-    """Return as many fakes as D compares with `count` real images, with G's graph if G will be trained on them."""
-    settings = state.settings
-    latents = state.rng.latents(settings.latent_law, count * state.objective.fakes_per_real, settings.latent)
+def generate(state: TrainingState, batch: Batch, *, with_graph: bool) -> Tensor:
+    """Return as many fakes as D compares with a real batch, with G's graph if G will be trained on them.
+
+    A fake has the condition of the real sample at its index, so that both have the same law in every batch.
+    """
+    settings, count = state.settings, len(batch.images) * state.objective.fakes_per_real
+    latents = state.rng.latents(settings.latent_law, count, settings.latent)
     with torch.set_grad_enabled(with_graph), autocast(state):
-        fake: Tensor = state.call_G(latents)
+        fake: Tensor = told(state.call_G, batch.condition)(latents)
     return widened(fake)
 
 
-def discriminator_terms(state: TrainingState, real: Tensor, fake: Tensor) -> Terms:
+def told_discriminator(state: TrainingState, batch: Batch) -> Network:
+    """Return D as objectives call it, on images alone: it is told the batch's conditions, and answers in fp32.
+
+    The labels are at hand in the step for objectives that compare D's answer with them.
+    """
+    if batch.condition is None:
+        return in_fp32(state.call_D)
+    packing = state.settings.recipe.packing
+    condition = pack(batch.condition, packing)
+    state.rng.labels = Labels(condition, state.settings.factor_sizes * packing)
+    return in_fp32(told(state.call_D, condition))
+
+
+def discriminator_terms(state: TrainingState, D: Network, real: Tensor, fake: Tensor) -> Terms:
     """Return the terms of D's loss, and of its penalty unless that is lazy.
 
     A penalty at a batch itself (R1, R2) needs D's output there, which the loss has computed: one pass serves both. Not
     under mixed precision, where the penalty has a pass of its own in fp32.
     """
-    objective, D = state.objective, in_fp32(state.call_D)
+    objective = state.objective
     if state.schedule.penalty_every > 1:
         return objective.discriminator_loss(D, real, fake, state.rng)
     if state.settings.precision == "fp32" and (sides := objective.penalised_at()):
@@ -147,11 +167,11 @@ def autocast(state: TrainingState) -> torch.autocast:
     return torch.autocast(state.device.type, dtype=torch.bfloat16, enabled=state.settings.precision == "bf16")
 
 
-def in_fp32(network: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+def in_fp32(network: Network) -> Network:
     """Return the network with its outputs widened, so that losses are computed in fp32 under mixed precision."""
 
-    def call(images: Tensor) -> Any:
-        out = network(images)
+    def call(*given: Tensor) -> Any:
+        out = network(*given)
         if isinstance(out, tuple):
             return type(out)(*(widened(part) for part in out))
         return widened(out)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from bench.data import PreparedData
 from bench.data.sampler import Sampler, gather, load_to_device
@@ -20,6 +19,7 @@ from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, write_jsonl, write_record
 from bench.gpus import entered
 from bench.networks.backbone import Discriminator, Generator, build_networks, describe_architecture
+from bench.networks.conditioning import Batch
 from bench.objectives import load
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, TrainingSpec
@@ -52,8 +52,14 @@ def snapshot_steps(spec: TrainingSpec) -> list[int]:
     return sorted({max(1, last >> index) for index in range(spec.training.snapshots)})
 
 
-def build_state(spec: TrainingSpec, device: torch.device, ranks: Ranks | None = None) -> TrainingState:
-    """Build the networks, optimisers and objective of a spec, at step 0."""
+def build_state(
+    spec: TrainingSpec, device: torch.device, ranks: Ranks | None = None, factor_sizes: tuple[int, ...] | None = None
+) -> TrainingState:
+    """Build the networks, optimisers and objective of a spec, at step 0.
+
+    `factor_sizes` say how many values each factor of the labels has (None: as many as the request lets expect).
+    """
+    sizes = spec.data.expected_factor_sizes if factor_sizes is None else factor_sizes
     objective_class = load(spec.objective.file or spec.objective.name)
     objective = objective_class.model_validate(spec.objective.settings)
     G, D = build_networks(
@@ -64,8 +70,10 @@ def build_state(spec: TrainingSpec, device: torch.device, ranks: Ranks | None = 
         norm=spec.recipe.norm,
         seed=spec.seed,
         packing=spec.recipe.packing,
+        factor_sizes=sizes,
+        conditioning=spec.recipe.conditioning or "none",
     )
-    return TrainingState(IterationSettings.of(spec), objective, G, D, device, ranks)
+    return TrainingState(IterationSettings.of(spec, sizes), objective, G, D, device, ranks)
 
 
 def train(
@@ -96,13 +104,16 @@ class Trainer:
         self.pace = pace
         self.ranks = ranks
         _refuse_uneven_parts(self.spec, ranks)
-        self.state = build_state(self.spec, device, ranks)
+        sizes = tuple(len(values) for values in data.train.factors.values())
+        self.state = build_state(self.spec, device, ranks, sizes)
         self.status = self._begin(data)  # refuses other images before a checkpoint of the run is read
         self.images = load_to_device(data.train, device, _room_for_images(device))
+        conditions = data.train.conditions()
+        self.conditions = None if conditions is None else torch.from_numpy(conditions).to(device)
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
         self.generator_steps = self._resume()
         self.engine = make_engine(self.spec.training.engine, self.state)
-        self.recorder = Recorder(folder, self.spec, self.state)
+        self.recorder = Recorder(folder, self.spec, self.state, self.conditions)
 
     def run(self) -> Status:
         last = self.spec.budget.generator_steps
@@ -151,7 +162,7 @@ class Trainer:
 
     def _begin(self, data: PreparedData) -> Status:
         """Record who trains, on what and with which data; refuse data that changed since the run began."""
-        present = {"train": data.train.sha256, "heldout": data.heldout.sha256}
+        present = data.digests()
         status = self.folder.status()
         if status.data_sha256 not in (None, present):
             raise BenchError(
@@ -216,8 +227,12 @@ class Trainer:
         state = self.state.state_dict() | {"device_seconds": self.status.device_seconds}
         save_checkpoint(self.folder.path, self.generator_steps, state)
 
-    def _batch(self, discriminator_steps: int) -> Tensor:
-        return gather(self.images, self.sampler.batch_indices(discriminator_steps), self.device)
+    def _batch(self, discriminator_steps: int) -> Batch:
+        indices = self.sampler.batch_indices(discriminator_steps)
+        images = gather(self.images, indices, self.device)
+        if self.conditions is None:
+            return Batch(images)
+        return Batch(images, self.conditions.index_select(0, torch.from_numpy(indices).to(self.device)))
 
     def _engine_description(self) -> str:
         """Return how the iterations are carried out, with the reason where another way was asked for."""

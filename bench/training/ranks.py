@@ -107,12 +107,12 @@ class Ranks:
             start += gradient.numel()
 
     def data_parallel(self, network: nn.Module) -> Any:
-        """Return the network as a function of whole tensors."""
+        """Return the network as a function of whole tensors: images or latents, and conditions."""
         if not self.grouped:
             return network
 
-        def compute(whole: Tensor) -> Any:
-            out = network(self.part(whole))
+        def compute(*whole: Tensor) -> Any:
+            out = network(*map(self.part, whole))
             if isinstance(out, tuple):
                 return type(out)(*(self.gather(part) for part in out))
             return self.gather(out)

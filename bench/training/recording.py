@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bench.files import append_jsonl, write_atomic
 from bench.networks.backbone import pack
-from bench.networks.sampling import draw_latents, recalibrated, to_uint8
+from bench.networks.conditioning import Batch, told
+from bench.networks.sampling import GRID, drawn, grid_samples, recalibrated, to_uint8
 from bench.objectives.base import input_gradient
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import TrainingSpec
@@ -23,22 +24,24 @@ from bench.training.meter import finite_or_none
 from bench.training.ranks import without_ranks
 from bench.training.state import TrainingState
 
-GRID = 8  # a sample grid has 8 x 8 images
-
 
 class Recorder:
-    """Writes into a run's folder. With several ranks all of them call it, and the main one writes."""
+    """Writes into a run's folder. With several ranks all of them call it, and the main one writes.
 
-    def __init__(self, folder: RunFolder, spec: TrainingSpec, state: TrainingState) -> None:
+    `conditions` are those of the training images, N x K, where the study has labels.
+    """
+
+    def __init__(
+        self, folder: RunFolder, spec: TrainingSpec, state: TrainingState, conditions: Tensor | None = None
+    ) -> None:
         self._folder = folder
         self._spec = spec
         self._state = state
-        backbone = spec.backbone
+        self._conditions = conditions
         # The same latents in every grid of every run, so that snapshots and rows can be compared picture by picture.
-        latents = draw_latents(backbone.latent_law, GRID * GRID, backbone.latent, "sample grid")
-        self._grid_latents = latents.to(state.device)
+        self._grid = grid_samples(spec.backbone.latent_law, spec.backbone.latent, state.settings.factor_sizes)
 
-    def log(self, status: Status, next_batch: Tensor) -> None:
+    def log(self, status: Status, next_batch: Batch) -> None:
         """Write the mean of every term and observation since the last line. Waits for the device."""
         state = self._state
         means = state.meter.take_means()
@@ -69,21 +72,23 @@ class Recorder:
         write_atomic(self._folder.snapshot_file(generator_steps), sealed(save(tensors)))
 
         backbone = self._spec.backbone
-        G = recalibrated(without_ranks(state.G), backbone.latent_law, backbone.latent, state.device)
+        G = recalibrated(without_ranks(state.G), backbone.latent_law, backbone.latent, state.device, self._conditions)
         with torch.no_grad():
-            images = to_uint8(G(self._grid_latents)).permute(0, 2, 3, 1).cpu().numpy()
+            images = to_uint8(drawn(G, *self._grid, state.device)).permute(0, 2, 3, 1).cpu().numpy()
         write_atomic(self._folder.sample_file(generator_steps), sample_grid(images))
 
-    def _gradient_norm(self, real: Tensor) -> float | None:
+    def _gradient_norm(self, batch: Batch) -> float | None:
         """Return the mean norm of D's gradient at real images: what a Lipschitz bound would bound."""
+        images, condition = (None if part is None else pack(part, self._spec.recipe.packing) for part in batch)
+        assert images is not None
         with frozen(self._state.D):
-            gradient = input_gradient(self._state.D, pack(real, self._spec.recipe.packing)).detach()
+            gradient = input_gradient(told(self._state.D, condition), images).detach()
         return finite_or_none(float(torch.linalg.vector_norm(gradient, dim=1).mean()))
 
 
 def sample_grid(images: np.ndarray[Any, Any]) -> bytes:
-    """Return GRID * GRID images, uint8 N x R x R x 3, as one PNG, row by row."""
-    rows = [np.concatenate(list(images[row * GRID : (row + 1) * GRID]), axis=1) for row in range(GRID)]
+    """Return images, uint8 N x R x R x 3, as one PNG, row by row of 8."""
+    rows = [np.concatenate(list(images[start : start + GRID]), axis=1) for start in range(0, len(images), GRID)]
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate(rows, axis=0)).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()

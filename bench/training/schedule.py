@@ -64,9 +64,10 @@ class IterationSettings:
     ema_decay: float
     precision: str
     seed: int
+    factor_sizes: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, spec: TrainingSpec) -> IterationSettings:
+    def of(cls, spec: TrainingSpec, factor_sizes: tuple[int, ...] = ()) -> IterationSettings:
         return cls(
             recipe=spec.recipe,
             latent=spec.backbone.latent,
@@ -76,6 +77,7 @@ class IterationSettings:
             ema_decay=spec.training.ema_decay,
             precision=spec.training.precision,
             seed=spec.seed,
+            factor_sizes=factor_sizes,
         )
 
 

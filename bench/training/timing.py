@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 
 from bench.gpus import entered
+from bench.networks.conditioning import Batch
 from bench.runs.plan import TrainingSpec
 from bench.training.engine import Engine, make_engine
 from bench.training.loop import build_state
@@ -28,11 +30,19 @@ def seconds_per_step(spec: TrainingSpec, device: torch.device, seconds: float = 
         engine = make_engine(spec.training.engine, state)
         shape = (spec.budget.batch, 3, spec.data.resolution, spec.data.resolution)
         images = torch.rand(shape, device=device).to(memory_format=torch.channels_last) * 2 - 1
+        batch = with_labels(images, state.settings.factor_sizes)
         total = weight = 0.0
         for (step, first), often in _occurring(state, spec.budget.generator_steps):
-            total += often * _timed(engine, state, images, step, first, seconds, least)
+            total += often * _timed(engine, state, batch, step, first, seconds, least)
             weight += often
         return total / weight
+
+
+def with_labels(images: torch.Tensor, factor_sizes: Sequence[int], first: int = 0) -> Batch:
+    """Return images as a batch; told labels, each factor's values come in turn, from the `first` on."""
+    index = torch.arange(first, first + len(images), device=images.device)
+    hot = [torch.eye(size, device=images.device)[index % size] for size in factor_sizes]
+    return Batch(images, torch.cat(hot, dim=1) if hot else None)
 
 
 def _occurring(state: TrainingState, generator_steps: int) -> list[tuple[tuple[int, int], int]]:
@@ -48,11 +58,11 @@ def _occurring(state: TrainingState, generator_steps: int) -> list[tuple[tuple[i
 
 
 def _timed(
-    engine: Engine, state: TrainingState, images: torch.Tensor, step: int, first: int, seconds: float, least: int
+    engine: Engine, state: TrainingState, batch: Batch, step: int, first: int, seconds: float, least: int
 ) -> float:
     def iterate() -> None:
         state.discriminator_steps = first
-        engine.run_iteration(step, lambda number: images)
+        engine.run_iteration(step, lambda number: batch)
 
     iterate()
     _wait(state.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,11 +13,13 @@ from helpers.tiny_study import on_cpu, write_tiny_study
 from bench.__main__ import run as type_bench
 from bench.cli import bench
 from bench.errors import BenchError
+from bench.execution import evaluating
 from bench.execution.pool import launcher
-from bench.files import read_json, write_json
+from bench.files import read_json, sha256_file, write_json
+from bench.networks.backbone import Generator
 from bench.objectives import load
 from bench.processes import python_environment
-from bench.runs.folder import RunFolder
+from bench.runs.folder import RunFolder, Status
 from bench.validation.contract import check_objective
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +93,35 @@ def test_replay_executes_no_file_that_a_run_names_without_asking(tmp_path: Path)
     assert not marker.exists()
     CliRunner().invoke(bench, [*roots, "replay", str(sent), "--devices", "cpu", "--run-its-code"])
     assert marker.exists()
+
+
+@pytest.mark.parametrize("kind", ["extractor", "metric", "dataset"])
+def test_neither_replay_nor_verify_executes_what_measures_a_run(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_study(tmp_path)
+    spec: Any = _spec(tmp_path)
+    marker, trap = tmp_path / "executed", tmp_path / "trap.py"
+    trap.write_text(f"open({str(marker)!r}, 'w').close()\n")
+    own = {"trap": {"file": str(trap), "source_sha256": sha256_file(trap)}}
+    if kind == "dataset":
+        spec["training"]["data"] |= {"source": "own", "recipe": "square", "path": str(trap)}
+    elif kind == "metric":
+        spec["evaluation"]["metric"] = own
+    else:
+        spec["evaluation"] |= {"extractor": own, "extractors": ["trap"]}
+    sent = tmp_path / "sent"
+    write_json(sent / "spec.json", spec)
+    roots = [f"--config={tmp_path / 'bench.toml'}", f"--runs={tmp_path / 'runs'}", f"--data={tmp_path / 'data'}"]
+    result = CliRunner().invoke(bench, [*roots, "replay", str(sent), "--devices", "cpu"])
+    assert "--run-its-code" in str(result.exception.hint)  # type: ignore[union-attr]
+    RunFolder(sent).write_status(Status("done", generator_steps=12, total_generator_steps=12))
+    (sent / "snapshots").mkdir()
+    (sent / "snapshots" / "step-00000012.safetensors").write_bytes(b"")
+    monkeypatch.setattr(evaluating, "load_snapshot", lambda path, which, spec: Generator(32, 4, 8))
+    with pytest.raises(BenchError, match="of code"):
+        evaluating.measure_again(sent, tmp_path / "data")
+    assert not marker.exists()
 
 
 def _spec(folder: Path) -> dict[str, dict[str, dict[str, str]]]:

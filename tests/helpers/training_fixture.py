@@ -9,6 +9,8 @@ import torch
 
 from bench.config.models import Study
 from bench.data import PreparedData
+from bench.networks.conditioning import Batch
+from bench.objectives import load
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, make_plan
 from bench.training.iteration import generate
@@ -32,6 +34,12 @@ def study(**changes: Any) -> Study:
         "training": {"snapshots": 2, "log_every": 2},
     }
     return Study.model_validate(values | changes)
+
+
+def labelled_if_needed(objective: str) -> dict[str, Any]:
+    """Return what a study of an objective changes: labels in its data, where it needs some."""
+    data = {"source": "faces", "resolution": 32, "train_count": 40, "heldout_count": 60, "labels": ("hat", "glasses")}
+    return {"data": data} if load(objective).needs else {}
 
 
 def trained(folder: Path, data: PreparedData, **changes: Any) -> tuple[RunFolder, RunSpec, Status]:
@@ -63,4 +71,4 @@ def small_study(entry: dict[str, Any], steps: int = 240) -> Study:
 def first_fakes(state: TrainingState, count: int) -> torch.Tensor:
     """Return the fakes of the first discriminator step of generator step 0."""
     state.rng.begin("discriminator", 0)
-    return generate(state, count, with_graph=False)
+    return generate(state, Batch(torch.zeros(count, 0)), with_graph=False)

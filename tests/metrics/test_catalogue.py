@@ -52,7 +52,10 @@ def test_the_table_says_what_the_names_say() -> None:
 
 def test_diagnostics_never_rank() -> None:
     ranking = {name for name, info in METRICS.items() if info.ranks}
-    assert ranking == {"fid", "kid_inception", "coverage_inception", "fd_lite0", "kid_lite0", "coverage_lite0"}
+    other = {f"{name}_lite0-96-stage7" for name in ("fd", "kid", "coverage")}
+    assert ranking == other | {
+        "fid", "kid_inception", "coverage_inception", "fd_lite0", "kid_lite0", "coverage_lite0"
+    }  # fmt: skip
 
 
 def test_only_the_tf_weights_make_a_fid() -> None:
@@ -113,7 +116,7 @@ def test_collapse_is_the_first_extractors_verdict_where_it_measured() -> None:
 
 def test_only_what_can_be_outside_has_no_bound() -> None:
     unbounded = {name for name, info in METRICS.items() if info.low is None}
-    kinds = {re.sub("_(lite0|judge|inception|pixels)", "", name) for name in unbounded}
+    kinds = {re.sub("_(lite0-96-stage7|lite0|judge|inception|pixels)", "", name) for name in unbounded}
     assert kinds == {"kid", "ct", "fd_inf", "fid_inf"}
     shares = {name for name, info in METRICS.items() if (info.low, info.high) == (0.0, 1.0)}
     assert {"coverage_lite0", "precision_judge", "recall_inception", "unique_lite0", "judge_confident"} <= shares

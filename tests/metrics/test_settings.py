@@ -34,7 +34,7 @@ def test_the_id_changes_with_what_changes_a_value_and_with_nothing_else() -> Non
         ({"samples": 100, "snapshot_samples": 50, "inception_splits": 200}, "more than samples 100"),
         ({"extractors": ()}, "at least 1"),
         ({"extractors": ("lite0", "lite0")}, "names one twice"),
-        ({"extractors": ("vgg",)}, "'inception', 'lite0' or 'judge'"),
+        ({"extractors": ("vgg",)}, "inception, lite0, lite0-96-stage7, judge"),
         ({"inception_weights_sha256": "6726825d"}, "64 hexadecimal digits"),
         ({"sample": 5}, "Extra inputs are not permitted"),
         ({"samples": "many"}, "valid integer"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers.training_fixture import CPU, study
 
+from bench.networks.conditioning import Batch
 from bench.objectives.base import CachedOutputs, input_gradient
 from bench.runs.plan import make_plan
 from bench.training.engine import EagerEngine
@@ -35,7 +36,7 @@ def iterated(state: TrainingState) -> tuple[int, dict[str, torch.Tensor]]:
     calls = []
     state.D.register_forward_hook(lambda *_: calls.append(1))
     EagerEngine(state).run_iteration(
-        0, lambda step: torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step)) * 2 - 1
+        0, lambda step: Batch(torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step)) * 2 - 1)
     )
     return len(calls), {name: p.grad.clone() for name, p in state.D.named_parameters() if p.grad is not None}
 

@@ -15,6 +15,7 @@ from bench.data import PreparedData, prepare
 from bench.errors import BenchError
 from bench.files import read_jsonl
 from bench.networks.backbone import build_networks, describe_architecture, pack
+from bench.networks.conditioning import Batch
 from bench.runs.folder import RunFolder
 from bench.runs.plan import make_plan
 from bench.training.engine import EagerEngine
@@ -33,8 +34,8 @@ def state_of(objective: str = "nsgan", **recipe: Any) -> TrainingState:
     return build_state(make_plan(study(objectives=(entry,))).runs[0].training, CPU)
 
 
-def batches(steps: int) -> torch.Tensor:
-    return torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(steps)) * 2 - 1
+def batches(steps: int) -> Batch:
+    return Batch(torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(steps)) * 2 - 1)
 
 
 def test_packs_hold_images_that_follow_each_other() -> None:
@@ -84,7 +85,7 @@ def test_noise_reaches_real_and_generated_images_of_both_players() -> None:
     D.forward = lambda images: (seen.append(images.detach()), heard(images))[1]  # type: ignore[method-assign]
     EagerEngine(state).run_iteration(0, batches)
     real, fake, again = seen
-    noise = real - batches(0)
+    noise = real - batches(0).images
     assert noise.std().item() == pytest.approx(0.5, rel=0.02)
     clean = first_fakes(state_of(), 8)
     assert (fake - clean).std().item() == pytest.approx(0.5, rel=0.02)

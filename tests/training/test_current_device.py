@@ -15,6 +15,7 @@ from helpers.training_fixture import study
 from bench import gpus
 from bench.data import prepare
 from bench.execution import worker
+from bench.networks.conditioning import Batch
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec, make_plan
 from bench.training.graph import GraphEngine
@@ -94,7 +95,7 @@ def test_whoever_captures_need_not_have_entered_the_device(cuda: FakeCuda) -> No
     with fake_device("cuda:1", float64=True) as device:
         graphs = GraphEngine(build_state(spec().training, device))
         images = torch.rand(8, 3, 32, 32).to(memory_format=torch.channels_last)
-        graphs.run_iteration(0, lambda number: images)
+        graphs.run_iteration(0, lambda number: Batch(images))
     assert cuda.captures == [1]
 
 

@@ -10,22 +10,24 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.training_fixture import CPU, study, trained
+from helpers.training_fixture import CPU, labelled_if_needed, study, trained
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.data import prepare
 from bench.files import read_jsonl
+from bench.networks.conditioning import Batch
 from bench.objectives import load, names
 from bench.runs.folder import RunFolder
 from bench.runs.plan import TrainingSpec, make_plan
 from bench.training.engine import CompiledEngine, EagerEngine, make_engine
 from bench.training.graph import NOT_CAPTURED, GraphEngine, first_error
-from bench.training.iteration import frozen, run_iteration
+from bench.training.iteration import Batches, frozen, run_iteration
 from bench.training.loop import Interrupted, Pace, build_state, train
 from bench.training.ranks import Ranks
 from bench.training.rng import StaticStepRNG, StepRNG
 from bench.training.state import TrainingState
 from bench.validation.contract.ranks import relative_difference
+from bench.validation.contract.scene import conditions
 
 STEPS = 2
 # Rows whose iterations differ from each other in what they are made of, or that draw more than latents.
@@ -39,12 +41,18 @@ UNEVEN = {
 
 def spec_of(objective: str, **recipe: Any) -> TrainingSpec:
     entry = {"objective": objective, "label": "row", **({"recipe": recipe} if recipe else {})}
-    return make_plan(study(objectives=(entry,))).runs[0].training
+    return make_plan(study(objectives=(entry,), **labelled_if_needed(objective))).runs[0].training
 
 
-def batches(step: int) -> torch.Tensor:
+def batches(step: int) -> Batch:
     images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step)) * 2 - 1
-    return images.to(memory_format=torch.channels_last)
+    return Batch(images.to(memory_format=torch.channels_last))
+
+
+def batches_for(objective: str) -> Batches:
+    """Return `batches`, with labels (another composition in each) where the objective needs some."""
+    sizes = spec_of(objective).data.expected_factor_sizes
+    return lambda step: batches(step)._replace(condition=conditions(8, sizes, step).float() if sizes else None)
 
 
 def assert_same_state(first: TrainingState, second: TrainingState) -> None:
@@ -59,8 +67,8 @@ def test_recorded_iterations_are_the_eager_ones(objective: str) -> None:
     eager, recorded = build_state(spec_of(objective), CPU), build_state(spec_of(objective), CPU)
     graphs = GraphEngine(recorded)
     for step in range(STEPS):
-        EagerEngine(eager).run_iteration(step, batches)
-        graphs.run_iteration(step, batches)
+        EagerEngine(eager).run_iteration(step, batches_for(objective))
+        graphs.run_iteration(step, batches_for(objective))
     assert_same_state(eager, recorded)
 
 
@@ -104,7 +112,7 @@ class HostReads(TorchDispatchMode):
 def test_no_iteration_waits_for_the_device(objective: str) -> None:
     state = build_state(spec_of(objective), CPU)
     graphs = GraphEngine(state)
-    graphs.run_iteration(0, batches)  # records: makes its places
+    graphs.run_iteration(0, batches_for(objective))  # records: makes its places
     reads = HostReads()
     reads.leave_out(state.optimizer_G)
     reads.leave_out(state.optimizer_D)
@@ -202,9 +210,9 @@ def test_a_step_in_bf16_under_the_published_spectral_norm(objective: str) -> Non
     losses = {}
     for precision in ("fp32", "bf16"):
         entry = {"objective": objective, "label": "row", "recipe": {"norm": "spectral"}}
-        spec = make_plan(study(objectives=(entry,), training={"precision": precision})).runs[0].training
-        state = build_state(spec, CPU)
-        EagerEngine(state).run_iteration(0, batches)
+        changes = {"training": {"precision": precision}, **labelled_if_needed(objective)}
+        state = build_state(make_plan(study(objectives=(entry,), **changes)).runs[0].training, CPU)
+        EagerEngine(state).run_iteration(0, batches_for(objective))
         losses[precision] = state.meter.take_means()
     for group, terms in losses["fp32"].items():
         assert losses["bf16"][group] == pytest.approx(terms, rel=0.05, abs=0.01)
@@ -274,8 +282,8 @@ def compiled_and_eager(objective: str) -> tuple[CompiledEngine, float]:
     """Take one step both ways; return the compiled engine and by how much the gradients differ, relatively."""
     eager, compiled = build_state(spec_of(objective), CPU), build_state(spec_of(objective), CPU)
     engine = CompiledEngine(compiled)
-    EagerEngine(eager).run_iteration(0, batches)
-    engine.run_iteration(0, batches)
+    EagerEngine(eager).run_iteration(0, batches_for(objective))
+    engine.run_iteration(0, batches_for(objective))
     return engine, relative_difference(first_moments(compiled), first_moments(eager))
 
 
@@ -318,7 +326,8 @@ def test_captured_iterations_agree_with_eager_ones(objective: str) -> None:
     cuda = torch.device("cuda")
     eager, captured = build_state(spec_of(objective), cuda), build_state(spec_of(objective), cuda)
     graphs = GraphEngine(captured)
-    EagerEngine(eager).run_iteration(0, lambda step: batches(step).to(cuda))
-    graphs.run_iteration(0, lambda step: batches(step).to(cuda))
+    batch = Batch(*(None if part is None else part.to(cuda) for part in batches_for(objective)(0)))
+    EagerEngine(eager).run_iteration(0, lambda step: batch)
+    graphs.run_iteration(0, lambda step: batch)
     assert graphs.reason is None
     assert relative_difference(first_moments(captured), first_moments(eager)) < 1e-4

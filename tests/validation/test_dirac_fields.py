@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.objectives import load, names
+from bench.objectives import load, unlabelled_names
 from bench.validation.dirac.game import DiracGan, Place, vector_field
 from bench.validation.dirac.motion import eigenvalues, linearise
 from bench.validation.dirac.predictions import PREDICTIONS
@@ -183,7 +183,7 @@ def test_the_losses_own_gradients_are_the_closed_form(
         assert found == pytest.approx(closed_form(theta, psi), abs=1e-10), (theta, psi)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", unlabelled_names())
 def test_every_objective_can_be_played(name: str) -> None:
     """Also one without a closed form here: its velocity is finite, and the same when asked for again."""
     objective = load(name)()
@@ -194,7 +194,7 @@ def test_every_objective_can_be_played(name: str) -> None:
 
 
 def test_predictions_name_objectives() -> None:
-    assert set(PREDICTIONS) <= set(names())
+    assert set(PREDICTIONS) <= set(unlabelled_names())
 
 
 @pytest.mark.parametrize("name", sorted(PREDICTIONS))

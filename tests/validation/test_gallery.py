@@ -13,7 +13,7 @@ import pytest
 
 from bench.cli import bench
 from bench.cli.listing import listing
-from bench.cli.scaffold import write_objective
+from bench.cli.scaffold import write_own
 from bench.config.reading import load_config, packaged_config
 from bench.errors import BenchError
 from bench.files import read_json
@@ -117,7 +117,7 @@ def test_the_documented_objective_is_what_bench_new_writes(tmp_path: Path) -> No
     page = (ROOT / "docs" / "your-objective.md").read_text(encoding="utf-8")
     shown = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "(Objective)" in block]
     assert shown
-    file, _ = write_objective("my-objective", tmp_path)
+    file, _ = write_own("my-objective", tmp_path)
     this_year = f"year={datetime.date.today().year}"
     assert [re.sub(r"year=\d+", this_year, block) for block in shown] == [file.read_text(encoding="utf-8")]
 

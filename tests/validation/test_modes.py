@@ -82,7 +82,7 @@ def test_points_spread_over_the_square_find_modes_by_accident() -> None:
 
 def test_every_objective_is_a_row_and_pacgan_too() -> None:
     labels = row_names(RING)
-    assert set(objectives.names()) | {"pacgan2", "pacgan3", "pacgan4"} == set(labels)
+    assert set(objectives.unlabelled_names()) | {"pacgan2", "pacgan3", "pacgan4"} == set(labels)
     for row in find_rows([], RING):  # what is declared fits the objective and the task
         settings = objectives.load(row.objective).model_validate(dict(row.declared.settings))
         assert row.batch(RING) % row.recipe(RING).packing == 0

@@ -1,4 +1,4 @@
-"""The verb that checks objectives against the contract."""
+"""The verb that checks objectives, and other files of one's own, against their contracts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from bench.cli import completing
 from bench.cli.shared import json_option
 from bench.cli.text import print_json, say
-from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED
+from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 from bench.formatting import format_duration
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 )
 @json_option
 def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json: bool) -> int:
-    """Check that objectives meet the contract.
+    """Check that objectives, or files of your own, meet their contract.
 
     The contract is about names and arguments, which way each loss pulls, golden numbers, gradients, batches, precision
-    and training. OBJECTIVE is a name, or the path of your own file; none means all of the package's. Each failure comes
-    with what to do about it, causes first, and makes the exit code 1.
+    and training. OBJECTIVE is a name, or the path of your own file, which may hold an extractor, a metric or a data set
+    too (each has a contract of its own); none means all of the package's. Each failure comes with what to do about it,
+    causes first, and makes the exit code 1.
     """
     from bench.objectives import names, source_file
 
@@ -41,12 +42,16 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
     import torch
 
     from bench.validation.contract import check_objective
+    from bench.validation.contract.own_files import check_own, kind_of
 
     torch.set_num_threads(1)  # the networks are so small that more threads slow them down
     began = time.perf_counter()
     reports = []
     for name in objectives or names():
-        report = check_objective(name)
+        own = name.endswith(".py") and kind_of(source_file(name)) != "objective"
+        if own and ranks:
+            raise BenchError(f"{name} holds no objective: --ranks is about training one", hint="Leave --ranks out.")
+        report = check_own(source_file(name)) if own else check_objective(name)
         reports.append(report)
         if not as_json:
             say(report.text(verbose=verbose))

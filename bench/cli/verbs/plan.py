@@ -89,12 +89,14 @@ def plan(
     """
     if resolve is not None:
         return _show_seeds_needed(roots, roots.planned_study(study), resolve, as_json=as_json)
+    from bench.data import check_labels_of
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.cautions import cautions
     from bench.statistics import deciding
 
     asked = asked_for(roots, study, names, adds=True, **options)
     planned, runs = asked.plan, asked.runs()
+    check_labels_of(planned.study.data, roots.data)
     slots = choose_slots(devices, per_device, planned.study.training.threads)
     if len(kinds := list(dict.fromkeys(map(device_type, slots)))) > 1:
         raise BenchError(f"A plan counts on one kind of device, not on {' and '.join(kinds)}", hint="Name one of them.")

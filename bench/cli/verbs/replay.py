@@ -26,7 +26,7 @@ from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 @click.option(
     "--devices", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, or a name such as cuda:0."
 )
-@click.option("--run-its-code", is_flag=True, help="Execute the objective's file that the run names, without asking.")
+@click.option("--run-its-code", is_flag=True, help="Execute the files of code that the run names, without asking.")
 @json_option
 @click.pass_obj
 def replay(
@@ -53,8 +53,8 @@ def replay(
     name = roots.planned_study(study)
     original = find_run(Path(run), roots.runs, name)
     asked = RunSpec.read(original.spec_file)
-    if asked.training.objective.file is not None and not run_its_code:
-        _ask(asked.training.objective.file, original.path)
+    for file in () if run_its_code else asked.code_files:
+        _ask(file, original.path)
     other_seed = seed is not None and seed != asked.training.seed
     spec = replaying.spec_of(original, seed, replaying.present_code(asked))
     folder = replaying.replay_folder(original, spec, roots.runs)
@@ -91,10 +91,10 @@ def replay(
 
 
 def _ask(file: str, run: Path) -> None:
-    """Ask whether the objective's file may be executed. Raises BenchError where nobody says yes."""
-    question = f"{run} names {file!r} as its objective's code. Execute that file?"
+    """Ask whether a file of code may be executed. Raises BenchError where nobody says yes."""
+    question = f"{run} names {file!r} as code of its own. Execute that file?"
     if not sys.stdin.isatty() or not click.confirm(printable(question)):
         raise BenchError(
-            f"{run} names {file!r} as its objective's code, which was not executed",
+            f"{run} names {file!r} as code of its own, which was not executed",
             hint="Read that file. If you trust it, add --run-its-code.",
         )

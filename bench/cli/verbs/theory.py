@@ -22,12 +22,12 @@ def theory(roots: Roots, objectives: tuple[str, ...], out: Path | None) -> int:
     A portrait is that of a GAN of one real and one generated point, under the objective's own losses. OBJECTIVE is a
     name, or a path ending in .py; none means all of the package's. Takes about two seconds for each.
     """
-    from bench.objectives import names
+    from bench.objectives import unlabelled_names
     from bench.validation.dirac.page import write
     from bench.validation.dirac.survey import eigenvalue_text, portrait
 
     portraits = []
-    for name in dict.fromkeys(objectives) or names():
+    for name in dict.fromkeys(objectives) or unlabelled_names():
         portraits.append(portrait(name))
         latest = portraits[-1]
         say(f"{latest.name:<12} {eigenvalue_text(latest.eigenvalues):<22} {latest.flow_does}")

@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 @click.option(
     "--metrics", is_flag=True, help="Measure every run's snapshots again too, which takes as long as evaluating them."
 )
+@click.option(
+    "--run-its-code",
+    is_flag=True,
+    help="With --metrics: load the files of code, own extractors and metrics, that the runs name.",
+)
 @json_option
 @click.pass_obj
-def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, as_json: bool) -> int:
+def verify(
+    roots: Roots, report: Path | None, study: str | None, metrics: bool, run_its_code: bool, as_json: bool
+) -> int:
     """Recompute a report's numbers, and say which hold.
 
     REPORT is a folder that `bench report` wrote [the study's], or an archive that `bench export` wrote. Its files and
@@ -36,7 +43,7 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
     from bench.review.verify import verify as verify_report
 
     folder = report or roots.reports / roots.planned_study(study)
-    measure = _measure_again(roots.data) if metrics else None
+    measure = _measure_again(roots.data, run_its_code) if metrics else None
     if folder.is_file():
         from bench.cli.console import progress_bar
         from bench.review.archive import verify_archive
@@ -64,7 +71,7 @@ def verify(roots: Roots, report: Path | None, study: str | None, metrics: bool, 
     return EXIT_DONE if sound else EXIT_RUNS_FAILED
 
 
-def _measure_again(data_root: Path) -> Measure:
+def _measure_again(data_root: Path, run_code: bool) -> Measure:
     from bench.execution.evaluating import measure_again
 
-    return lambda run: measure_again(run, data_root)
+    return lambda run: measure_again(run, data_root, run_code)

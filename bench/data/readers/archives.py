@@ -15,6 +15,7 @@ from typing import Any
 from bench.data.crops import Encoded
 from bench.data.readers.base import hash_lines
 from bench.errors import BenchError
+from bench.limits import MOST_IMAGE_BYTES
 
 _NUMBERED = re.compile(r"(?:^|[/\\])(\d{6})\.(?:jpe?g|png)$", re.IGNORECASE)
 
@@ -27,6 +28,8 @@ class Container:
     fingerprint  a cheap hash of the content
     locate       official file number -> where the image lies, in whatever terms `read` understands
     read         reads images at such places, in this process; what cannot be read is reported in `Encoded.problem`
+    attributes   where the files hold attributes too: (what holds them, its bytes or its rows by file number) for the
+                 attributes asked for
     """
 
     kind: str
@@ -34,6 +37,7 @@ class Container:
     locate: Callable[[], dict[int, Any]]
     read: Callable[[Sequence[Any]], list[Encoded]]
     details: dict[str, Any] = field(default_factory=dict)
+    attributes: Callable[[Sequence[str]], tuple[str, bytes | dict[int, list[int]]]] | None = None
 
 
 _MAGIC = (
@@ -72,7 +76,7 @@ def check_is_data(path: Path, remedy: str) -> None:
         raise BenchError(f"Cannot read {path}: {error.strerror or error}") from error
     if start.startswith((b"<!doctype html", b"<html")):
         raise BenchError(
-            f"{path} is an HTML page, not an archive (Google Drive sends one when its quota is used up)",
+            f"{path} is an HTML page, not the file itself (Google Drive sends one when its quota is used up)",
             hint=f"Delete the file. {remedy}",
         )
     if start.startswith(b"version https://git-lfs"):
@@ -105,10 +109,21 @@ def open_zip(path: Path, remedy: str) -> Iterator[Container]:
             locate=lambda: by_number(path, ((info.filename, info) for info in members)),
             read=lambda infos: [read_member(archive, info) for info in infos],
             details={"file": path.name},
+            attributes=_attributes_in(archive),
         )
 
 
+def _attributes_in(
+    archive: zipfile.ZipFile,
+) -> Callable[[Sequence[str]], tuple[str, bytes | dict[int, list[int]]]] | None:
+    """Return how to read the list of attributes that an archive holds (Kaggle's has one); None where it holds none."""
+    listed = [name for name in archive.namelist() if name.rsplit("/", 1)[-1].startswith("list_attr_celeba.")]
+    return (lambda _: (listed[0], archive.read(listed[0]))) if listed else None
+
+
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Encoded:
+    if info.file_size > MOST_IMAGE_BYTES:
+        return Encoded(info.filename, b"", f"has {info.file_size:,} bytes, more than {MOST_IMAGE_BYTES:,}")
     try:
         return Encoded(info.filename, archive.read(info))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
@@ -170,6 +185,8 @@ def identities(folder: Path, names: Sequence[str]) -> list[str]:
 
 def read_file(path: Path, name: str) -> Encoded:
     try:
+        if (size := path.stat().st_size) > MOST_IMAGE_BYTES:
+            return Encoded(name, b"", f"has {size:,} bytes, more than {MOST_IMAGE_BYTES:,}")
         return Encoded(name, path.read_bytes())
     except OSError as error:
         return Encoded(name, b"", f"cannot be read ({error.strerror or error})")

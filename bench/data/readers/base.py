@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from bench.data.crops import Rendered
 from bench.errors import BenchError
@@ -19,15 +22,24 @@ Item = TypeVar("Item", int, str)
 
 
 @dataclass(frozen=True)
+class Labels:
+    """What images show: `factors` maps each factor to its values, `values` (N, F) uint8 are numbers into those."""
+
+    factors: Mapping[str, tuple[str, ...]]
+    values: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Split:
     """The training or the held-out images of a source.
 
     `read(start, stop)` returns what `Source.render` needs to make images start to stop - 1: encoded files, an array, or
-    only indices. It runs in the preparing process, in ascending order.
+    only indices. It runs in the preparing process, in ascending order. `labels` are there where they were asked for.
     """
 
     count: int
     read: Callable[[int, int], Any]
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True)
@@ -83,3 +95,32 @@ def hash_lines(lines: Iterable[str]) -> str:
         digest.update(line.encode(errors=_BYTES))
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def class_labels(names: Sequence[str], classes: Sequence[str]) -> Labels:
+    """Return the one factor `class` of images whose classes are `names`, out of `classes` (256 at most)."""
+    number = {name: index for index, name in enumerate(classes)}
+    values = np.array([number[name] for name in names], np.uint8)
+    return Labels({"class": tuple(classes)}, values[:, None])
+
+
+def check_labels(source: str, train: Split, heldout: Split) -> None:
+    """Raise BenchError for a value that one split alone shows, and for a factor of which only one is shown at all."""
+    if train.labels is None or heldout.labels is None:
+        return
+    for place, (factor, values) in enumerate(train.labels.factors.items()):
+        learned, measured = (set(labels.values[:, place].tolist()) for labels in (train.labels, heldout.labels))
+        for alone, split, said in (
+            (learned - measured, "training", "could be learned and not measured"),
+            (measured - learned, "held-out", "could be measured and not learned"),
+        ):
+            if alone:
+                raise BenchError(
+                    f"{source}: {factor} {values[min(alone)]} is shown by {split} images alone: it {said}",
+                    hint="Bring images of it to both splits (or raise a count), or take it out of both.",
+                )
+        if len(learned) < 2:
+            raise BenchError(
+                f"{source}: all images show one {factor}, {values[min(learned)]}: there is nothing to tell",
+                hint=f"Take {factor} out of data.labels, or bring images that show another.",
+            )

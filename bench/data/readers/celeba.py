@@ -23,7 +23,8 @@ from bench.data.readers.archives import (
     open_folder_of_numbers,
     open_zip,
 )
-from bench.data.readers.base import Source, Split, choose, is_held_out
+from bench.data.readers.attributes import Attributes, find_attributes, labels_of
+from bench.data.readers.base import Source, Split, choose, hash_lines, is_held_out
 from bench.data.request import DataRequest
 from bench.errors import BenchError
 
@@ -57,9 +58,10 @@ def open_celeba(request: DataRequest, root: Path, fetch: bool) -> Iterator[Sourc
     with ExitStack() as stack:
         container = _open_container(path, stack)
         details: dict[str, Any] = {}
+        told = find_attributes(path, container, request.labels) if request.labels else None
         yield Source(
-            fingerprint=container.fingerprint,
-            splits=lambda: _splits(container, request, path, details),
+            fingerprint=hash_lines([container.fingerprint, told.sha256]) if told else container.fingerprint,
+            splits=lambda: _splits(container, told, request, path, details),
             render=partial(render_files, recipe=request.recipe, resolution=request.resolution),
             details=details,
             remedy="Aligned CelebA images are needed, all 178x218. Get a fresh copy of the archive or of these images;"
@@ -109,12 +111,16 @@ def _open_shards(shards: list[Path], folder: Path) -> Container:
     return open_parquet(shards, folder)
 
 
-def _splits(container: Container, request: DataRequest, path: Path, details: dict[str, Any]) -> tuple[Split, Split]:
+def _splits(
+    container: Container, told: Attributes | None, request: DataRequest, path: Path, details: dict[str, Any]
+) -> tuple[Split, Split]:
     places = container.locate()
     chosen = partition(sorted(places), request, path)
+    rows = told.read() if told else {}
 
     def split(numbers: Sequence[int]) -> Split:
-        return Split(len(numbers), lambda start, stop: container.read([places[n] for n in numbers[start:stop]]))
+        labels = labels_of(numbers, rows, told, request.labels) if told else None
+        return Split(len(numbers), lambda start, stop: container.read([places[n] for n in numbers[start:stop]]), labels)
 
     details.update(
         kind=container.kind,
@@ -127,6 +133,8 @@ def _splits(container: Container, request: DataRequest, path: Path, details: dic
         crop=list(CELEBA_CROPS[request.recipe]),
         filter="bicubic, antialiased",
     )
+    if told:
+        details.update(attributes={"file": told.name, "sha256": told.sha256})
     return split(chosen.train), split(chosen.heldout)
 
 

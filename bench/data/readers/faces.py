@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+
+import numpy as np
 
 from bench.data import faces
 from bench.data.crops import Rendered
-from bench.data.readers.base import Source, Split
+from bench.data.faces.sampling import faces as sampled
+from bench.data.readers.base import Labels, Source, Split
 from bench.data.request import DataRequest
 from bench.runs.identity import code_hash
 
@@ -18,10 +22,17 @@ def faces_source(request: DataRequest) -> Source:
     assert heldout_count is not None, "DataRequest fills it in"
     heldout_start = faces.HELDOUT_START
 
+    def labels(indices: range) -> Labels | None:
+        return _factors(request.seed, indices, request.labels) if request.labels else None
+
     def splits() -> tuple[Split, Split]:
         return (
-            Split(train_count, lambda start, stop: (start, stop)),
-            Split(heldout_count, lambda start, stop: (heldout_start + start, heldout_start + stop)),
+            Split(train_count, lambda start, stop: (start, stop), labels(range(train_count))),
+            Split(
+                heldout_count,
+                lambda start, stop: (heldout_start + start, heldout_start + stop),
+                labels(range(heldout_start, heldout_start + heldout_count)),
+            ),
         )
 
     return Source(
@@ -34,3 +45,8 @@ def faces_source(request: DataRequest) -> Source:
 
 def _draw_faces(seed: int, resolution: int, indices: tuple[int, int]) -> Rendered:
     return Rendered(faces.draw_faces(seed, range(*indices), resolution))
+
+
+def _factors(seed: int, indices: range, names: Sequence[str]) -> Labels:
+    drawn = [[face.factors[name] for name in names] for face in sampled(seed, indices)]
+    return Labels({name: faces.FACTORS[name] for name in names}, np.array(drawn, np.uint8))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.data.crops import render_files
 from bench.data.readers.archives import archive_kind, identities, read_file
-from bench.data.readers.base import Source, Split, choose, hash_lines, is_held_out
+from bench.data.readers.base import Source, Split, choose, class_labels, hash_lines, is_held_out
 from bench.data.request import DataRequest
 from bench.errors import BenchError
 
@@ -19,6 +20,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif",
 _NOT_READ = frozenset({".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jpe", ".tga", ".psd", ".svg", ".eps"})
 """Suffixes of other images: counted, so that nobody takes the rest for the whole."""
 
+MOST_CLASSES = 256  # a class is stored as one byte
 _HELD_OUT = ("test", "val", "valid", "validation")
 
 
@@ -27,7 +29,7 @@ def open_folder(request: DataRequest, fetch: bool) -> Source | None:
 
     Images are ordered by their path in the folder; links are followed. Where there are sub-folders `train` and `test`
     (or else `val`, `valid` or `validation`), these are the splits and nothing else is read; otherwise a tenth, chosen
-    by a hash of that path, is held out.
+    by a hash of that path, is held out. The label `class` is the first folder below the split.
     """
     if request.path is None:
         raise BenchError(
@@ -88,29 +90,74 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def _splits(folder: Path, names: list[str], request: DataRequest, details: dict[str, Any]) -> tuple[Split, Split]:
+@dataclass(frozen=True)
+class _Partition:
+    """Paths of the training and the held-out images, the rule that parted them, and the folders it went by."""
+
+    train: list[str]
+    heldout: list[str]
+    rule: str
+    folders: tuple[str, str] | None
+
+    def class_of(self, name: str) -> str:
+        """Return the first folder below the split; "" for an image that lies in none."""
+        below = name.split("/")[:-1][0 if self.folders is None else 1 :]
+        return below[0] if below else ""
+
+
+def _partition(names: list[str], request: DataRequest) -> _Partition:
     train = [name for name in names if name.startswith("train/")]
     apart = next((part for part in _HELD_OUT if any(name.startswith(f"{part}/") for name in names)), "")
     heldout = [name for name in names if apart and name.startswith(f"{apart}/")]
+    folders: tuple[str, str] | None = ("train", apart)
     rule = f"sub-folders train and {apart}"
     if not train or not heldout:
         train = [name for name in names if not is_held_out(name, request.seed)]
         heldout = [name for name in names if is_held_out(name, request.seed)]
+        folders = None
         rule = "a tenth, chosen by a hash of the name, is held out"
-    if not train or not heldout:
+    return _Partition(train, heldout, rule, folders)
+
+
+def _classes(folder: Path, parts: _Partition) -> tuple[str, ...]:
+    """Return the names of the class folders, sorted by code point. Raises BenchError for images that lie in none."""
+    named = [(parts.class_of(name), name) for name in (*parts.train, *parts.heldout)]
+    if outside := [name for kind, name in named if not kind]:
+        where = f"{folder}" if parts.folders is None else f"{folder / parts.folders[0]}"
+        raise BenchError(
+            f"{folder}: {len(outside):,} image(s) lie in no class folder, such as {outside[0]}",
+            hint=f"For labels each class has a folder in {where}, named after it. Sort these images into such, or take"
+            " `labels` out of the study's data.",
+        )
+    classes = tuple(sorted({kind for kind, _ in named}))
+    if len(classes) > MOST_CLASSES:
+        raise BenchError(
+            f"{folder} has {len(classes)} class folders; bench takes at most {MOST_CLASSES} classes",
+            hint="Take some away, or take `labels` out of the study's data.",
+        )
+    return classes
+
+
+def _splits(folder: Path, names: list[str], request: DataRequest, details: dict[str, Any]) -> tuple[Split, Split]:
+    parts = _partition(names, request)
+    if not parts.train or not parts.heldout:
         raise BenchError(
             f"{folder} holds {len(names)} image(s) ({', '.join(sorted(SUFFIXES))}), too few to hold out a tenth",
             hint="Add images, or sort them into sub-folders train and test.",
         )
+    classes = _classes(folder, parts) if request.labels else ()
 
     def split(chosen: Sequence[str]) -> Split:
-        return Split(len(chosen), lambda start, stop: [read_file(folder / name, name) for name in chosen[start:stop]])
+        labels = class_labels([parts.class_of(name) for name in chosen], classes) if classes else None
+        return Split(
+            len(chosen), lambda start, stop: [read_file(folder / name, name) for name in chosen[start:stop]], labels
+        )
 
     details.update(
-        kind="folder", file=folder.name, images_found=len(names), partition=rule, seed=request.seed,
+        kind="folder", file=folder.name, images_found=len(names), partition=parts.rule, seed=request.seed,
         filter="bicubic, antialiased",
     )  # fmt: skip
     return (
-        split(choose(train, request.train_count, request.seed, "train")),
-        split(choose(heldout, request.heldout_count, request.seed, "heldout")),
+        split(choose(parts.train, request.train_count, request.seed, "train")),
+        split(choose(parts.heldout, request.heldout_count, request.seed, "heldout")),
     )

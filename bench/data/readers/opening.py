@@ -30,6 +30,10 @@ def open_source(request: DataRequest, root: Path, fetch: bool) -> Iterator[Sourc
         from bench.data.readers.folder import open_folder
 
         yield open_folder(request, fetch)
+    elif request.source == "own":
+        from bench.data.readers.own import open_own
+
+        yield open_own(request, fetch)
     else:
         assert request.source in TORCHVISION_SOURCES
         from bench.data.readers.torchvision_sets import open_torchvision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +65,17 @@ def open_parquet(shards: list[Path], folder: Path) -> Container:
         return _numbers_from_order(shards) if numbered is None else numbered
 
     lines = (f"{shard.relative_to(folder).as_posix()} {shard.stat().st_size} {_footer_hash(shard)}" for shard in shards)
-    return Container("parquet", hash_lines(lines), locate, _Reader().read, details)
+    return Container(
+        "parquet", hash_lines(lines), locate, _Reader().read, details, lambda names: _attributes(shards, locate, names)
+    )
+
+
+def open_rows(shards: list[Path]) -> tuple[list[Row], Callable[[Sequence[Row]], list[Encoded]]]:
+    """Return every row of shards of any images, in order, and what reads rows. Raises as `open_parquet` does."""
+    parquet = _parquet()
+    for shard in shards:
+        _check_columns(parquet, shard)
+    return [row for shard in shards for row in _rows(shard)], _Reader().read
 
 
 def _parquet() -> Any:
@@ -157,3 +167,25 @@ def _number_part(name: str, shards: Sequence[Path], numbers: range) -> dict[int,
             hint="Keep only one data set's shards in the folder.",
         )
     return dict(zip(numbers, rows, strict=False))
+
+
+def _attributes(
+    shards: Sequence[Path], locate: Callable[[], dict[int, Row]], names: Sequence[str]
+) -> tuple[str, dict[int, list[int]]]:
+    """Return the attributes' columns (true or false, or 1 and -1) by file number; raises BenchError where one lacks."""
+    values: dict[tuple[Path, int, int], list[int]] = {}
+    for shard in shards:
+        with _parquet().ParquetFile(shard) as file:
+            known = file.schema_arrow.names
+            if lacking := [name for name in names if name not in known]:
+                raise BenchError(
+                    f"{shard} has no column {lacking[0]}; its columns are {', '.join(known)}",
+                    hint="Put list_attr_celeba.txt beside the shards, or take `labels` out of the study's data.",
+                )
+            for group in range(file.metadata.num_row_groups):
+                columns = file.read_row_group(group, columns=list(names)).to_pydict()
+                for row, cells in enumerate(zip(*(columns[name] for name in names), strict=True)):
+                    if None not in cells:
+                        values[shard, group, row] = [int(cell > 0) for cell in cells]
+    named = ", ".join(shard.name for shard in shards)
+    return named, {number: values[place] for number, row in locate().items() if (place := tuple(row)) in values}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-GRID = 8  # a sample grid has 8 x 8 images
+GRID = 8  # images in a row of a sample grid
 FRAME_MS = 700
 LAST_FRAME_MS = 2_000
 _SMALLEST_FONT = 10  # pixels, of the step in the band under the images
@@ -19,7 +19,7 @@ _BAND_COLOUR, _TEXT_COLOUR = (34, 34, 34), (255, 255, 255)
 
 Pixels = npt.NDArray[np.uint8]
 Grids = Sequence[tuple[int, Pixels]]
-"""(generator step, grid H x W x 3 of 8 x 8 images), oldest first."""
+"""(generator step, grid H x W x 3 with 8 images a row), oldest first."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,15 @@ def of_one_shape(grids: Grids) -> list[tuple[int, Pixels]]:
 
 
 def _frame(grid: Pixels, caption: str) -> Image.Image:
-    side = grid.shape[0] // GRID
+    side = grid.shape[1] // GRID
     size = (4 if side <= 64 else 2) * side
+    height = min(size, grid.shape[0])
     font_size = max(_SMALLEST_FONT, size // 20)
     band = font_size + 6
-    frame = Image.new("RGB", (size, size + band), _BAND_COLOUR)
-    frame.paste(Image.fromarray(grid[:size, :size]))
+    frame = Image.new("RGB", (size, height + band), _BAND_COLOUR)
+    frame.paste(Image.fromarray(grid[:height, :size]))
     font = ImageFont.load_default(font_size)
-    ImageDraw.Draw(frame).text((size / 2, size + band / 2), caption, fill=_TEXT_COLOUR, font=font, anchor="mm")
+    ImageDraw.Draw(frame).text((size / 2, height + band / 2), caption, fill=_TEXT_COLOUR, font=font, anchor="mm")
     return frame
 
 

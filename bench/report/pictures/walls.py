@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class _Grid:
-    """One run's samples at one step: side x side images in GRID rows."""
+    """One run's samples at one step: side x side images, GRID in a row."""
 
     run: Run
     step: int
@@ -88,7 +88,7 @@ def chosen_run(study: Study, entry: Entry) -> tuple[Run | None, str]:
 
 def _size(study: Study, options: ReportOptions, grid: _Grid) -> _Size:
     """Return what a picture of this study may take: four rows of samples for a dozen entries, two beyond."""
-    side = grid.pixels.shape[0] // GRID
+    side = grid.pixels.shape[1] // GRID
     many = len(study.entries) > 16
     return _Size(
         rows=min(options.wall_rows, 2) if many else options.wall_rows,
@@ -99,7 +99,8 @@ def _size(study: Study, options: ReportOptions, grid: _Grid) -> _Size:
 
 def _wall(study: Study, entry: Entry, grid: _Grid, size: _Size) -> Picture:
     run, step = grid.run, grid.step
-    side = grid.pixels.shape[0] // GRID
+    side = grid.pixels.shape[1] // GRID
+    rows = min(size.rows, grid.pixels.shape[0] // side)
     score = dict(study.summary(entry, study.primary).values).get(run.seed)
     reached = "" if step == study.plan["final_step"] else f" The run’s last grid; it is {run.state}."
     collapsed = " Collapsed." if run.collapsed else ""
@@ -108,7 +109,7 @@ def _wall(study: Study, entry: Entry, grid: _Grid, size: _Size) -> Picture:
         run.folder.sample_file(step).read_bytes(),
         size,
         name=f"samples-{entry.label}-{entry.protocol}",
-        alt=f"{size.rows} rows of {size.columns} samples of {entry.label}, seed {run.seed}, step {step:,}.",
+        alt=f"{rows} rows of {size.columns} samples of {entry.label}, seed {run.seed}, step {step:,}.",
         file_alt=f"{_counted(grid)} of {entry.label}, seed {run.seed}, step {step:,}.",
         caption=(
             f"Seed {run.seed}, generator step {step:,}"
@@ -124,7 +125,7 @@ def _progress(entry: Entry, grids: Sequence[_Grid], size: _Size) -> Picture | No
     alike = [grid for grid in grids if grid.pixels.shape == grids[0].pixels.shape]
     if len(alike) < 2:
         return None
-    side = alike[0].pixels.shape[0] // GRID
+    side = alike[0].pixels.shape[1] // GRID
     rows = np.concatenate([grid.pixels[:side, : size.columns * side] for grid in alike])
     steps = joined([f"{grid.step:,}" for grid in alike])
     seed = alike[0].run.seed
@@ -154,7 +155,7 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
         grid = _read_grid(run, run.sample_steps[-1]) if run.sample_steps and run is not median else None
         if grid is None:
             continue
-        side = grid.pixels.shape[0] // GRID
+        side = grid.pixels.shape[1] // GRID
         collapsed = " Collapsed." if run.collapsed else ""
         pictures.append(
             _picture(
@@ -175,8 +176,8 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
 
 def _counted(grid: _Grid) -> str:
     """Return how many samples a whole grid holds."""
-    side = grid.pixels.shape[0] // GRID
-    return f"{GRID} rows of {grid.pixels.shape[1] // side} samples"
+    side = grid.pixels.shape[1] // GRID
+    return f"{grid.pixels.shape[0] // side} rows of {GRID} samples"
 
 
 def _picture(

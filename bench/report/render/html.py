@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.report.figures.svg import dark
-from bench.report.model import PUBLISHED_WORDS, Page, ReportOptions
+from bench.report.model import EXTERNAL_WORDS, FORGIVES_WORDS, PUBLISHED_WORDS, Page, ReportOptions
 
 PIXELS_PER_POINT = 4 / 3
 
@@ -39,6 +39,8 @@ def render_html(page: Page, options: ReportOptions) -> str:
         page=page,
         options=options,
         published_words=PUBLISHED_WORDS,
+        external_words=EXTERNAL_WORDS,
+        forgives_words=FORGIVES_WORDS,
         script=Markup(script),
         script_hash=f"sha256-{digest}",
     )

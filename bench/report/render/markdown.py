@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from bench.formatting import markdown_table
 from bench.report.model import (
+    EXTERNAL_WORDS,
     FIGURES,
+    FORGIVES_WORDS,
     PUBLISHED_WORDS,
     Cell,
     Conclusions,
@@ -39,6 +41,8 @@ def render_markdown(page: Page) -> str:
         *_results(page),
         *(["## Controlled beside published", table(page.both_protocols)] if page.both_protocols else []),
         *_published(page),
+        *(["## Samples from elsewhere", EXTERNAL_WORDS, table(page.external)] if page.external else []),
+        *(["## What the metric forgives", FORGIVES_WORDS, table(page.forgives)] if page.forgives else []),
         "## What was held equal",
         table(page.equal),
         *(["## While training", *(block for curve in page.curves for block in _figure(curve))] if page.curves else []),

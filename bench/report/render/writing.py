@@ -15,6 +15,8 @@ from bench.report.render.latex import latex_tables
 from bench.report.render.manifest import MANIFEST, manifest
 from bench.report.render.markdown import render_markdown, variant_stem
 from bench.report.render.naming import file_stem
+from bench.report.sections.external import external_frame
+from bench.report.sections.forgives import forgives_frame
 from bench.report.sections.published import published_frames
 from bench.report.study import Study, load_study
 from bench.runs.folder import PLAN_FILE
@@ -56,6 +58,9 @@ def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -
     yield "results.csv", study.results.to_csv(index=False, lineterminator="\n").encode()
     for name, frame in (study.statistics.frames() | published_frames(study)).items():
         yield f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode()
+    for name, beside in (("forgives", forgives_frame(study)), ("external", external_frame(study))):
+        if beside is not None:
+            yield f"{name}.csv", beside.to_csv(index=False, lineterminator="\n").encode()
     for name, table in latex_tables(study).items():
         yield f"latex/{name}", table.encode()
     for name, content in _figure_files(page):

@@ -50,8 +50,8 @@ def collapse_reason(study: Study, run: Run) -> str:
 def _deciding_extractor(study: Study) -> str:
     """Return the first extractor that measured both metrics; the first of all where nothing was measured yet."""
     measured = set(study.results["metric"].dropna().unique())
-    both = (name for name in study.settings.extractors if {f"coverage_{name}", f"unique_{name}"} <= measured)
-    return next(both, study.settings.extractors[0])
+    both = (name for name in study.settings.labels if {f"coverage_{name}", f"unique_{name}"} <= measured)
+    return next(both, study.settings.labels[0])
 
 
 def _title(metric: str, extractor: str) -> str:

@@ -43,6 +43,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     digests = next((run.status.data_sha256 for run in study.runs if run.status.data_sha256), None)
     resolution = backbone["resolution"]
     recipe = "" if data["recipe"] == "none" else f", recipe {data['recipe']}"
+    told = f"; both networks are told {', '.join(data['labels'])}" if data.get("labels") else ""
     yield (
         "backbone",
         f"DCGAN at {resolution}×{resolution}, width {backbone['width']}, latent {backbone['latent']} "
@@ -50,7 +51,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     )
     yield (
         "data",
-        f"{study.data_title} at {resolution}×{resolution}{recipe}{_counts_of(data)}"
+        f"{study.data_title} at {resolution}×{resolution}{recipe}{_counts_of(data)}{told}"
         + (f"; sha256 {digests['train'][:12]} (train), {digests['heldout'][:12]} (held out)" if digests else ""),
     )
     yield (
@@ -70,7 +71,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     yield (
         "evaluation",
         f"{settings.samples:,} samples at the final step, {settings.snapshot_samples:,} at snapshots; "
-        f"{plural(settings.sample_seeds, 'sample seed')}; extractors {', '.join(settings.extractors)}; held-out "
+        f"{plural(settings.sample_seeds, 'sample seed')}; extractors {', '.join(settings.labels)}; held-out "
         f"reference{_floors(study)}; batch statistics recomputed before sampling",
     )
     yield (

@@ -14,7 +14,8 @@ from bench.errors import BenchError
 from bench.files import disk_error, read_json
 from bench.report import render
 from bench.review.archive.container import Progress, write_archive
-from bench.review.archive.members import REPORTS, RUNS, is_drawn, is_weights, may_leave
+from bench.review.archive.members import REPORTS, RUNS, is_beside_the_plan, is_drawn, is_weights, may_leave
+from bench.runs.extras import EXTERNAL, FORGIVES
 from bench.runs.folder import PLAN_FILE, RunFolder, read_plan, run_folder
 from bench.runs.portable import portable_record
 from bench.version import __version__
@@ -62,7 +63,8 @@ def export_study(
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".exporting-", dir=path.parent) as place:
             staged = Path(place)
-            files = {PLAN_FILE: runs_root / study / PLAN_FILE, **_records(folders, plan), **_weights(folders, weights)}
+            files = {PLAN_FILE: runs_root / study / PLAN_FILE, **_beside_the_plan(runs_root / study)}
+            files |= _records(folders, plan) | _weights(folders, weights)
             _copy(files, staged / RUNS / name, progress)
             progress("making the report", 0, 1)
             render(staged / RUNS, name, staged / REPORTS / name)
@@ -87,6 +89,13 @@ def _folders(runs_root: Path, study: str, plan: dict[str, Any]) -> dict[str, Run
     if not found:
         raise BenchError(f'Study "{study}" has no run yet', hint=f"Type `bench run --all --study {study}`.")
     return found
+
+
+def _beside_the_plan(study: Path) -> dict[str, Path]:
+    """Return the records of the study as a whole: what its metric forgives, samples from elsewhere."""
+    candidates = [study / FORGIVES, *sorted((study / EXTERNAL).glob("*.json"))]
+    named = {file.relative_to(study).as_posix(): file for file in candidates if file.is_file()}
+    return {name: file for name, file in named.items() if is_beside_the_plan(name)}
 
 
 def _records(folders: dict[str, RunFolder], plan: dict[str, Any]) -> dict[str, Path]:

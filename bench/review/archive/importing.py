@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench.config.models import LABEL
@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.files import disk_error, leftovers, read_json, write_record
 from bench.report.render.manifest import MANIFEST, RUN_FILES
 from bench.review.archive.container import UNSOUND, Archive, Progress, is_plain, open_archive
-from bench.review.archive.members import REPORTS, RUNS, plan_member, run_member, run_of, unexpected
+from bench.review.archive.members import REPORTS, RUNS, is_beside_the_plan, plan_member, run_member, run_of, unexpected
 from bench.review.archive.records import check_records
 from bench.runs.folder import PLAN_FILE, check_schema
 from bench.runs.identity import code_hash
@@ -178,7 +178,8 @@ def _own_digest(file: Path) -> str | None:
 def _put(archive: Archive, runs: tuple[str, ...], target: Path, plan: dict[str, Any], progress: Progress) -> None:
     """Unpack runs and plan into a folder beside `target`, then rename them into place, the plan last."""
     prefixes = tuple(run_member(archive.study, run, "") for run in runs)
-    names = [plan_member(archive.study), *(name for name in archive.names if name.startswith(prefixes))]
+    beside = [name for name in archive.names if _is_beside(name)]
+    names = [plan_member(archive.study), *beside, *(name for name in archive.names if name.startswith(prefixes))]
     runs_root = target.parent
     try:
         runs_root.mkdir(parents=True, exist_ok=True)
@@ -197,10 +198,20 @@ def _put(archive: Archive, runs: tuple[str, ...], target: Path, plan: dict[str, 
             for run in runs:
                 (target / run).parent.mkdir(parents=True, exist_ok=True)
                 (unpacked / run).rename(target / run)
+            for name in ["/".join(PurePosixPath(member).parts[2:]) for member in beside]:
+                if not (target / name).exists():  # one's own stay
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    (unpacked / name).rename(target / name)
             if not (target / PLAN_FILE).exists():
                 (unpacked / PLAN_FILE).rename(target / PLAN_FILE)
     except OSError as error:
         raise disk_error(target, error) from error
+
+
+def _is_beside(member: str) -> bool:
+    """Tell whether a member is a record of the study as a whole."""
+    parts = PurePosixPath(member).parts
+    return parts[:1] == (RUNS,) and is_beside_the_plan("/".join(parts[2:]))
 
 
 def _provenance(archive: Archive) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from bench.runs.extras import EXTERNAL, FORGIVES
 from bench.runs.folder import PLAN_FILE
 
 RUNS, REPORTS = "runs", "reports"
@@ -23,6 +24,7 @@ RECORDS = (
 )
 _PICTURE = re.compile(r"samples/(step-\d+|interpolations)\.png")
 _NEAREST = "samples/nearest.png"
+_EXTERNAL = re.compile(rf"{EXTERNAL}/[A-Za-z0-9][A-Za-z0-9._@+-]{{0,63}}\.json")
 _WEIGHTS = re.compile(r"snapshots/step-(\d+)\.safetensors")
 
 
@@ -49,6 +51,11 @@ def is_drawn(plan: Mapping[str, Any]) -> bool:
     return bool(plan["data"]["source"] == "faces")
 
 
+def is_beside_the_plan(name: str) -> bool:
+    """Tell whether a file, by its name in the study's folder, is a record of the study as a whole."""
+    return name == FORGIVES or _EXTERNAL.fullmatch(name) is not None
+
+
 def plan_member(study: str) -> str:
     return f"{RUNS}/{study}/{PLAN_FILE}"
 
@@ -71,7 +78,8 @@ def unexpected(names: list[str], study: str, plan: Mapping[str, Any]) -> list[st
         parts = PurePosixPath(name).parts
         mine = parts[1:2] == (study,)
         of_run = parts[:1] == (RUNS,) and run_of(name) in runs and may_leave("/".join(parts[4:]), drawn=drawn)
+        of_study = parts[:1] == (RUNS,) and is_beside_the_plan("/".join(parts[2:]))
         of_report = parts[:1] == (REPORTS,) and len(parts) > 2
-        if not (mine and (name == plan_member(study) or of_run or of_report)):
+        if not (mine and (name == plan_member(study) or of_study or of_run or of_report)):
             found.append(name)
     return found

@@ -7,63 +7,32 @@ table or a spreadsheet is made of them. Further keys are let through, as later v
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from bench.config.models import LABEL, Protocol
-from bench.config.parsing import SEED_LIMIT
+from bench.config.models import Protocol
 from bench.config.predictions import Prediction
 from bench.config.problems import key_text
 from bench.errors import BenchError
 from bench.images import UnusableImageError, open_image
 from bench.limits import (
-    MOST_FORMULA_CHARACTERS,
     MOST_LINES_BYTES,
     MOST_PICTURE_PIXELS,
     MOST_TEXT_BYTES,
     bounded_json,
 )
-from bench.metrics.catalogue import metric_info
 from bench.metrics.settings import EvaluationSettings, GeneratorName
 from bench.report.render.manifest import MANIFEST
-from bench.review.archive.container import Archive, Progress, is_plain, most_bytes
+from bench.review.archive.beside import ExternalRecord, ForgivesRecord
+from bench.review.archive.container import Archive, Progress, most_bytes
+from bench.review.archive.values import Count, Digest, Formula, Identity, Label, Metric, PlainName, Record, Seed
+from bench.runs.extras import EXTERNAL, FORGIVES
 from bench.runs.folder import PLAN_FILE, SCHEMA, Status
-
-# A label stands in file names, in tables and in the first column of CSV files, where "=" begins a formula.
-Label = Annotated[str, Field(pattern=f"^(?:{LABEL.pattern})$")]
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Identity = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
-Count = Annotated[int, Field(ge=0)]
-Formula = Annotated[str, Field(max_length=MOST_FORMULA_CHARACTERS)]
-Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
-
-
-def _known_metric(name: str) -> str:
-    try:
-        metric_info(name)
-    except BenchError as error:
-        raise ValueError(error.message) from error
-    return name
-
-
-def _plain_name(name: str) -> str:
-    if not is_plain(name):
-        raise ValueError("is no plain name below its folder")
-    return name
-
-
-PlainName = Annotated[str, AfterValidator(_plain_name)]
-Metric = Annotated[Label, AfterValidator(_known_metric)]
-
-
-class Record(BaseModel):
-    """A table of a record: strict, open to further keys."""
-
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
 class Published(Record):
@@ -316,6 +285,8 @@ class MetricLine(Record):
 
 
 _ONE: dict[str, Any] = {
+    FORGIVES: ForgivesRecord,
+    EXTERNAL: ExternalRecord,
     PLAN_FILE: PlanRecord,
     "spec.json": SpecRecord,
     "card.json": CardRecord,
@@ -353,7 +324,9 @@ def check_records(archive: Archive, progress: Progress, leave_out: Collection[st
 def record_problems(member: str, content: bytes) -> Iterator[str]:
     """Yield what is wrong with a member's content, with the key or the line at which it is."""
     name = PurePosixPath(member).name
-    if name in _ONE:
+    if PurePosixPath(member).parent.name == EXTERNAL and name.endswith(".json"):
+        yield from _problems(EXTERNAL, content, MOST_TEXT_BYTES)
+    elif name in _ONE:
         yield from _problems(name, content, most_bytes(name))
     elif name in _LINES:
         yield from _problems_of_lines(name, content)
@@ -397,6 +370,8 @@ def _problems(name: str, content: bytes, limit: int) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
     else:
+        if name in (PLAN_FILE, "spec.json"):
+            yield from own_file_problems(values.get("evaluation", {}))
         if name == PLAN_FILE:
             yield from plan_problems(values)
         elif name == "status.json" and (values.get("reason") or "").lstrip()[:1] in tuple("=+-@"):
@@ -406,6 +381,15 @@ def _problems(name: str, content: bytes, limit: int) -> Iterator[str]:
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter((_ONE | _LINES)[name])
+
+
+def own_file_problems(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where own extractors or metrics name a place on a machine: their files are code that nobody here named."""
+    for kind in ("extractor", "metric"):
+        for name, table in (evaluation.get(kind) or {}).items():
+            for key in ("file", "weights"):
+                if re.search(r"[\\/]", str(table.get(key) or "")):
+                    yield f"evaluation.{kind}.{name}.{key}: names a place on another machine"
 
 
 def plan_problems(plan: dict[str, Any]) -> Iterator[str]:

@@ -42,7 +42,7 @@ def norms_fit(variant: Variant) -> Iterator[Problem]:
     """Where gradients with respect to images are taken, D must judge each image by itself under every norm allowed."""
     if not takes_input_gradients(variant):
         raise NotApplicable("it takes no gradient with respect to images")
-    for norm in variant.objective.norms:
+    for norm in variant.objective.allowed_norms():
         moved = _leaning(variant, norm)
         if moved > 1e-9:
             yield Problem(
@@ -81,6 +81,6 @@ def _leaning(variant: Variant, norm: Norm) -> float:
     generator = torch.Generator().manual_seed(13)
     others = torch.rand(COUNT - 1, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=scene.dtype)
     with torch.no_grad():
-        outputs = [scene.judge(images) for images in (scene.real, torch.cat([scene.real[:1], others]))]
+        outputs = [scene.judge()(images) for images in (scene.real, torch.cat([scene.real[:1], others]))]
     before, after = ((out if isinstance(out, Tensor) else out[0])[0] for out in outputs)
     return float((before - after).abs().max())

@@ -12,7 +12,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.networks.heads import Autoencoded, Encoded, Sliced
+from bench.networks.conditioning import Labels
+from bench.networks.heads import RECOGNISING, Autoencoded, Classified, Contrastive, Encoded, Sliced, Twins
 from bench.objectives.base import Golden, Objective, Step
 from bench.validation.contract.linear import FLAT, SHAPED, LinearNetworks
 from bench.validation.contract.report import Problem
@@ -130,12 +131,12 @@ def _on_shape(variant: Variant, shape: tuple[int, ...]) -> Iterator[tuple[str, f
 def _compared(cls: type[Objective], golden: Golden) -> Iterator[tuple[str, float, float, str]]:
     """Yield for every number that the card gives: its name, what the card says, what the code returns, for what."""
     objective = cls.model_validate(dict(golden.settings))
-    step = FixedStep({**objective.initial_state(), **golden.state})
+    step = FixedStep({**objective.initial_state(), **golden.state}, labels=_labels(golden))
     given = f"real {_short(golden.real)}, fake {_short(golden.fake)}"
     real, fake = _samples(golden.real), _samples(golden.fake)
 
-    def said(images: Tensor) -> Any:
-        return _said(objective, images)
+    def said(images: Tensor, *other: Tensor) -> Any:
+        return torch.tensor(golden.mismatched, dtype=torch.float64) if other else _said(objective, images, golden)
 
     if golden.joint is not None:
         yield "joint", golden.joint, _joint(objective, golden, step), f"encoded {_short(golden.encoded)}"
@@ -159,8 +160,23 @@ def _samples(values: tuple[Any, ...]) -> Tensor:
     return samples[:, None] if samples.dim() == 1 else samples
 
 
-def _said(objective: Objective, images: Tensor) -> Any:
-    """Return outputs whose score, energy or embedding of each sample is the sample itself."""
+def _labels(golden: Golden) -> Labels | None:
+    if golden.labels is None:
+        return None
+    return Labels(torch.eye(golden.label_values, dtype=torch.float64)[list(golden.labels)], (golden.label_values,))
+
+
+def _said(objective: Objective, images: Tensor, golden: Golden) -> Any:
+    """Return outputs whose score, energy or embedding of each sample is the sample itself.
+
+    Under a head that recognises labels a sample is the row of all that D answers.
+    """
+    if objective.head in RECOGNISING:
+        score, beside, values = images[:, 0], images[:, 1:], golden.label_values
+        if objective.head == "classified":
+            return Classified(score, beside)
+        first, last = beside[:, :-values], beside[:, -values:]
+        return Twins(score, first, last) if objective.head == "twins" else Contrastive(score, first, last)
     if objective.head == "autoencoder":
         return Autoencoded(torch.zeros_like(images), images)
     if objective.head == "sliced":

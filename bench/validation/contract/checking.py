@@ -13,7 +13,18 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.objectives import load, source_file
 from bench.objectives.base import Objective
-from bench.validation.contract import batches, cards, direction, game, gradients, methods, numerics, purity, training
+from bench.validation.contract import (
+    batches,
+    cards,
+    direction,
+    game,
+    gradients,
+    labels,
+    methods,
+    numerics,
+    purity,
+    training,
+)
 from bench.validation.contract.report import NotApplicable, Outcome, Problem, Report, Result
 from bench.validation.contract.scene import Variant, variants
 from bench.validation.contract.watching import line_in, line_of
@@ -56,6 +67,7 @@ CHECKS = (
     Check("state", "state is declared, finite and moves in place after D's step", purity.state_moves_in_its_place),
     Check("order", "the order of the batch does not matter", batches.order_does_not_matter),
     Check("repetition", "a batch given twice has the same losses", batches.repetition_does_not_matter),
+    Check("labels", "told labels, each sample has its own, and they count", labels.conditions_count),
     Check("pixels", "norms and sums run over all channels and pixels", cards.pixels_count_alike),
     Check("norms", "input gradients meet no norm that couples samples", batches.norms_fit),
     Check("extremes", "losses and gradients are finite at outputs of +-1e4 and 0", numerics.extremes_are_finite),

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from bench.networks.heads import Autoencoded, Encoded, Head, sliced
+from bench.networks.heads import Autoencoded, Classified, Contrastive, Encoded, Head, Twins, sliced
+from bench.validation.contract.scene import LABELS
 
 FLAT = (12,)  # an image of 12 numbers, and the same as channels and pixels
 SHAPED = (3, 2, 2)
@@ -30,22 +32,31 @@ class LinearNetworks:
         self._head = head
         self._gain = gain
         self._score, self._embedding, self._generated = weight(1), weight(4), weight(4)
+        self._classes, self._twin = weight(sum(LABELS)), weight(sum(LABELS))
         self._decoded = torch.full((), float(gain > 0) - float(gain < 0), dtype=dtype, requires_grad=True)
 
     def weights(self) -> list[Tensor]:
         """Return D's weights, which carry gradients."""
-        return [self._score, self._embedding, self._decoded]
+        return [self._score, self._embedding, self._decoded, self._classes, self._twin]
 
-    def judge(self, images: Tensor) -> Any:
-        """Return what the head returns: scores, embeddings N x 4, reconstructions."""
+    def judge(self, images: Tensor, *_condition: Tensor) -> Any:
+        """Return what the head returns: scores, embeddings N x 4, reconstructions, class logits."""
         flat = images.flatten(1)
+        score = self._gain * (flat @ self._score).squeeze(1)
         if self._head == "score":
-            return self._gain * (flat @ self._score).squeeze(1)
+            return score
+        if self._head == "classified":
+            return Classified(score, self._gain * (flat @ self._classes))
+        if self._head == "twins":
+            return Twins(score, self._gain * (flat @ self._classes), self._gain * (flat @ self._twin))
         if self._head == "sliced":
             return sliced(self._gain * flat, self._score.squeeze(1))
         embedded = self._gain * (flat @ self._embedding)
         if self._head == "autoencoder":
             return Autoencoded(self._decoded * images, embedded)
+        if self._head == "contrastive":
+            unit = normalize(embedded, dim=1)
+            return Contrastive(score, unit, unit @ normalize(self._classes[:4], dim=0))
         if self._head == "encoder":
             return Encoded(embedded, 10 * self._decoded * (flat @ self._embedding))
         return embedded

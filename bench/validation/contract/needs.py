@@ -17,6 +17,7 @@ def needs(cls: type[Objective]) -> tuple[str, ...]:
     tried = [variant for variant in variants(cls) if variant.objective == objective]
     state = objective.initial_state()
     asked_for = {
+        "labels": objective.needs == "labels",
         "one update of both networks": objective.updates == "joint",
         f"{objective.fakes_per_real} generated batches": objective.fakes_per_real > 1,
         "real images in G's step": any(_generator_sees_real(variant) for variant in tried),

@@ -17,12 +17,14 @@ from torch import Tensor, distributed
 
 from bench.config.recipe import Recipe
 from bench.networks.backbone import Norm, build_networks
+from bench.networks.conditioning import Batch, Conditioning
 from bench.objectives import load
 from bench.processes import Team
 from bench.training.engine import EagerEngine
 from bench.training.ranks import Ranks
 from bench.training.schedule import IterationSettings
 from bench.training.state import TrainingState
+from bench.validation.contract.scene import LABELS, conditions
 
 LOSSES_AGREE = 1e-9
 GRADIENTS_AGREE = 1e-9
@@ -34,12 +36,18 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {"ebgan": {"pulling_away": 0.1}, "l
 
 @dataclass(frozen=True)
 class Trial:
-    """What is trained: `norm` is D's where the objective allows it (else "layer"), packs where its head allows them."""
+    """What is trained: `norm` is D's where the objective allows it (else "layer"), packs where its head allows them.
+
+    With `factor_sizes` there are labels, of which D is told by `conditioning` (None: as the objective says); an
+    objective that needs some has them anyway.
+    """
 
     steps: int = 50
     norm: Norm = "batch"
     packing: int = 1
     dtype: torch.dtype = torch.float64
+    factor_sizes: tuple[int, ...] = ()
+    conditioning: Conditioning | None = None
 
 
 @dataclass(frozen=True)
@@ -119,23 +127,33 @@ def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tupl
     for name in objectives:
         state = _state(name, ranks, trial)
         engine = EagerEngine(state)
+        batches = partial(_batch, dtype=trial.dtype, sizes=state.settings.factor_sizes)
         parameters = [*state.D.parameters(), *state.G.parameters()]
-        engine.run_iteration(0, lambda step: _batch(step, trial.dtype))
+        engine.run_iteration(0, batches)
         means = state.meter.take_means()
         losses = torch.tensor([value for group in means.values() for value in group.values()], dtype=torch.float64)
         gradients = torch.cat([value.grad.flatten() for value in parameters if value.grad is not None]).clone()
         for step in range(1, trial.steps):
-            engine.run_iteration(step, lambda step: _batch(step, trial.dtype))
+            engine.run_iteration(step, batches)
         results.append((losses, gradients, torch.cat([value.detach().flatten() for value in parameters])))
     return results
 
 
 def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
     objective = load(name).model_validate(_SETTINGS.get(name, {}))
-    norm = trial.norm if trial.norm in objective.norms else "layer"
-    packing = trial.packing if objective.head in ("score", "sliced", "embedding") else 1
+    norm = trial.norm if trial.norm in objective.allowed_norms() else "layer"
+    packing = trial.packing if objective.head not in ("autoencoder", "encoder") else 1
+    sizes = trial.factor_sizes or (LABELS if objective.needs == "labels" else ())
     G, D = build_networks(
-        resolution=RESOLUTION, width=WIDTH, latent=LATENT, head=objective.head, norm=norm, seed=1, packing=packing
+        resolution=RESOLUTION,
+        width=WIDTH,
+        latent=LATENT,
+        head=objective.head,
+        norm=norm,
+        seed=1,
+        packing=packing,
+        factor_sizes=sizes,
+        conditioning=(trial.conditioning or objective.conditioning) if sizes else "none",
     )
     settings = IterationSettings(
         recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1),
@@ -146,6 +164,7 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
         ema_decay=0.99,
         precision="fp32",
         seed=1,
+        factor_sizes=sizes,
     )
     state = TrainingState(settings, objective, G.to(trial.dtype), D.to(trial.dtype), torch.device("cpu"), ranks)
     normal, uniform = state.rng.normal, state.rng.uniform
@@ -154,6 +173,7 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
     return state
 
 
-def _batch(step: int, dtype: torch.dtype) -> Tensor:
+def _batch(step: int, dtype: torch.dtype, sizes: tuple[int, ...]) -> Batch:
     generator = torch.Generator().manual_seed(step)
-    return torch.rand(BATCH, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=dtype) * 2 - 1
+    images = torch.rand(BATCH, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=dtype) * 2 - 1
+    return Batch(images, conditions(BATCH, sizes, step).to(dtype) if sizes else None)

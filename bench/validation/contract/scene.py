@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -11,12 +11,14 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from bench.networks.backbone import Norm, address, build_networks
-from bench.objectives.base import Objective, Step, Terms, widened
+from bench.networks.conditioning import Labels, told
+from bench.objectives.base import Network, Objective, Step, Terms, widened
 
 COUNT = 6  # samples in a scene's batch
 LATENT = 8
 RESOLUTION = 16
 WIDTH = 4
+LABELS = (3, 2)  # values of each factor, where there are labels
 
 
 class UndeclaredStateError(Exception):
@@ -43,9 +45,11 @@ class FixedStep(Step):
         dtype: torch.dtype = torch.float64,
         count: int = COUNT,
         index: Tensor | None = None,
+        labels: Labels | None = None,
     ) -> None:
         self.state = DeclaredState({name: torch.tensor(value, dtype=dtype) for name, value in state.items()})
         self.observed: dict[str, Tensor] = {}
+        self.labels = labels
         self.drawn: list[tuple[str, tuple[int, ...]]] = []
         self._dtype = dtype
         self._count = count
@@ -72,6 +76,15 @@ def in_batches(index: Tensor, batches: int, count: int) -> Tensor:
     return torch.cat([index + batch * count for batch in range(batches)])
 
 
+def conditions(count: int, sizes: Sequence[int] = LABELS, start: int = 0) -> Tensor:
+    """Return the one-hots of `count` samples' labels, N x K float64: no two factors change in step."""
+    index = torch.arange(start, start + count)
+    hot = [
+        torch.eye(size, dtype=torch.float64)[(index + index // 2 * place) % size] for place, size in enumerate(sizes)
+    ]
+    return torch.cat(hot, dim=1)
+
+
 @dataclass(frozen=True)
 class Variant:
     """An objective with settings to try it with, and a state to try it in, away from where its state starts."""
@@ -88,8 +101,15 @@ class Variant:
         return cls(made, dict(settings), moved | dict(state))
 
     def step(self, dtype: torch.dtype = torch.float64, count: int = COUNT, index: Tensor | None = None) -> FixedStep:
-        """Return a step for a batch of `count` samples, or for the samples `index` of it."""
-        return FixedStep(self.state, dtype, count, index)
+        """Return a step for a batch of `count` samples, or for the samples `index` of it.
+
+        With labels where the objective needs them.
+        """
+        labels = None
+        if self.objective.needs == "labels":
+            hot = conditions(count).to(dtype)
+            labels = Labels(hot if index is None else hot[index], LABELS)
+        return FixedStep(self.state, dtype, count, index, labels)
 
 
 def variants(cls: type[Objective]) -> list[Variant]:
@@ -137,11 +157,20 @@ class Scene:
     """Small networks D and G under an objective's head, away from their tiny initial weights, and a batch of 6.
 
     `fake` are G's images of `z`, without a graph. As in the loop, losses get functions, not modules, and D's outputs
-    are widened.
+    are widened. Where the objective needs labels, or `labelled` asks for them, both networks are told the batch's
+    `condition`.
     """
 
-    def __init__(self, variant: Variant, *, dtype: torch.dtype = torch.float64, norm: Norm | None = None) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        *,
+        dtype: torch.dtype = torch.float64,
+        norm: Norm | None = None,
+        labelled: bool = False,
+    ) -> None:
         objective = variant.objective
+        labelled = labelled or objective.needs == "labels"
         self.variant = variant
         self.dtype = dtype
         G, D = build_networks(
@@ -151,7 +180,10 @@ class Scene:
             head=objective.head,
             norm=norm or controlled_norm(objective),
             seed=3,
+            factor_sizes=LABELS if labelled else (),
+            conditioning=objective.conditioning if labelled else "none",
         )
+        self.condition = conditions(COUNT).to(dtype) if labelled else None
         self.G, self.D = G.to(dtype), D.to(dtype)
         generator = torch.Generator().manual_seed(7)
         self.real = torch.rand(COUNT, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=dtype) * 2 - 1
@@ -163,33 +195,48 @@ class Scene:
             self.fake = self.generate(self.z)
         D.power_iteration(30)
 
-    def judge(self, images: Tensor) -> Any:
-        """Return what D says of images, in fp32 or wider."""
-        out = self.D(images)
-        return type(out)(*(widened(part) for part in out)) if isinstance(out, tuple) else widened(out)
+    def judge(self, index: Tensor | None = None) -> Network:
+        """Return D as losses call it on the batch, or on the samples `index` of it: in fp32 or wider."""
+
+        def answer(*given: Tensor) -> Any:
+            out = self.D(*given)
+            return type(out)(*(widened(part) for part in out)) if isinstance(out, tuple) else widened(out)
+
+        return told(answer, self._condition_of(index))
 
     def generate(self, z: Tensor) -> Tensor:
-        """Return G's images."""
-        images: Tensor = self.G(z)
+        """Return G's images of the batch."""
+        images: Tensor = told(self.G, self.condition)(z)
         return images
+
+    def _condition_of(self, index: Tensor | None) -> Tensor | None:
+        return self.condition if self.condition is None or index is None else self.condition[index]
 
     def step(self, index: Tensor | None = None) -> FixedStep:
         """Return a step for the batch, or for the samples `index` of it."""
-        return self.variant.step(self.dtype, COUNT, index)
+        step = self.variant.step(self.dtype, COUNT, index)
+        condition = self._condition_of(index)
+        if step.labels is not None and condition is not None:
+            step.labels = Labels(condition, LABELS)
+        return step
 
     def losses(self, index: Tensor | None = None) -> list[Loss]:
         """Return the objective's losses on the batch, or on the samples `index` of it."""
         objective = self.variant.objective
         if index is None:
-            return losses_on(objective, self.judge, self.generate, self.real, self.fake, lambda: self.generate(self.z))
+            return losses_on(
+                objective, self.judge(), self.generate, self.real, self.fake, lambda: self.generate(self.z)
+            )
         fakes = in_batches(index, objective.fakes_per_real, COUNT)
         real, fake = self.real[index], self.fake[fakes]
-        return losses_on(objective, self.judge, self.generate, real, fake, lambda: self.generate(self.z)[fakes])
+        G = told(self.G, self._condition_of(index))
+        return losses_on(objective, self.judge(index), G, real, fake, lambda: self.generate(self.z)[fakes])
 
 
 def controlled_norm(objective: Objective) -> Norm:
     """Return the norm that the controlled protocol gives D, or the first that the objective allows."""
-    return "layer" if "layer" in objective.norms else objective.norms[0]
+    allowed = objective.allowed_norms()
+    return "layer" if "layer" in allowed else allowed[0]
 
 
 def total(terms: Terms) -> Tensor:

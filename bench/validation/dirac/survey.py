@@ -53,6 +53,8 @@ def portrait(name: str) -> Portrait:
     Raises BenchError where its losses fail on a batch of points.
     """
     cls = load(name)
+    if cls.needs:
+        raise BenchError(f"{name} needs {cls.needs}, which a game of two points has not")
     try:
         return _solved(cls, PREDICTIONS.get(name))
     except Exception as error:

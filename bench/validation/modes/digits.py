@@ -16,6 +16,7 @@ from bench.data.sampler import Sampler
 from bench.errors import BenchError
 from bench.files import write_atomic, write_json
 from bench.networks.backbone import build_networks
+from bench.networks.conditioning import Batch
 from bench.networks.sampling import latent_blocks, recalibrated
 from bench.validation.modes.counting import ModeCount, count_triples
 from bench.validation.modes.jobs import Job, reader_files
@@ -173,9 +174,9 @@ def train_stacked(job: Job, folder: Path) -> Trained:
     images, triples = digits().images, stacked_triples(job.seed)
     sampler = Sampler(len(triples), job.batch, job.seed)
 
-    def batches(step: int) -> Tensor:
+    def batches(step: int) -> Batch:
         stacked = images[triples[torch.from_numpy(sampler.batch_indices(step))]]
-        return stacked.contiguous(memory_format=torch.channels_last)
+        return Batch(stacked.contiguous(memory_format=torch.channels_last))
 
     trained = play(job, objective, G, D, DIGITS_LATENT, batches)
     if trained.diverged:

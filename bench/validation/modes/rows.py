@@ -101,7 +101,7 @@ def row_names(task: Task) -> list[str]:
     """Return the labels of a task's rows: all of them in the plane, a few on stacked digits."""
     if not isinstance(task, PointTask):
         return list(STACKED_ROWS)
-    return sorted([*objectives.names(), *(f"pacgan{packing}" for packing in PACKINGS)])
+    return sorted([*objectives.unlabelled_names(), *(f"pacgan{packing}" for packing in PACKINGS)])
 
 
 def find_rows(asked: Sequence[str], task: Task) -> list[Row]:
@@ -123,6 +123,8 @@ def _row(name: str, task: Task) -> Row:
             f'There is no row "{name}"{suggest(name, known)}',
             hint="`bench list objectives` shows the objectives; pacgan2 to pacgan4, and a path ending in .py work too.",
         )
+    if objectives.load(name).needs:
+        raise BenchError(f"{name} needs {objectives.load(name).needs}, which these points and digits do not have")
     return Row(name, name, table.get(name, Declared()))
 
 

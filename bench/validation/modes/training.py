@@ -16,6 +16,7 @@ from bench import objectives
 from bench.config.problems import problems_of
 from bench.data.sampler import Sampler
 from bench.errors import BenchError
+from bench.networks.conditioning import Batch
 from bench.networks.sampling import LatentLaw, draw_latents
 from bench.objectives.base import Objective
 from bench.training.engine import EagerEngine
@@ -53,7 +54,11 @@ def train_points(job: Job) -> Trained:
     G, D = build_point_networks(objective.head, job.seed, job.recipe.packing)
     real = torch.from_numpy(draw_points(task, task.training_samples, "training", job.seed) / task.scale).float()
     sampler = Sampler(len(real), job.batch, job.seed)
-    trained = play(job, objective, G, D, LATENT, lambda step: real[torch.from_numpy(sampler.batch_indices(step))])
+
+    def batches(step: int) -> Batch:
+        return Batch(real[torch.from_numpy(sampler.batch_indices(step))])
+
+    trained = play(job, objective, G, D, LATENT, batches)
     if trained.diverged:
         return trained
     latents = draw_latents(latent_law(job, objective), task.samples, LATENT, job.seed, "modes")

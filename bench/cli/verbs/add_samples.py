@@ -1,0 +1,70 @@
+"""The verb that puts samples from elsewhere beside a study's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli.shared import Roots
+from bench.cli.text import say
+from bench.errors import EXIT_DONE
+
+
+@click.command("add-samples")
+@click.argument("study")
+@click.argument("label")
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--source", default="", help="Who made them and how, for the report.")
+@click.option("--seeds", is_flag=True, help="Each of IMAGES is of another training seed of one method.")
+@click.option("--images-recipe", default="square", show_default=True, help="How IMAGES are cropped, where files.")
+@click.option("--device", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, cuda:0, ...")
+@click.option("--remove", is_flag=True, help="Take the row away again.")
+@click.pass_obj
+def add_samples(
+    roots: Roots,
+    /,
+    study: str,
+    label: str,
+    images: tuple[Path, ...],
+    source: str,
+    seeds: bool,
+    images_recipe: str,
+    device: str,
+    remove: bool,
+) -> int:
+    """Show images that were made elsewhere beside a study's rows.
+
+    Each of IMAGES, a folder, zip, .npz, .npy or parquet file, is measured as a run of STUDY is, and stands in its
+    report as the external row LABEL: marked, and in no rank or verdict, since nothing of it was trained here.
+    """
+    from bench.cli.console import progress_bar
+    from bench.errors import BenchError
+    from bench.evaluation.measuring import device_named
+    from bench.execution.external import add_samples as add
+    from bench.runs.extras import external_file
+
+    if remove:
+        file = external_file(roots.runs / study, label)
+        if not file.is_file():
+            raise BenchError(f"Study {study} has no external row {label}", hint=f"Its rows lie in {file.parent}.")
+        file.unlink()
+        say(f"Took away {label}. `bench report --study {study}` leaves it out.")
+        return EXIT_DONE
+    if not images:
+        raise BenchError("Which images?", hint="Name a folder, a zip, a .npz, .npy or parquet file.")
+    with progress_bar() as progress:
+        file = add(
+            roots.read_config().study(study),
+            label,
+            images,
+            roots.runs,
+            roots.data,
+            device_named(device),
+            source=source,
+            seeds=seeds,
+            recipe=images_recipe,
+            progress=progress,
+        )
+    say(f"Wrote {file}. `bench report --study {study}` shows it.")
+    return EXIT_DONE

@@ -1,0 +1,55 @@
+"""What an archive's records of the study as a whole may say: what its metric forgives, samples from elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bench.review.archive.values import Count, Digest, Identity, Label, Metric, Record
+
+
+class ForgivenRow(Record):
+    name: Label
+    words: str
+    values: dict[Metric, float]
+
+
+class ForgivesRecord(Record):
+    """forgives.json."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    evaluation_id: Identity
+    extractor: Label
+    samples: Count
+    floor_source: Literal["heldout", "train"]
+    floor: dict[Metric, float]
+    rows: list[ForgivenRow]
+
+
+class ExternalLine(Record):
+    metric: Metric
+    value: float
+    floor: float | None
+    samples: Count
+    reference: Literal["heldout", "train"]
+    reference_samples: Count
+    floor_source: Literal["heldout", "train"] | None
+    floor_samples: Count
+
+
+class ExternalSet(Record):
+    images_sha256: Digest
+    lines: list[ExternalLine]
+
+
+class ExternalRecord(Record):
+    """A record of samples that were made elsewhere."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    label: Label
+    source: str
+    seeds: bool
+    evaluation_id: Identity
+    samples: Count
+    sets: Annotated[list[ExternalSet], Field(min_length=1)]
