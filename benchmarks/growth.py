@@ -175,7 +175,8 @@ def figure(content: dict[str, Any]) -> str:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    from bench.report.figures.plots import PALETTE, style, svg_of
+    from bench.report.figures.palette import PALETTE
+    from bench.report.figures.plots import style, svg_of
 
     units = {"width": "width (channels)", "batch": "batch (images)", "resolution": "resolution (pixels)"}
     with style():

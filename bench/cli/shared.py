@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.config.models import Config, Study
     from bench.metrics.own import OwnExtractor
     from bench.runs.plan import Plan, RunSpec
+    from bench.statistics.shipped import StudyTables
 
 WAIT_SECONDS = 0.5
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -72,6 +73,24 @@ class Roots:
                 return planned[0]
             raise
 
+    def study_tables(self, study: str | None, source: Path | None) -> StudyTables:
+        """Read a study's plan and results: from the report at `source`, else from its runs, else from its own report.
+
+        Raises BenchError where there is none of them.
+        """
+        from bench.cli.text import say
+        from bench.runs.folder import PLAN_FILE
+        from bench.statistics.shipped import read_report, read_runs
+
+        if source is not None:
+            return read_report(source)
+        name = self.planned_study(study)
+        own = self.reports / name
+        if not (self.runs / name / PLAN_FILE).exists() and (own / PLAN_FILE).exists():
+            say(f"{name} has no runs in {self.runs}; read from its report, {own}", err=True)
+            return read_report(own)
+        return read_runs(self.runs, name)
+
 
 def wait_for_study(roots: Roots, name: str, console: Console) -> None:
     """Wait until the study's first run has been planned. Raises BenchError for a name that no file knows either."""
@@ -115,6 +134,13 @@ log_folder_option = click.option(
     default=Path("logs"),
     show_default=True,
     help="Where trackers' files lie, and what was sent to them is kept.",
+)
+source_option = click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="REPORT",
+    help="Read a report in place of runs: a folder that `bench report` wrote, or a zip of it.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -49,7 +52,7 @@ class Row:
 class Table:
     """A table with its caption, and its notes numbered from 1.
 
-    `name` is unique on the page; `header` is the column that names the rows.
+    `name` is unique on the page; `header` is the column that names the rows. `facts`: two columns, what and its value.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     header: int = 0
+    facts: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,17 @@ class SampleSet:
     """
 
     label: str
-    objective_title: str
+    protocol: str
     seed_text: str
     wall: Picture | None
     progress: Picture | None
     extremes: tuple[Picture, ...] = ()
     closer: tuple[Picture, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Return where the samples are found on the page."""
+        return f"wall-{self.label}-{self.protocol}"
 
     @property
     def pictures(self) -> list[Picture]:
@@ -158,152 +167,251 @@ class MethodCard:
 
 
 @dataclass(frozen=True)
-class ProtocolSection:
-    """The comparison under one protocol."""
+class Prose:
+    """A paragraph; what stands between backticks is code. `kind` is "", "lead", "small", "notice" or "alert"."""
 
-    protocol: str
-    title: str
-    table: Table
-    figure: Figure | None
-    sentences: tuple[str, ...]  # one paragraph
-    every_metric: Table
-    pairs: Table | None = None
-    same: Table | None = None
+    text: str
+    kind: Literal["", "lead", "small", "notice", "alert"] = ""
 
 
 @dataclass(frozen=True)
-class Conclusions:
-    """A sentence each: what corrected tests tell apart, what they leave open, and what is described without a test."""
+class Points:
+    """Sentences as a list, under words that lead to them; `kind` is "", "verdict" or "notes"."""
 
-    decided: tuple[str, ...]
-    open: tuple[str, ...]
-    described: tuple[str, ...]
+    items: tuple[str, ...]
+    lead: str = ""
+    kind: Literal["", "verdict", "notes"] = ""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What to type, a command a line."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A glossary: each term with its meaning, and the document that says more ("" where none does)."""
+
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One word of the glossary; `forms` are those in which it is linked where the text first has it."""
+
+    word: str
+    meaning: str
+    document: str = ""
+    forms: tuple[str, ...] = ()
 
     @property
-    def lists(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Return each list under its words, in the order of the page; none that is empty."""
-        named = (
-            ("These seeds decide:", self.decided),
-            ("They do not decide:" if self.decided else "These seeds do not decide:", self.open),
-            ("Described, not tested:", self.described),
-        )
-        return tuple((words, sentences) for words, sentences in named if sentences)
+    def anchor(self) -> str:
+        return "word-" + re.sub(r"[^a-z0-9]+", "-", self.word.lower()).strip("-")
 
 
 @dataclass(frozen=True)
-class LossSection:
-    """Loss curves of every entry under one protocol."""
+class BoardRow:
+    """One row of a board: places are in percent of the axis, `strip` are samples, `note` what became of its runs.
 
-    protocol: str
+    `low` and `high` are None where no interval holds; `target` is the anchor of the row's samples on the page.
+    """
+
+    label: str
+    colour: str
+    rank: str
+    ties: str
+    mean: str
+    bounds: str
+    places: tuple[float, ...]
+    middle: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+    best: bool = False
+    strip: Picture | None = None
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The primary metric and samples of every row under one protocol, row by row.
+
+    `ticks` and `floor` are places on the axis, in percent, with their words; `real` names the floor's images.
+    """
+
+    name: str
     title: str
+    metric: str
+    axis: str
+    rows: tuple[BoardRow, ...]
+    ticks: tuple[tuple[float, str], ...]
+    floor: tuple[float, str] | None = None
+    real: str = ""
+
+    @property
+    def averaged(self) -> bool:
+        """Tell whether rows have means with intervals; else `mean` is the values themselves."""
+        return any(row.bounds for row in self.rows)
+
+    @property
+    def tied(self) -> bool:
+        return any(row.ties for row in self.rows)
+
+    @property
+    def ranked(self) -> bool:
+        return any(row.rank for row in self.rows)
+
+    @property
+    def pictured(self) -> bool:
+        return any(row.strip for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Boards:
+    """A board for each protocol, and how they are read; `figures` draw the same, for where there is no page."""
+
+    boards: tuple[Board, ...]
+    words: str
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Small figures, as many in a line as there is room for."""
+
     figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
-class SampleSection:
-    """Sample walls of every entry under one protocol."""
+class Walls:
+    """The samples of every row."""
 
-    protocol: str
-    title: str
     sets: tuple[SampleSet, ...]
 
 
 @dataclass(frozen=True)
-class StabilitySection:
-    """How steady every entry was under one protocol."""
+class Pairs:
+    """The answers on all pairs of rows: `labels` to choose from, and for each protocol a table.
 
-    protocol: str
-    title: str
-    table: Table
-    figure: Figure | None
+    Beside each table stand its rows' pairs, as places in `labels`.
+    """
 
-
-PUBLISHED_WORDS = (
-    "What others state for the same data set at the same size, in the same metric. Their protocols differ from this "
-    "study’s in everything that the second table of each source lists, so levels cannot be compared; at most an order "
-    "can. None of these figures takes part in a rank or a verdict. The data are in published.csv and "
-    "published-differences.csv."
-)
-
-
-FORGIVES_WORDS = (
-    "The same metrics, of real images that were made worse on purpose. What stands near the floor is forgiven: a "
-    "generator that does this is hardly punished for it. Where the Fréchet distance, KID and coverage put these rows "
-    "in different orders, an order of the study’s own rows by one of them deserves a second look by another."
-)
-EXTERNAL_WORDS = (
-    "Images that were made elsewhere, measured as this study’s runs are: the same images to compare with, the same "
-    "metrics, as many samples. Nothing here was trained by this study: architecture, budget and data are whatever "
-    "their makers say, nobody checked them, and none of these rows takes part in a rank or a verdict. The data are in "
-    "external.csv."
-)
+    labels: tuple[str, ...]
+    lead: str
+    tables: tuple[tuple[str, Table, tuple[tuple[int, int], ...]], ...]
 
 
 @dataclass(frozen=True)
-class PublishedSection:
-    """One source's figures for the same images, and in what its protocol differs."""
+class Group:
+    """Blocks under a heading of their own; `link` is where they come from."""
 
     title: str
-    link: str
-    figures: Table
-    differences: Table
+    blocks: tuple[Block, ...]
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that are shown on demand."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Several:
+    """Tables or figures of one kind, one a protocol; `words` is what their captions would all say.
+
+    `beside`: they stand beside each other where there is room.
+    """
+
+    blocks: tuple[Table | Figure, ...]
+    words: str = ""
+    beside: bool = False
+
+
+Block = (
+    Prose
+    | Points
+    | Commands
+    | Terms
+    | Table
+    | Figure
+    | Boards
+    | Panels
+    | Walls
+    | Pairs
+    | MethodCard
+    | Group
+    | Fold
+    | Several
+)
+Depth = Literal["minute", "ten", "hour"]
+DEPTHS: dict[Depth, str] = {"minute": "One minute", "ten": "Ten minutes", "hour": "An hour"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page: `anchor` is its address on it, `short` its name in the navigation.
+
+    A reader of one minute sees the first, of ten minutes the next ones; those of an hour are folded.
+    """
+
+    anchor: str
+    title: str
+    depth: Depth
+    blocks: tuple[Block, ...]
+    short: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report."""
+    """The whole report: its sections in the order of the page, from what a minute needs to what an hour does."""
 
     study: str
     title: str
     notice: str | None
-    lead: tuple[str, ...]
-    alerts: tuple[str, ...]
-    missing: tuple[str, ...]
-    conclusions: Conclusions
-    protocols: tuple[ProtocolSection, ...]
-    both_protocols: Table | None
-    published: tuple[PublishedSection, ...]
-    external: Table | None
-    equal: Table
-    curves: tuple[Figure, ...]
-    equal_seconds: tuple[Table, ...]
-    planes: tuple[Figure, ...]
-    forgives: Table | None
-    diversity: tuple[Table, ...]
-    diversity_notes: tuple[str, ...]
-    stability: tuple[StabilitySection, ...]
-    losses: tuple[LossSection, ...]
-    samples: tuple[SampleSection, ...]
-    how_to_read_closer: str
-    cards: tuple[MethodCard, ...]
-    recipes: Table
-    parameters: Table
-    environments: Table
-    troubles: Table | None
-    moved: Table | None
-    runs: Table
-    costs: Table
-    metrics: Table
-    repeat: tuple[str, ...]
-    repeat_rows: Table
+    sections: tuple[Section, ...]
     version: str
+
+    @property
+    def blocks(self) -> Iterator[Block]:
+        """Return every block, those inside of others too, in the order of the page."""
+        return (block for section in self.sections for block in every_block(section.blocks))
 
     @property
     def drawn(self) -> list[Figure]:
         """Return every figure, in the order of the page."""
-        scores = [section.figure for section in self.protocols if section.figure]
-        seeds = [section.figure for section in self.stability if section.figure]
-        return [
-            *scores,
-            *seeds,
-            *self.curves,
-            *self.planes,
-            *(figure for section in self.losses for figure in section.figures),
-        ]
+        figures: list[Figure] = []
+        for block in self.blocks:
+            if isinstance(block, Figure):
+                figures.append(block)
+            elif isinstance(block, Panels | Boards):
+                figures += block.figures
+        return figures
 
     @property
-    def has_losses(self) -> bool:
-        return any(section.figures for section in self.losses)
+    def pictures(self) -> list[Picture]:
+        """Return every picture that lies beside the page, in its order."""
+        walls = (block for block in self.blocks if isinstance(block, Walls))
+        return [picture for wall in walls for one in wall.sets for picture in one.pictures]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Return the words that the page explains."""
+        return tuple(term for block in self.blocks if isinstance(block, Terms) for term in block.terms)
+
+
+def every_block(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield blocks and those inside of them."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Group | Fold | Several):
+            yield from every_block(block.blocks)
+        elif isinstance(block, Pairs):
+            yield from (table for _, table, _ in block.tables)
 
 
 @dataclass(frozen=True)

@@ -1,164 +1,280 @@
-"""Puts a study's report together: every sentence, table and figure, before it is HTML or Markdown."""
+"""Puts a study's report together: every sentence, table and figure, before it is HTML or Markdown.
+
+OUTLINE is the page: which sections there are, in which order, and how long a reader has for them. A new section is a
+function from a Subject to blocks, and a line in it; both renderers show what blocks it gives, and leave it out where it
+gives none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from bench.formatting import joined, plural
-from bench.report.figures.captioned import curve_figures, score_figure
+from bench.report.figures.captioned import curve_figures
 from bench.report.figures.plane import plane_figure
-from bench.report.figures.plots import Look
 from bench.report.metric_text import describe_metric, protocol_title
-from bench.report.model import LossSection, Page, ProtocolSection, ReportOptions, SampleSection, StabilitySection
+from bench.report.model import (
+    Block,
+    Commands,
+    Depth,
+    Figure,
+    Fold,
+    Group,
+    Page,
+    Panels,
+    Points,
+    Prose,
+    ReportOptions,
+    Section,
+    Walls,
+)
 from bench.report.pictures.closer import how_to_read
 from bench.report.pictures.walls import sample_set
-from bench.report.sections import run_tables, setup
+from bench.report.sections import external, forgives, run_tables, setup
 from bench.report.sections.budget import equal_seconds_table
 from bench.report.sections.cards import method_cards
-from bench.report.sections.conclusions import conclusions
+from bench.report.sections.conclusions import decided_and_open
 from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
-from bench.report.sections.external import external_table
-from bench.report.sections.forgives import forgives_table
+from bench.report.sections.glossary import glossary
 from bench.report.sections.losses import loss_figure
+from bench.report.sections.minute import minute
+from bench.report.sections.pairs import pairs_section
+from bench.report.sections.predictions import predictions_table
 from bench.report.sections.protocols import protocols_table
-from bench.report.sections.published import published_sections
-from bench.report.sections.stability import seeds_figure, stability_table
-from bench.report.sections.tables import every_metric_table, headline_table, metrics_table, ordered
-from bench.report.sections.verdicts import pairs_table, same_table, what_seeds_say
+from bench.report.sections.published import published_figures
+from bench.report.sections.results import results
+from bench.report.sections.seeds import seeds
+from bench.report.sections.stability import mixtures_table, seeds_figure, stability_table
+from bench.report.sections.tables import every_metric_table, headline_table, metrics_table
+from bench.report.sections.together import together
 from bench.report.study import Study
+from bench.report.subject import Subject
 from bench.version import __version__
 
-Part = TypeVar("Part")
 
-JUDGE_WORDS = (
-    "Metrics marked (judge) are taken in the features of the judge, this project’s own small classifier, which was "
-    "trained to tell what a drawn face shows and ships with bench; they describe and never rank."
-)
+def _curves(subject: Subject) -> tuple[Block, ...]:
+    """The primary metric's curves beside each other; those of other metrics, and equal seconds, on demand."""
+    by_metric: dict[str, list[Figure]] = {}
+    for figure in curve_figures(subject.study, subject.look):
+        by_metric.setdefault(str(figure.data["metric"].iloc[0]), []).append(figure)
+    first, *others = ([*figures] for figures in by_metric.values()) if by_metric else ([],)
+    more = tuple(block for figures in others for block in together(figures, beside=True))
+    seconds = together(subject.each(equal_seconds_table))
+    return (
+        *together(first, beside=True),
+        *((Fold("Other metrics while training", more),) if more else ()),
+        *((Fold("At equal seconds of training", seconds),) if seconds else ()),
+    )
 
 
-def compose(study: Study, options: ReportOptions) -> Page:
-    """Return the whole report of a study."""
-    look = Look(study.labels)
-    plan = study.plan
-    samples = tuple(
-        SampleSection(
-            protocol,
-            protocol_title(protocol),
-            tuple(sample_set(study, entry, options) for entry in study.entries_of(protocol)),
-        )
+def _whole_comparison(subject: Subject) -> tuple[Block, ...]:
+    return together(subject.each(headline_table))
+
+
+def _every_metric(subject: Subject) -> tuple[Block, ...]:
+    return together(subject.each(every_metric_table))
+
+
+def _pairs(subject: Subject) -> tuple[Block, ...]:
+    answers = pairs_section(subject.study)
+    return (answers,) if answers else ()
+
+
+def _protocols(subject: Subject) -> tuple[Block, ...]:
+    table = protocols_table(subject.study)
+    return (table,) if table else ()
+
+
+def _predictions(subject: Subject) -> tuple[Block, ...]:
+    table = predictions_table(subject.study)
+    return (table,) if table else ()
+
+
+def _external(subject: Subject) -> tuple[Block, ...]:
+    table = external.external_table(subject.study)
+    return (Prose(external.WORDS), table) if table else ()
+
+
+def _forgives(subject: Subject) -> tuple[Block, ...]:
+    table = forgives.forgives_table(subject.study)
+    return (Prose(forgives.WORDS), table) if table else ()
+
+
+def _planes(subject: Subject) -> tuple[Block, ...]:
+    return together(subject.each(partial(plane_figure, look=subject.look)), beside=True)
+
+
+def _diversity(subject: Subject) -> tuple[Block, ...]:
+    tables = subject.each(diversity_table)
+    return (*together(tables), Points(diversity_notes(subject.study), kind="notes")) if tables else ()
+
+
+def _stability(subject: Subject) -> tuple[Block, ...]:
+    study = subject.study
+    mixed = mixtures_table(study)
+    return (
+        *together(subject.each(stability_table), beside=True),
+        *((mixed,) if mixed else ()),
+        *together(subject.each(partial(seeds_figure, look=subject.look)), beside=True),
+    )
+
+
+def _samples(subject: Subject) -> tuple[Block, ...]:
+    study = subject.study
+    walls = {
+        protocol: tuple(sample_set(study, entry, subject.options) for entry in study.entries_of(protocol))
         for protocol in study.protocols
-    )
-    alerts = [setup.backbone_alert(study), setup.code_alert(study), setup.evaluation_alert(study)]
-    return Page(
-        study=str(plan["study"]),
-        title=str(plan["title"]),
-        notice=plan["notice"],
-        lead=what_was_compared(study),
-        alerts=tuple(alert for alert in alerts if alert),
-        missing=_missing(study),
-        conclusions=conclusions(study),
-        protocols=tuple(_protocol(study, protocol, look) for protocol in study.protocols),
-        both_protocols=protocols_table(study),
-        published=published_sections(study),
-        external=external_table(study),
-        equal=setup.equal_table(study),
-        curves=tuple(curve_figures(study, look)),
-        equal_seconds=_each(study, equal_seconds_table),
-        planes=_each(study, partial(plane_figure, look=look)),
-        forgives=forgives_table(study),
-        diversity=_each(study, diversity_table),
-        diversity_notes=diversity_notes(study),
-        stability=tuple(
-            StabilitySection(
-                protocol,
-                protocol_title(protocol),
-                stability_table(study, protocol),
-                seeds_figure(study, protocol, look),
-            )
-            for protocol in study.protocols
+    }
+    words = how_to_read([one for sets in walls.values() for one in sets])
+    if len(walls) == 1:
+        shown: tuple[Block, ...] = tuple(Walls(sets) for sets in walls.values())
+    else:
+        shown = tuple(Group(protocol_title(protocol), (Walls(sets),)) for protocol, sets in walls.items())
+    return (
+        Prose(
+            "Raw generator, fixed latents, nothing selected: the first rows of each run’s grid at its last snapshot. "
+            "Each heading names the seed that is shown, and why; from three scores on, a row of the best and of the "
+            "worst finished run stands under it. The whole grids lie beside this page in `figures/`."
         ),
-        losses=tuple(_losses(study, protocol, options) for protocol in study.protocols),
-        samples=samples,
-        how_to_read_closer=how_to_read(samples),
-        cards=method_cards(study),
-        recipes=setup.recipes_table(study),
-        parameters=setup.parameters_table(study),
-        environments=setup.environments_table(study),
-        troubles=run_tables.troubles_table(study),
-        moved=run_tables.moved_table(study),
-        runs=run_tables.runs_table(study),
-        costs=cost_table(study),
-        metrics=metrics_table(study),
-        repeat=run_tables.repeat_commands(study),
-        repeat_rows=repeat_table(study),
-        version=__version__,
+        *((Prose(words),) if words else ()),
+        *shown,
     )
 
 
-def _each(study: Study, make: Callable[[Study, str], Part | None]) -> tuple[Part, ...]:
-    """Return what `make` makes of every protocol, leaving out nothing."""
-    return tuple(part for protocol in study.protocols if (part := make(study, protocol)) is not None)
+def _losses(subject: Subject) -> tuple[Block, ...]:
+    study, points = subject.study, subject.options.points_per_curve
+    panels: list[Block] = []
+    for protocol in study.protocols:
+        figures = tuple(f for entry in study.entries_of(protocol) if (f := loss_figure(entry, points)) is not None)
+        if figures and len(study.protocols) > 1:
+            panels.append(Group(protocol_title(protocol), (Panels(figures),)))
+        elif figures:
+            panels.append(Panels(figures))
+    words = (
+        "What each player minimises, term by term. Levels cannot be compared between objectives; shapes and spread "
+        "over seeds can."
+    )
+    return (Prose(words), *panels) if panels else ()
 
 
-def what_was_compared(study: Study) -> tuple[str, ...]:
-    """Return what was compared, the study's own words on it, what was declared, and who the judge is."""
-    plan, backbone = study.plan, study.plan["backbone"]
+def _setup(subject: Subject) -> tuple[Block, ...]:
+    return (*map(Prose, declared(subject.study)), setup.equal_table(subject.study))
+
+
+def declared(study: Study) -> tuple[str, ...]:
+    """Return how far the study has come, its own words on it, and what was declared before it ran."""
+    plan = study.plan
     done = sum(run.state == "done" for run in study.runs)
-    seeds = plural(len(study.seeds), "seed")
     again = sum(len(entry.runs) for entry in study.twins)
     twins = f"; {again} of the {len(study.runs):,} are the baseline once more, for the A/A comparison" if again else ""
-    protocols = plural(len(study.protocols), "protocol")
     sentences = (
-        f"{plural(len(study.labels), 'objective')} trained one DCGAN backbone ({backbone['resolution']}×"
-        f"{backbone['resolution']}, width {backbone['width']}) on {plan['data']['source']} for "
-        f"{plan['final_step']:,} generator steps, {seeds} each under {protocols}: {done} of "
-        f"{plural(len(study.runs), 'planned run')} done{twins}.",
         str(plan["caption"]),
-        f"Declared in the study’s plan (plan.json): the primary metric is {describe_metric(study.primary).title}, "
-        f"measured at the final step of the {plan['generator']} generator; the baseline is {plan['baseline']}. Only "
-        "the primary metric ranks; everything else is descriptive.",
-        JUDGE_WORDS if any(metric.endswith("_judge") for metric in study.headline_metrics()) else "",
+        f"{done} of {plural(len(study.runs), 'planned run')} done{twins}. Declared in the study’s plan (plan.json): "
+        f"the primary metric is {describe_metric(study.primary).title}, measured at the final step of the "
+        f"{plan['generator']} generator; the baseline is {plan['baseline']}. Only the primary metric ranks; everything "
+        "else is descriptive.",
     )
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def _missing(study: Study) -> tuple[str, ...]:
-    """Return what an unfinished study still lacks, in words."""
-    states = [run.state for run in study.runs]
-    words = {"planned": "not begun", "running": "running", "interrupted": "interrupted"}
-    parts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
-    scored = {(s.protocol, s.label, seed) for s in study.summaries if s.metric == study.primary for seed, _ in s.values}
-    unevaluated = sum(run.state == "done" and (run.protocol, run.label, run.seed) not in scored for run in study.runs)
-    sentences = []
-    if parts:
-        sentences.append(
-            f"This study is not finished: of {plural(len(study.runs), 'planned run')}, {joined(parts)}. "
-            f"`bench run --all --study {study.plan['study']}` makes the rest."
-        )
-    if unevaluated:
-        sentences.append(
-            f"{plural(unevaluated, 'trained run')} without {study.primary} at the final step: "
-            f"`bench evaluate --study {study.plan['study']}` measures what is missing."
-        )
-    return tuple(sentences)
+def _recipes(subject: Subject) -> tuple[Block, ...]:
+    return setup.recipes_table(subject.study), setup.parameters_table(subject.study)
 
 
-def _protocol(study: Study, protocol: str, look: Look) -> ProtocolSection:
-    return ProtocolSection(
-        protocol=protocol,
-        title=protocol_title(protocol),
-        table=headline_table(study, protocol),
-        figure=score_figure(study, protocol, [summary for _, summary in ordered(study, protocol)], look),
-        sentences=what_seeds_say(study, protocol),
-        every_metric=every_metric_table(study, protocol),
-        pairs=pairs_table(study, protocol),
-        same=same_table(study, protocol),
+def _cards(subject: Subject) -> tuple[Block, ...]:
+    words = (
+        "Every loss is minimised. C is the discriminator’s output without activation, x a real image, x̃ a generated "
+        "one; R is the reconstruction of an autoencoding discriminator."
+    )
+    return Prose(words), *method_cards(subject.study)
+
+
+def _runs(subject: Subject) -> tuple[Block, ...]:
+    study = subject.study
+    troubles, environments = run_tables.troubles_table(study), setup.environments_table(study)
+    tables = (troubles, run_tables.moved_table(study), environments if environments.rows else None)
+    whole = "Every planned run is done and evaluated; none diverged, failed or collapsed."
+    return (
+        *(() if troubles else (Prose(whole),)),
+        *(table for table in tables if table is not None),
+        Fold("All runs", (run_tables.runs_table(study),)),
     )
 
 
-def _losses(study: Study, protocol: str, options: ReportOptions) -> LossSection:
-    figures = (loss_figure(entry, options.points_per_curve) for entry in study.entries_of(protocol))
-    return LossSection(protocol, protocol_title(protocol), tuple(figure for figure in figures if figure is not None))
+def _costs(subject: Subject) -> tuple[Block, ...]:
+    return (cost_table(subject.study),)
+
+
+def _metrics(subject: Subject) -> tuple[Block, ...]:
+    return (metrics_table(subject.study),)
+
+
+def _repeat(subject: Subject) -> tuple[Block, ...]:
+    study = subject.study
+    tables = joined([f"`{name}.csv`" for name in study.statistics.frames()])
+    return (
+        Commands(run_tables.repeat_commands(study)),
+        repeat_table(study),
+        Prose(
+            "Every score on this page comes from `results.csv` beside it (one row per run, snapshot and metric), "
+            f"parameters, losses and costs from the files of the runs; {tables} are what it was made into, the data of "
+            "each figure is in `figures/`, the tables for papers are `latex/*.tex`, and `manifest.json` names every "
+            "file with its checksum."
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section to be: its address on the page, title, depth, what makes its blocks, and its name in the navigation."""
+
+    anchor: str
+    title: str
+    depth: Depth
+    make: Callable[[Subject], tuple[Block, ...]]
+    short: str = ""
+
+
+OUTLINE = (
+    Part("minute", "In one minute", "minute", minute, "Summary"),
+    Part("results", "Results", "ten", results),
+    Part("in-short", "What these seeds decide", "ten", decided_and_open, "What is decided"),
+    Part("pairs", "Any pair", "ten", _pairs),
+    Part("protocols", "Controlled beside published", "ten", _protocols, "Both protocols"),
+    Part("predictions", "What was predicted", "ten", _predictions, "Predictions"),
+    Part("external", "Samples from elsewhere", "ten", _external),
+    Part("curves", "While training", "ten", _curves),
+    Part("costs", "Cost", "ten", _costs),
+    Part("samples", "Samples of every row", "hour", _samples, "Samples"),
+    Part("comparison", "The whole comparison", "hour", _whole_comparison, "Whole comparison"),
+    Part("seeds", "What the seeds could decide", "hour", seeds, "Resolution and A/A"),
+    Part("every-metric", "Every metric", "hour", _every_metric),
+    Part("forgives", "What the metric forgives", "hour", _forgives),
+    Part("plane", "Precision and recall", "hour", _planes),
+    Part("diversity", "Diversity and copying", "hour", _diversity),
+    Part("stability", "Stability", "hour", _stability),
+    Part("published-figures", "Published figures", "hour", published_figures),
+    Part("losses", "Losses", "hour", _losses),
+    Part("equal", "What was held equal", "hour", _setup, "Held equal"),
+    Part("recipes", "Recipes and parameters", "hour", _recipes, "Recipes"),
+    Part("objectives", "The objectives", "hour", _cards, "Objectives"),
+    Part("runs", "Runs", "hour", _runs),
+    Part("metrics-used", "Metrics", "hour", _metrics),
+    Part("repeat", "To repeat it", "hour", _repeat),
+    Part("glossary", "Glossary", "hour", glossary),
+)
+
+
+def compose(study: Study, options: ReportOptions, outline: Sequence[Part] = OUTLINE) -> Page:
+    """Return the report of a study: the sections of the outline that have something to say."""
+    subject = Subject(study, options)
+    sections = (
+        Section(part.anchor, part.title, part.depth, blocks, part.short)
+        for part in outline
+        if (blocks := tuple(part.make(subject)))
+    )
+    plan = study.plan
+    return Page(str(plan["study"]), str(plan["title"]), plan["notice"], tuple(sections), __version__)

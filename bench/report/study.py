@@ -17,7 +17,19 @@ from bench.metrics.catalogue import extractor_of
 from bench.metrics.settings import EvaluationSettings
 from bench.runs.extras import read_external, read_forgives
 from bench.runs.folder import EffectiveState, RunFolder, Status, evaluation_settings, read_plan, run_folder
-from bench.statistics import Comparison, Resolution, Stability, Standing, StudyStatistics, Summary, study_statistics
+from bench.statistics import (
+    CollapseCounts,
+    Comparison,
+    Limit,
+    Mixture,
+    Resolution,
+    Stability,
+    Standing,
+    StudyStatistics,
+    Summary,
+    collapse_counts,
+    study_statistics,
+)
 from bench.statistics.results import collect, matching, reported_state
 
 
@@ -129,6 +141,11 @@ class Study:
     def labels(self) -> list[str]:
         return list(dict.fromkeys(entry.label for entry in self.entries))
 
+    @property
+    def objectives(self) -> dict[str, str]:
+        """Return each entry's objective by its label, in the plan's order."""
+        return {entry.label: entry.objective for entry in self.entries}
+
     def entries_of(self, protocol: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.protocol == protocol]
 
@@ -151,6 +168,27 @@ class Study:
 
     def stability(self, entry: Entry) -> Stability:
         return self._stability_by_key[entry.protocol, entry.label]
+
+    @cached_property
+    def collapse_counts(self) -> CollapseCounts:
+        """How many runs of each row collapsed, by the study's rule and by the default one."""
+        return collapse_counts(self.results, {**self.plan, "evaluation": self.settings.model_dump(mode="json")})
+
+    @cached_property
+    def _mixture_by_key(self) -> dict[tuple[str, str, str], Mixture]:
+        return {(m.protocol, m.label, m.metric): m for m in self.statistics.mixtures}
+
+    def mixture(self, entry: Entry, metric: str) -> Mixture | None:
+        """Return what is known of a row whose runs are of two kinds in a declared metric, None where they are not."""
+        return self._mixture_by_key.get((entry.protocol, entry.label, metric))
+
+    def limit(self, entry: Entry) -> Limit | None:
+        """Return what the seeds could have decided of an entry's comparison with the baseline; None of no test."""
+        return self._limit_by_key.get((entry.protocol, entry.label))
+
+    @cached_property
+    def _limit_by_key(self) -> dict[tuple[str, str], Limit]:
+        return {(x.protocol, x.first): x for x in self.statistics.limits if x.kind == "baseline"}
 
     def resolution(self, protocol: str, metric: str) -> Resolution | None:
         matches = (r for r in self.statistics.resolutions if (r.protocol, r.metric) == (protocol, metric))

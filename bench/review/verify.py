@@ -175,6 +175,10 @@ def _statistics(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("statistics", "not checked", f"{name}.csv is not part of this report, made with {otherwise}")
             continue
         yield from _table("statistics", report / f"{name}.csv", frame, otherwise)
+    added = [f"latex/{name}" for name in latex if otherwise and f"latex/{name}" not in written["files"]]
+    if added:
+        yield Finding("statistics", "not checked", f"{some(added)}: not part of this report, made with {otherwise}")
+    latex = {name: text for name, text in latex.items() if f"latex/{name}" not in added}
     other = [name for name, text in latex.items() if _bytes(report / "latex" / name) != text.encode()]
     if other and otherwise:
         yield Finding("statistics", "UNPROVEN", _come_out_otherwise([f"latex/{name}" for name in other], otherwise))

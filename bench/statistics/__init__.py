@@ -5,13 +5,16 @@ interval from three seeds on (a bootstrap interval over 3 to 5 seeds that claims
 groups and rank intervals ask for five. A run that diverged or failed is a result, the worst there is; a run that is
 still missing withholds the verdicts it belongs to. docs/statistics.md explains every method.
 
-Start at study.py: summary.py describes one entry, baseline.py and pairs.py compare two, significance.py has the tests;
+Start at study.py: summary.py describes one entry, baseline.py and pairs.py compare two, answers.py puts together
+what these say of a pair, significance.py has the tests;
 changes.py compares two studies.
 """
 
+from bench.statistics.answers import Answer, answer_pairs, answers_for
 from bench.statistics.arms import NEVER_RANKS, Arm, probability_of_improvement
 from bench.statistics.baseline import Comparison, compare_same, compare_to_baseline, seed_correlation
 from bench.statistics.changes import Change, Matched, compare_changes
+from bench.statistics.collapse import DEFAULT_COLLAPSE, CollapseCounts, CollapsedRuns, collapse_counts
 from bench.statistics.frames import frame_of
 from bench.statistics.intervals import (
     ALPHA,
@@ -56,13 +59,17 @@ from bench.statistics.tidy import compare, tie_groups
 __all__ = [
     "ALPHA",
     "CONFIDENCE",
+    "DEFAULT_COLLAPSE",
     "NEVER_RANKS",
     "SEEDS_FOR_BOOTSTRAP",
     "SEEDS_FOR_INTERVAL",
     "SEEDS_FOR_VERDICT",
     "AfterLoss",
+    "Answer",
     "Arm",
     "Change",
+    "CollapseCounts",
+    "CollapsedRuns",
     "Comparison",
     "Limit",
     "Matched",
@@ -76,6 +83,9 @@ __all__ = [
     "StudyStatistics",
     "Summary",
     "after_loss",
+    "answer_pairs",
+    "answers_for",
+    "collapse_counts",
     "compact_letters",
     "compare",
     "compare_changes",

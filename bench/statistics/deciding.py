@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.formatting import format_duration
-from bench.runs.folder import read_plan
 from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, AfterLoss, MoreSeeds, after_loss, resolve_in_study
 from bench.statistics.arms import ranking_direction
-from bench.statistics.results import collect
+from bench.statistics.shipped import StudyTables
 
 
-def answers(runs_root: Path, study: str, pair: str) -> list[MoreSeeds]:
-    """Return one answer per protocol for a pair written "A,B". Raises BenchError when it is none, or unknown."""
+def read_pair(pair: str, option: str = "--resolve") -> tuple[str, str]:
+    """Return the two labels of a pair written "A,B". Raises BenchError when it is none."""
     names = [name.strip() for name in pair.split(",")]
     if len(names) != 2 or not all(names):
-        raise BenchError(f'--resolve "{pair}" names no pair', hint="For example: --resolve nsgan,wgan-gp")
-    return resolve_in_study(collect(runs_root, study), read_plan(runs_root, study), names[0], names[1])
+        raise BenchError(f'{option} "{pair}" names no pair', hint=f"For example: {option} nsgan,wgan-gp")
+    return names[0], names[1]
+
+
+def answers(study: StudyTables, pair: str) -> list[MoreSeeds]:
+    """Return one answer per protocol for a pair written "A,B". Raises BenchError when it is none, or unknown."""
+    return resolve_in_study(study.results, study.plan, *read_pair(pair))
 
 
 def in_words(answer: MoreSeeds) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
+from bench.errors import BenchError, suggest
 from bench.statistics.arms import (
     Arm,
     Better,
@@ -17,7 +19,7 @@ from bench.statistics.arms import (
 )
 from bench.statistics.families import Judged, judge_family
 from bench.statistics.significance import games_howell_interval
-from bench.statistics.summary import Summary
+from bench.statistics.summary import Summary, twins_of
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,25 @@ def compare_pairs(
         ]
         pairs += _tested(described, {row.label: row.arm for row in rows}, better)
     return pairs
+
+
+def check_pair(plan: Mapping[str, Any], first: str, second: str, *, twins: bool = False) -> None:
+    """Raise BenchError where two labels are no pair of the study's rows, or its metric never ranks.
+
+    `twins`: A/A arms count as rows.
+    """
+    aside = () if twins else twins_of(plan)
+    labels = [label for label in dict.fromkeys(entry["label"] for entry in plan["entries"]) if label not in aside]
+    for label in (first, second):
+        if label not in labels:
+            raise BenchError(
+                f'Study "{plan["study"]}" has no entry "{label}"{suggest(label, labels)}',
+                hint=f"It has {', '.join(labels)}.",
+            )
+    if first == second:
+        raise BenchError(f'"{first}" and "{second}" are one entry', hint="Name two different ones.")
+    if ranking_direction(plan["primary_metric"]) is None:
+        raise BenchError(f"{plan['primary_metric']} never ranks: no number of seeds decides by it")
 
 
 def _described(pair: Pair, first: Arm, second: Arm, better: Better) -> Pair:

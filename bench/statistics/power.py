@@ -8,18 +8,21 @@ from math import comb
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import special, stats
 
-from bench.errors import BenchError, suggest
-from bench.statistics.arms import Arm, ranking_direction
+from bench.errors import BenchError
+from bench.statistics.arms import Arm
 from bench.statistics.baseline import compare_to_baseline
 from bench.statistics.intervals import ALPHA, SEEDS_FOR_INTERVAL, SEEDS_FOR_VERDICT
 from bench.statistics.limits import fewest_seeds_for_ranks
-from bench.statistics.pairs import compare_pairs
+from bench.statistics.pairs import check_pair, compare_pairs
 from bench.statistics.results import matching
 from bench.statistics.significance import welch_tests
 from bench.statistics.summary import Summary, summarise, twins_of
+
+Floats = npt.NDArray[np.float64]
 
 POWER = 0.8
 MOST_SEEDS = 1000
@@ -108,6 +111,32 @@ def detectable_gap(seeds: int, alpha: float = ALPHA) -> float:
     return float(special.nctdtrinc(freedom, 1 - POWER, threshold) * np.sqrt(2 / seeds))
 
 
+def fewest_seeds(gaps: Floats, first_variances: Floats, second_variances: Floats, alphas: Floats) -> list[int | None]:
+    """Return the fewest seeds per arm with which Welch's test at `alpha` finds each gap with probability POWER.
+
+    None beyond MOST_SEEDS. Power grows with the seeds, so that halving the range finds them.
+    """
+    total = first_variances + second_variances
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = total**2 / (first_variances**2 + second_variances**2)
+
+        def enough(seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+            freedom, centre = (seeds - 1) * share, gaps / np.sqrt(total / seeds)
+            threshold = stats.t.isf(alphas / 2, freedom)
+            # scipy has no value far from the centre, where power is 1.
+            power = np.where(centre > threshold + 30, 1.0, stats.nct.sf(threshold, freedom, centre))
+            return np.asarray(power >= POWER)
+
+        low = np.full(len(gaps), SEEDS_FOR_VERDICT - 1)
+        high = np.full(len(gaps), MOST_SEEDS + 1)
+        while np.any(high - low > 1):
+            middle = (low + high) // 2
+            found = enough(middle)
+            open_still = high - low > 1
+            high, low = np.where(open_still & found, middle, high), np.where(open_still & ~found, middle, low)
+    return [int(seeds) if seeds <= MOST_SEEDS else None for seeds in high]
+
+
 def resolutions(
     summaries: Sequence[Summary],
     without: Collection[str] = (),
@@ -156,9 +185,12 @@ def resolve(
     near, far = sorted((abs(test.low), abs(test.high)))
     if test.low <= 0 <= test.high:
         near = 0.0
-    at_gap, at_far, at_near = (
-        _seeds_for(size, float(first.values.var(ddof=1)), float(second.values.var(ddof=1)), answer.alpha)
-        for size in (abs(gap), far, near)
+    sizes = np.array([abs(gap), far, near])
+    at_gap, at_far, at_near = fewest_seeds(
+        sizes,
+        np.full(3, first.values.var(ddof=1)),
+        np.full(3, second.values.var(ddof=1)),
+        np.full(3, answer.alpha),
     )
     answer = replace(
         answer,
@@ -180,18 +212,8 @@ def resolve_in_study(results: pd.DataFrame, plan: Mapping[str, Any], first: str,
     pairs. That table's verdict says whether the present runs decide. Raises BenchError for a label that the study
     lacks, for an A/A arm, for a pair under no common protocol, and for a metric that never ranks.
     """
+    check_pair(plan, first, second)
     twins = twins_of(plan)
-    labels = [label for label in dict.fromkeys(entry["label"] for entry in plan["entries"]) if label not in twins]
-    for label in (first, second):
-        if label not in labels:
-            raise BenchError(
-                f'Study "{plan["study"]}" has no entry "{label}"{suggest(label, labels)}',
-                hint=f"It has {', '.join(labels)}.",
-            )
-    if first == second:
-        raise BenchError(f'"{first}" and "{second}" are one entry', hint="Name two different ones.")
-    if ranking_direction(plan["primary_metric"]) is None:
-        raise BenchError(f"{plan['primary_metric']} never ranks, so no number of seeds decides by it")
     primary = [s for s in summarise(results, plan) if s.role == "primary" and s.label not in twins]
     verdicts = _verdicts(primary, plan["baseline"], first, second)
     seconds = device_seconds_per_run(results)
@@ -270,16 +292,6 @@ def _unplannable(first: Arm, second: Arm, alpha: float) -> str:
     if min(len(first.scores), len(second.scores)) < SEEDS_FOR_INTERVAL:
         return f"fewer than {SEEDS_FOR_INTERVAL} runs of each have a score: there is no spread to plan by"
     return ""
-
-
-def _seeds_for(gap: float, first_variance: float, second_variance: float, alpha: float) -> int | None:
-    """Return the fewest seeds per arm with which Welch's test finds `gap` with probability POWER; None: too many."""
-    seeds = np.arange(SEEDS_FOR_VERDICT, MOST_SEEDS + 1)
-    total = first_variance + second_variance
-    freedom = (seeds - 1) * total**2 / (first_variance**2 + second_variance**2)
-    power = stats.nct.sf(stats.t.isf(alpha / 2, freedom), freedom, gap / np.sqrt(total / seeds))
-    enough = seeds[power >= POWER]
-    return int(enough[0]) if len(enough) else None
 
 
 def _priced(answer: MoreSeeds, seconds_per_run: tuple[float | None, float | None]) -> MoreSeeds:

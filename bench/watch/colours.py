@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 
-def colours_of(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return each label's colour on a light and on a dark page."""
-    from bench.report.figures.plots import Look  # takes a second: matplotlib
-    from bench.report.figures.svg import dark
+def colours_of(objectives: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return each label's colour on a light and on a dark page; `objectives` are by label."""
+    from bench.report.figures.palette import Look
+    from bench.report.figures.svg import dark  # takes a second: matplotlib
 
-    look = Look(list(dict.fromkeys(labels)))
-    return {label: (look.of(label)[0], dark(look.of(label)[0])) for label in look.labels}
+    look = Look(objectives)
+    return {label: (look.of(label).colour, dark(look.of(label).colour)) for label in look.labels}

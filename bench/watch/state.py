@@ -135,7 +135,9 @@ class WatchedStudy:
         known = {run.planned["path"]: run.follower for run in self._runs} if same else {}
         runs = []
         # In the order in which the report's figures give them out.
-        colours = colours_of([part["label"] for kind in ("entries", "runs") for part in plan.get(kind, [])])
+        colours = colours_of(
+            {part["label"]: part["objective"] for kind in ("entries", "runs") for part in plan.get(kind, [])}
+        )
         for key, planned in enumerate(plan.get("runs", [])):
             folder = run_folder(study, planned["path"])
             follower = Follower(folder, plan["primary_metric"], plan["generator"], plan["evaluation_id"])

@@ -67,7 +67,7 @@ class Browser:
     def show(
         self, page: Path | str, width: int, height: int = 800, dark: bool = False, scale: float = 1, still: bool = False
     ) -> None:
-        """Load a local page, or an address, in a viewport of CSS pixels, and wait until it and its images are there.
+        """Load a local page, or an address, in a viewport of CSS pixels; wait until it and its images are there.
 
         `still`: the reader asks for less motion.
         """
@@ -84,7 +84,12 @@ class Browser:
         self.events.clear()
         self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
-        self.evaluate("Promise.all([...document.images].map(image => image.decode().catch(() => null))).then(() => 1)")
+        self.evaluate(
+            """Promise.all([...document.images].map(image => {
+                image.loading = 'eager';
+                return image.decode().catch(() => null);
+            })).then(() => 1)"""
+        )
 
     def evaluate(self, expression: str) -> Any:
         """Run JavaScript from outside of the page (its policy does not apply) and return its value."""

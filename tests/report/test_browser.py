@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +14,33 @@ import numpy as np
 import pytest
 from helpers.browser import Browser, browser, find_browser
 from helpers.report_fixture import hostile_report
+from helpers.study_fixture import OBJECTIVES, StudyFixture
 from PIL import Image
+
+from bench.report.model import ReportOptions
+from bench.report.page import OUTLINE, compose
+from bench.report.render.html import render_html
+from bench.report.study import load_study
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hostile_report(tmp_path_factory.getbasetemp()).paths.html
+
+
+@pytest.fixture(scope="module")
+def first_screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of nine rows, two protocols and five seeds, up to its first tables."""
+    root = tmp_path_factory.mktemp("minute")
+    fixture = StudyFixture(
+        objectives=(*OBJECTIVES, "nsgan-ema"), protocols=("controlled", "published"), seeds=tuple(range(5)), notice=None
+    )
+    fixture.write(root)
+    study = load_study(root, fixture.name)
+    whole = compose(study, ReportOptions(), tuple(part for part in OUTLINE if part.anchor in ("minute", "results")))
+    page = root / "report.html"
+    page.write_text(render_html(whole, ReportOptions()), encoding="utf-8")
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +64,7 @@ def test_no_page_is_wider_than_its_window(
     assert chromium.evaluate("document.documentElement.scrollWidth") == width
     overflowing = chromium.evaluate(
         """[...document.querySelectorAll('main *')].filter(element => {
-            if (element.closest('.scroll, .losses dd, pre')) return false;
+            if (element.closest('.scroll, .formula, pre, .unseen')) return false;
             const box = element.getBoundingClientRect();
             return box.width > 0 && box.right > document.documentElement.clientWidth + 1;
         }).map(element => element.outerHTML.slice(0, 120))"""
@@ -105,17 +128,18 @@ def test_figures_take_the_pages_colours(chromium: Browser, page: Path) -> None:
 def test_tables_can_be_reached_and_scrolled_by_keyboard(chromium: Browser, page: Path) -> None:
     chromium.show(page, 360)
     assert chromium.evaluate(
-        """(() => { const box = document.querySelector('.scroll'); box.focus(); box.scrollLeft = 200;
+        """(() => { const box = document.querySelector('[aria-labelledby="t-short-controlled"]');
+            box.focus(); box.scrollLeft = 200;
             return document.activeElement === box && box.scrollLeft > 0 && box.scrollWidth > box.clientWidth; })()"""
     )
     # The row's name stays in sight.
-    assert chromium.evaluate("document.querySelector('.scroll tbody th').getBoundingClientRect().left >= 0")
+    assert chromium.evaluate("document.activeElement.querySelector('tbody th').getBoundingClientRect().left >= 0")
 
 
 def test_tables_sort_by_their_headings_with_the_keyboard(chromium: Browser, page: Path) -> None:
     chromium.show(page, 1280)
     press = """(() => {
-        const table = document.querySelector('.scroll table');
+        const table = document.querySelector('[aria-labelledby="t-short-controlled"] table');
         const heads = [...table.tHead.rows[0].cells];
         const column = heads.findIndex(head => head.textContent.includes('fd_lite0'));
         const button = heads[column].querySelector('button');
@@ -144,28 +168,84 @@ def test_a_figures_axis_can_be_switched(chromium: Browser, page: Path) -> None:
     assert chromium.evaluate(shown)[0] == [False, False, True]
 
 
-def test_it_prints(chromium: Browser, page: Path) -> None:
-    chromium.show(page, 1280)
-    assert len(chromium.call("Page.printToPDF", printBackground=False)["data"]) > 100_000
-
-
-def test_what_is_folded_away_is_on_paper(chromium: Browser, page: Path) -> None:
+def test_it_prints_what_is_open_and_no_more(chromium: Browser, page: Path) -> None:
     chromium.show(page, 718)  # A4 within Chromium's margins
+    printed = base64.b64decode(chromium.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
+    assert len(printed) > 100_000
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 25
     seen = """[...document.querySelectorAll('details')].map(
         details => details.lastElementChild.checkVisibility({contentVisibilityAuto: true}))"""
-    assert not any(chromium.evaluate(seen))
     chromium.call("Emulation.setEmulatedMedia", media="print")
     try:
-        shown = chromium.evaluate(seen)
-        assert len(shown) > 10
-        assert all(shown)
+        assert not any(chromium.evaluate(seen))
+        chromium.evaluate("document.querySelector('#comparison').open = true")
+        assert chromium.evaluate("document.querySelector('#comparison table').checkVisibility()")
         # A table much wider than the paper would make the browser print everything smaller.
         assert chromium.evaluate("document.documentElement.scrollWidth") < 1.05 * 718
     finally:
         chromium.call("Emulation.setEmulatedMedia", media="")
 
 
-OPENED = "document.querySelectorAll('.walls details').forEach(details => { details.open = true; })"
+@pytest.mark.parametrize(("width", "height", "boards"), [(1440, 900, 2), (360, 740, 1)])
+def test_a_minute_needs_no_scrolling(
+    chromium: Browser, first_screen: Path, width: int, height: int, boards: int
+) -> None:
+    """What was compared, what came out, and every row with its seeds, score and samples."""
+    chromium.show(first_screen, width, height)
+    ends = chromium.evaluate(
+        """[...document.querySelectorAll('header .lead, header .verdict, .board tbody tr:not(.floor)')].map(
+            element => element.getBoundingClientRect().bottom)"""
+    )
+    assert len(ends) == 2 + 2 * 9
+    assert max(ends[: 2 + boards * 9]) <= height
+    shown = chromium.evaluate(
+        """[...document.querySelectorAll('.board tbody tr:not(.floor)')].map(row => [
+            row.querySelectorAll('.line i').length, row.querySelector('.num').textContent,
+            row.querySelector('.strip img').clientWidth, row.getBoundingClientRect().right])"""
+    )
+    assert all(dots == 5 and float(mean) > 0 and strip > 60 and right <= width for dots, mean, strip, right in shown)
+
+
+def test_an_address_opens_the_section_that_it_is_in(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 1280)
+    assert chromium.evaluate("document.querySelector('#glossary').open") is False
+    chromium.evaluate("document.querySelector('a.word').click()")
+    chromium.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert chromium.evaluate("document.querySelector('#glossary').open")
+    chromium.evaluate("document.querySelector('.strip a').click()")
+    chromium.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert chromium.evaluate("document.querySelector('#samples').open")
+
+
+def test_a_wide_table_says_that_it_goes_on(chromium: Browser, page: Path) -> None:
+    chromium.show(page, 360)
+    told = chromium.evaluate(
+        """(() => { const box = document.querySelector('.scroll'), hint = box.previousElementSibling;
+            return [hint.className, hint.hidden, hint.textContent]; })()"""
+    )
+    assert told[:2] == ["more", False]
+    assert int(told[2].split()[0]) >= 2
+    # The primary metric is in sight without scrolling.
+    assert chromium.evaluate("document.querySelector('.scroll tbody td.num').getBoundingClientRect().right") <= 360
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing_serious(chromium: Browser, page: Path, width: int) -> None:
+    found = importlib.util.find_spec("axe_core_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe is not installed (pip install axe-core-python; it is among the test extras)")
+    chromium.show(page, width)
+    chromium.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    script = (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    problems = chromium.evaluate(
+        f"""{script};
+        axe.run(document, {{resultTypes: ['violations']}}).then(found => found.violations.map(
+            rule => [rule.impact, rule.id, rule.nodes[0].html.slice(0, 120)]))"""
+    )
+    assert [problem for problem in problems if problem[0] in ("serious", "critical")] == []
+
+
+OPENED = "document.querySelectorAll('details').forEach(details => { details.open = true; })"
 
 
 @pytest.mark.parametrize("still", [False, True])
@@ -185,6 +265,7 @@ def test_a_lapse_stands_still_where_less_motion_is_asked_for(chromium: Browser, 
 
 def test_pictures_on_demand_open_by_keyboard_and_fit_a_phone(chromium: Browser, page: Path) -> None:
     chromium.show(page, 360)
+    chromium.evaluate("document.querySelector('#samples').open = true")
     closed = "document.querySelector('.walls details:not(.lapse)')"
     assert chromium.evaluate(f"{closed}.querySelector('img').checkVisibility()") is False
     chromium.evaluate(f"{closed}.querySelector('summary').focus()")

@@ -143,7 +143,12 @@ def test_an_order_of_failures_is_called_one(tmp_path: Path) -> None:
     again = replace(study, statistics=study_statistics(study.results, study.plan))
     (sentence,) = (s for s in conclusions(again).open if "failures" in s)
     assert sentence.startswith("Controlled, whether any row is good: ")
-    for part in ("(2 of 3)", "0.014, real images 0.968", "real images 1.42", "its ranks order failures"):
+    for part in (
+        "(2 of 3)",
+        "0.014, real held-out images 0.968",
+        "real held-out images 1.42",
+        "its ranks order failures",
+    ):
         assert part in sentence
     one = small & study.results["label"].eq("wgan")
     study.results.loc[one.fillna(False), "value"] = 0.2
@@ -162,6 +167,19 @@ def test_what_stays_open_is_named(wide: Study) -> None:
     for words in ("not told apart are equal", "longer training", "other images than faces", "another learning rate"):
         assert words in left
     assert "FIDs in papers" in left
+
+
+def test_pairs_that_stand_in_order_and_are_undecided_are_counted(wide: Study) -> None:
+    told = [sentence for sentence in conclusions(wide).open if "every run of one row is better" in sentence]
+    expected = []
+    for protocol in wide.protocols:
+        mine = [x for x in wide.statistics.limits if (x.protocol, x.kind) == (protocol, "pair")]
+        clear = [x for x in mine if x.separated and not x.decided and not x.ranks_could_decide]
+        if clear:
+            expected.append([protocol.capitalize(), str(len(clear)), "5", str(clear[0].family),
+                             str(clear[0].seeds_for_ranks)])  # fmt: skip
+    assert expected
+    assert [[sentence.partition(":")[0], *re.findall(r"\d+", sentence)] for sentence in told] == expected
 
 
 def test_the_gap_that_seeds_find_is_told_for_each_protocol(wide: Study) -> None:

@@ -13,9 +13,10 @@ from helpers.study_fixture import Fate, StudyFixture, plan_of
 
 from bench.formatting import format_number
 from bench.report.figures.captioned import curve_figures, mean_curves, metric_curves
+from bench.report.figures.palette import Look
 from bench.report.figures.panels import Line, Panel, draw_panels
 from bench.report.figures.plane import plane_figure
-from bench.report.figures.plots import WIDE, Look, draw_curves, draw_plane, style
+from bench.report.figures.plots import WIDE, draw_curves, draw_plane, style
 from bench.report.model import Cell, Table
 from bench.report.sections.budget import equal_seconds_table
 from bench.report.sections.stability import seeds_figure, stability_table
@@ -100,7 +101,7 @@ def test_a_mean_line_ends_where_a_run_was_lost_and_its_seeds_go_on(study: Study,
     assert (list(wgan["runs"]), all(wgan["whole"])) == ([4, 4, 4], True)
     assert len(measured(folder, "wgan", 225)) == 5
     with style():
-        canvas = draw_curves(curves, means, 2.9, METRIC, "generator_steps", Look(study.labels), WIDE)
+        canvas = draw_curves(curves, means, 2.9, METRIC, "generator_steps", Look(study.objectives), WIDE)
     (axes,) = canvas.axes
     ends = [max(map(float, line.get_xdata())) for line in axes.lines[:3]]
     assert ends == [900.0, 450.0, 900.0]
@@ -109,10 +110,10 @@ def test_a_mean_line_ends_where_a_run_was_lost_and_its_seeds_go_on(study: Study,
 
 
 def test_the_table_behind_the_curves_says_of_how_many_runs(study: Study) -> None:
-    (figure,) = curve_figures(study, Look(study.labels))
+    (figure,) = curve_figures(study, Look(study.objectives))
     told = {label: [cell.detail for cell in row_of(figure.table, label)[1:]] for label in study.labels}
     assert told == {"nsgan": ["4 of 5"] * 3, "lsgan": ["", "", "4 of 5"], "wgan": ["4 of 5"] * 3}
-    seeds = seeds_figure(study, "controlled", Look(study.labels))
+    seeds = seeds_figure(study, "controlled", Look(study.objectives))
     assert seeds is not None
     assert [cell.detail for cell in row_of(seeds.table, "wgan")[1:]] == ["", "", "4 of 5"]
     assert row_of(stability_table(study, "controlled"), "lsgan")[-1].detail.endswith(", of 4 finished")
@@ -120,8 +121,8 @@ def test_the_table_behind_the_curves_says_of_how_many_runs(study: Study) -> None
 
 def test_the_floor_is_that_of_the_snapshots_and_is_said(study: Study) -> None:
     """Snapshots have fewer samples than the final step, and so another floor: 2.9 beside 1.42."""
-    (figure,) = curve_figures(study, Look(study.labels))
-    seeds = seeds_figure(study, "controlled", Look(study.labels))
+    (figure,) = curve_figures(study, Look(study.objectives))
+    seeds = seeds_figure(study, "controlled", Look(study.objectives))
     assert seeds is not None
     for drawn in (figure, seeds):
         assert "The dashed line, 2.90" in drawn.caption
@@ -144,7 +145,7 @@ def test_a_panels_floor_lies_above_its_axis() -> None:
 
 
 def test_the_words_of_a_curve_are_of_the_picture_they_stand_at(study: Study) -> None:
-    (figure,) = curve_figures(study, Look(study.labels))
+    (figure,) = curve_figures(study, Look(study.objectives))
     assert "against generator steps under" in figure.alt
     assert "seconds of training" not in figure.alt
     assert [axis for axis, *_ in figure.variants] == ["images seen", "seconds of training"]
@@ -156,7 +157,7 @@ def test_the_planes_axes_fit_the_rows(real: tuple[float, float], end: float) -> 
     shares = {"recall_judge": [0.014, 0.01, 0.0], "precision_judge": [0.2, 0.21, 0.0]}
     points = pd.DataFrame({"label": ["a", "a", "b"], "seed": [0, 1, 0], **shares})
     with style():
-        canvas = draw_plane(points, real, "recall_judge", "precision_judge", Look(["a", "b"]), WIDE)
+        canvas = draw_plane(points, real, "recall_judge", "precision_judge", Look({"a": "a", "b": "b"}), WIDE)
     (axes,) = canvas.axes
     assert end < axes.get_xlim()[1] < 1.1 * end
     words = " ".join(text.get_text() for text in axes.texts)
@@ -165,7 +166,7 @@ def test_the_planes_axes_fit_the_rows(real: tuple[float, float], end: float) -> 
 
 
 def test_the_planes_caption_says_where_real_images_lie(study: Study) -> None:
-    figure = plane_figure(study, "controlled", Look(study.labels))
+    figure = plane_figure(study, "controlled", Look(study.objectives))
     assert figure is not None
     assert f"recall {format_number(0.91)} and precision {format_number(0.92)}" in figure.caption
     assert figure.table.rows[-1].cells[1].text == "0.920"

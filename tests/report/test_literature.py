@@ -12,10 +12,11 @@ from helpers.study_fixture import StudyFixture, write_json
 from bench.files import read_json
 from bench.metrics.settings import EvaluationSettings
 from bench.objectives import names
-from bench.report import render
+from bench.report import ReportOptions, render
 from bench.report.literature import PublishedTable, matching_tables, protocol_differences, published_tables
-from bench.report.sections.published import published_frames, published_sections
+from bench.report.sections.published import published_figures, published_frames
 from bench.report.study import load_study
+from bench.report.subject import Subject
 
 
 def plan_of(**data: Any) -> dict[str, Any]:
@@ -158,5 +159,5 @@ def test_a_report_on_celeba_shows_them_beside_its_own(celeba_report: Path) -> No
 def test_a_report_on_drawn_faces_shows_none(tmp_path: Path) -> None:
     StudyFixture(objectives=("nsgan",), seeds=(0,), resolution=64).write(tmp_path / "runs")
     study = load_study(tmp_path / "runs", "example")
-    assert published_sections(study) == ()
+    assert published_figures(Subject(study, ReportOptions())) == ()
     assert published_frames(study) == {}

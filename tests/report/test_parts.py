@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from bench.objectives import load, names
+from bench.report.figures.palette import DARK, PALETTE
 from bench.report.figures.panels import Line, Panel, draw_panels
-from bench.report.figures.plots import MARKERS, NARROW, PALETTE, Look, one_width, style
-from bench.report.figures.svg import DARK, dark, draw_equation, equations, on_white, tidy
+from bench.report.figures.plots import NARROW, one_width, style
+from bench.report.figures.svg import dark, draw_equation, equations, on_white, tidy
 from bench.report.render.html import anchor
 from bench.report.render.markdown import text
 from bench.report.render.naming import file_stem
@@ -46,7 +47,7 @@ def test_dark_figures_use_no_light_colour() -> None:
     curves = pd.DataFrame(
         {"player": "generator", "term": "fake", "seed": 0, "generator_steps": [1.0, 2.0, 3.0], "value": [1.0, 2.0, 1.5]}
     )
-    svg, _ = one_width(lambda width: draw_losses(curves, "<script> $\\frac \x00", width), NARROW)
+    svg, _ = one_width(lambda width: draw_losses(curves, "<script> $\\frac \x00", PALETTE[0], width), NARROW)
     assert "<script" not in svg
     ElementTree.fromstring(svg)
     assert any(colour in svg for colour in changed)
@@ -102,7 +103,7 @@ def test_a_diverging_loss_leaves_a_gap_and_does_not_flatten_the_rest() -> None:
     values = [*np.linspace(1, 0.5, 8), 1e9, np.nan]
     curves = pd.DataFrame({"player": "generator", "term": "fake", "seed": 0, "generator_steps": steps, "value": values})
     with style():
-        (axes,) = draw_losses(curves, "x", NARROW).axes
+        (axes,) = draw_losses(curves, "x", PALETTE[0], NARROW).axes
         (segment,) = axes.collections[0].get_segments()
         places = axes.transData.transform(segment)[:, 1] / axes.figure.dpi
     assert len(places) == 9  # the finite values
@@ -123,14 +124,6 @@ def test_thinned_curves_are_means_of_neighbours() -> None:
     assert list(found[found["seed"] == 0]["value"]) == [0.5, 2.5, 4.5, 6.5, 8.5]
     assert list(found[found["seed"] == 0]["generator_steps"]) == [1.5, 3.5, 5.5, 7.5, 9.5]
     assert found[found["seed"] == 1]["value"].isna().tolist() == [False, True, False]
-
-
-def test_a_label_looks_the_same_everywhere_and_many_labels_differ() -> None:
-    labels = [f"label-{index}" for index in range(40)]
-    looks = [Look(labels).of(label) for label in labels]
-    assert len(set(looks)) == len(labels)
-    assert len(set(PALETTE)) == 10
-    assert len(set(MARKERS)) == len(MARKERS)
 
 
 @pytest.mark.parametrize("name", ["../../etc", "a/b", "", ".hidden", "<script>", "a" * 300, "con\n"])

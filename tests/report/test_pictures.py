@@ -43,9 +43,7 @@ class Details(HTMLParser):
         self.found: list[dict[str, Any]] = []
         self.beside: list[str] = []
         self._in_summary = self._in_caption = False
-        self.feed(
-            page[page.index('<h2 id="samples">') : page.index('<h2 id="objectives">')].partition('id="losses"')[0]
-        )
+        self.feed(page[page.index('id="samples">') : page.index('id="comparison">')])
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)

@@ -85,7 +85,8 @@ def test_the_page_can_run_nothing_and_ask_for_nothing(report: Rendered) -> None:
     for attributes in (*reader.named("img"), *reader.named("source")):
         assert (attributes.get("src") or attributes.get("srcset") or "").startswith("data:image/")
     links = [attributes["href"] or "" for attributes in reader.named("a")]
-    assert all(re.fullmatch(r"#[\w-]+|https://arxiv\.org/abs/\d{4}\.\d{4,5}|figures/[\w.@+-]+", link) for link in links)
+    known = r"#[\w-]+|https://arxiv\.org/abs/\d{4}\.\d{4,5}|figures/[\w.@+-]+|\.\./\.\./docs/\w+\.md"
+    assert [link for link in links if not re.fullmatch(known, link)] == []
     assert "url(" not in report.html
     assert "@import" not in report.html
 
@@ -160,9 +161,10 @@ def test_lost_runs_are_ranked_last_and_counted_with_their_rate(report: Rendered)
 
 def test_no_row_is_the_winner_but_the_tie_group_is_marked_as_a_set(small: Rendered, report: Rendered) -> None:
     letters = report.csv("standings")["letters"].fillna("")
-    assert report.html.count('<tr class="set">') == sum("a" in held for held in letters) > 0
+    # In the board, the short table and the whole one.
+    assert report.html.count('<tr class="set"') == 3 * sum("a" in held for held in letters) > 0
     assert "is the best as a set" in report.html
-    assert '<tr class="set">' not in small.html
+    assert '<tr class="set"' not in small.html
     assert "<strong>nsgan" not in report.html
 
 
@@ -176,21 +178,23 @@ def test_a_row_whose_runs_mostly_collapsed_is_not_marked(tmp_path: Path) -> None
     assert (kinds["nsgan"], kinds["lsgan"]) == ("set", "")
 
 
-def test_the_resolution_stands_under_every_table(report: Rendered) -> None:
+def test_the_resolution_is_told_once_for_each_protocol(report: Rendered) -> None:
     found = report.csv("resolution").set_index("metric").loc["fd_lite0"]
-    line = f"a gap of {format_number(found['single_gap'])} between two rows alone"
-    assert line in report.html
-    assert line in report.markdown
+    _, row = Reader(report.html).table("Resolution: ")
+    assert row[0] == "controlled"
+    assert row[3].startswith(f"{format_number(found['single_gap'])} ")
+    assert row[4].endswith(f"of {found['comparisons']} comparisons")
+    assert report.markdown.count("Resolution: ") == report.html.count("Resolution: ") == 1
     assert "<code>bench plan --study troubled --resolve A,B</code>" in report.html
 
 
-def test_all_pairs_say_the_probability_and_its_step(report: Rendered) -> None:
+def test_all_pairs_say_the_probability(report: Rendered) -> None:
     header, *rows = Reader(report.html).table("All 28 pairs")
-    pairs = report.csv("pairs").dropna(subset=["probability"])
-    assert 0 < len(pairs) < 28  # some await runs
+    pairs = report.csv("pairs")
+    assert 0 < pairs["probability"].count() < len(pairs) == 28  # some await runs
     assert [row[0] for row in rows] == [f"{a} / {b}" for a, b in zip(pairs["first"], pairs["second"], strict=True)]
-    assert [row[1] for row in rows] == [format_number(value, 2) for value in pairs["probability"].astype(float)]
-    assert header[2] == "in steps of"
+    assert [row[5] for row in rows] == [format_number(value, 2) for value in pairs["probability"].astype(float)]
+    assert header[5] == "first is better"
 
 
 def test_ranked_rows_come_first_then_the_others_by_name(report: Rendered) -> None:
@@ -245,18 +249,26 @@ def test_structure_is_accessible(report: Rendered) -> None:
     targets = {attributes["href"] for attributes in reader.named("a")}
     assert {str(target)[1:] for target in targets if str(target).startswith("#")} <= set(ids)
     boxes = [attributes for attributes in reader.named("div") if "scroll" in (attributes.get("class") or "").split()]
-    assert len(boxes) == counts["table"]
-    assert all(box["tabindex"] == "0" for box in boxes)
+    boards = [attributes for attributes in reader.named("table") if "board" in (attributes.get("class") or "").split()]
+    assert len(boxes) + len(boards) == counts["table"]
+    assert all(box["tabindex"] == "0" for box in (*boxes, *reader.named("pre")))
+    # What axe calls serious: roles in a list of terms, and anything but its pairs.
+    assert not [attributes for tag in ("dl", "dt", "dd") for attributes in reader.named(tag) if "role" in attributes]
+    lists = re.findall(r"<dl[^>]*>(.*?)</dl>", report.html, re.DOTALL)
+    assert lists
+    beside_pairs = [re.sub(r"<(d[td])\b.*?</\1>", "", inner, flags=re.DOTALL) for inner in lists]
+    assert {tag for inner in beside_pairs for tag in re.findall(r"<(\w+)", inner)} <= {"div"}
 
 
 def test_two_seeds_are_dots_and_the_notice_is_on_every_page(small: Rendered) -> None:
     notice = "This is a check of the machinery. It compares nothing."
     assert small.html.count(notice) == 2
     assert small.markdown.count(notice) == 2
-    assert small.html.count("Not ranked: fewer than three seeds.") == 2
+    assert small.html.count("Not ranked: fewer than three seeds.") == 2  # under the short tables and the whole ones
     assert "With 2 seeds nothing is ranked" in small.html
+    assert "2 seeds rank nothing" in small.html
     reader = Reader(small.html)
-    rows = [reader.table("Controlled protocol"), reader.table("Published protocol")]
+    rows = [reader.table("Controlled protocol, gen"), reader.table("Published protocol, gen")]
     values = small.summary.set_index(["protocol", "label", "metric"])["values"]
     for protocol, table in zip(("controlled", "published"), rows, strict=True):
         assert table[0][0] == "objective"
@@ -289,14 +301,14 @@ def test_markdown_names_figures_that_are_there(small: Rendered) -> None:
     assert len(named) > 10
     assert all((folder / name).is_file() for name in named)
     stems = {path.stem for path in small.paths.figures if path.suffix == ".svg"}
-    assert "scores-controlled" in stems
+    assert "scores" in stems
     for stem in stems:
         if not stem.endswith(("-seen", "-of-training")):  # a curve against another axis
             kinds = (".svg", ".png", ".csv")
             assert all((folder / "figures" / f"{stem}{suffix}").is_file() for suffix in kinds)
-    data = pd.read_csv(folder / "figures" / "scores-controlled.csv")
+    data = pd.read_csv(folder / "figures" / "scores.csv")
     values = small.summary.set_index(["protocol", "label", "metric"])["values"]["controlled", "nsgan", "fd_lite0"]
-    mine = data[data["label"] == "nsgan"]
+    mine = data[(data["label"] == "nsgan") & (data["protocol"] == "controlled")]
     written = " ".join(f"{seed}:{value!r}" for seed, value in zip(mine["seed"], mine["value"].tolist(), strict=True))
     assert written == values
 
@@ -314,9 +326,11 @@ def test_markdown_links_every_drawing_and_says_what_its_pictures_hold(small: Ren
 
 
 def test_markdown_folds_its_long_tables_and_marks_the_best_as_a_set(report: Rendered) -> None:
-    folded = re.findall(r"<details><summary>([^<]+)</summary>\n\n\*(.+?)\n\n</details>", report.markdown, re.DOTALL)
-    assert [summary.partition(",")[0] for summary, _ in folded] == ["Every metric", "All pairs", "All runs"]
-    assert all("\n\n| " in table for _, table in folded)  # a table begins after an empty line
+    folded = re.findall(r"<details><summary>([^<]+)</summary>\n\n(.+?)\n\n</details>", report.markdown, re.DOTALL)
+    assert {"The whole comparison", "Every metric", "All pairs, controlled protocol"} <= {
+        summary for summary, _ in folded
+    }
+    assert all("\n\n| " in table for _, table in folded if "\n| " in table)  # a table begins after an empty line
     letters = report.csv("standings").set_index("label")["letters"].fillna("")
     marked = set(re.findall(r"^\|.*\| \*\*([\w-]+)\*\*", report.markdown, flags=re.MULTILINE))
     assert marked == {label for label, held in letters.items() if "a" in held} != set()
@@ -326,7 +340,8 @@ def test_the_sample_wall_is_the_median_seeds_and_its_grid_lies_beside_untouched(
     summary = report.summary.set_index(["label", "metric"])
     pairs = [pair.split(":") for pair in str(summary.loc[("nsgan", "fd_lite0"), "values"]).split()]
     seed = sorted(pairs, key=lambda pair: float(pair[1]))[2][0]
-    assert f'<h3 class="set">nsgan <span>seed {seed} (the median' in report.html
+    heading = f'<h3 class="set" id="t-wall-nsgan-controlled">nsgan <span>seed {seed} (the median'
+    assert heading in report.html
     (run,) = (r for r in plan_of(report.study)["runs"] if r["label"] == "nsgan" and str(r["seed"]) == seed)
     grid = report.study / run["path"] / "samples" / "step-00000900.png"
     beside = report.paths.html.parent / "figures" / "samples-nsgan-controlled.png"

@@ -12,12 +12,15 @@ import pytest
 from helpers.study_fixture import ENVIRONMENT, Fate, StudyFixture, plan_of
 
 from bench.cli.showing import find_run
-from bench.report.page import JUDGE_WORDS, what_was_compared
+from bench.report.model import ReportOptions
+from bench.report.page import declared
 from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.costs import repeat_table
+from bench.report.sections.glossary import glossary
 from bench.report.sections.run_tables import repeat_commands, runs_table, seed_ranges, troubles_table
 from bench.report.sections.setup import environments_table, equal_table, evaluation_alert
 from bench.report.study import Study, load_study
+from bench.report.subject import Subject
 
 CAPTION = "Controlled rows share learning rate 1e-3."
 
@@ -99,13 +102,19 @@ def test_what_some_rows_share_says_which(study: Study) -> None:
     assert set(scopes.values()) == {""}
 
 
-def test_the_lead_says_what_was_declared_where_and_the_studys_words_once(study: Study) -> None:
-    lead = what_was_compared(study)
-    assert lead.count(CAPTION) == 1
-    assert "(plan.json): the primary metric is FD" in lead[2]
-    assert JUDGE_WORDS not in lead
-    with_judge = replace(study, plan=study.plan | {"secondary": ["modes_judge"]})
-    assert what_was_compared(with_judge)[-1] == JUDGE_WORDS
+def test_what_was_declared_is_said_with_the_studys_words(study: Study) -> None:
+    words, plan = declared(study)
+    assert words == CAPTION
+    assert "(plan.json): the primary metric is FD" in plan
+
+
+def test_the_judge_is_explained_where_it_measured(study: Study) -> None:
+    def words(of: Study) -> set[str]:
+        (terms,) = glossary(Subject(of, ReportOptions()))
+        return {term.word for term in terms.terms}
+
+    without = replace(study, results=study.results[~study.results["metric"].str.contains("judge", na=False)])
+    assert words(study) - words(without) == {"judge"}
 
 
 def test_environments_that_differ_in_the_commit_alone_are_one(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from scipy.stats import ranksums
 
 from bench.formatting import format_number
 from bench.report import render
+from bench.report.figures.palette import Look
 from bench.report.figures.plane import declared_extractor, plane_figure
-from bench.report.figures.plots import Look
 from bench.report.metric_text import format_mean
 from bench.report.model import Row, Table
 from bench.report.render.latex import escape, latex_tables
@@ -25,7 +25,6 @@ from bench.report.sections.cards import method_cards
 from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
 from bench.report.sections.protocols import protocols_table
-from bench.report.sections.stability import stability_table
 from bench.report.sections.tables import every_metric_table, headline_table, metrics_table
 from bench.report.sections.verdicts import what_seeds_say
 from bench.report.study import Study, load_study
@@ -78,7 +77,8 @@ def test_escaped_latex_holds_no_command_of_the_text() -> None:
 
 def test_latex_tables_have_as_many_cells_as_columns(study: Study) -> None:
     tables = latex_tables(study)
-    assert set(tables) == {"results-controlled.tex", "results-published.tex", "metrics.tex"}
+    comparisons = {f"{kind}-{protocol}.tex" for kind in ("short", "results", "pairs") for protocol in study.protocols}
+    assert set(tables) == {*comparisons, "metrics.tex"}
     for text in tables.values():
         columns = re.search(r"\\begin\{tabular\}\{@\{\}(\w+)@\{\}\}", text)
         assert columns
@@ -215,11 +215,6 @@ def test_kids_deviation_over_subsets_is_a_value_of_its_own_and_nobodys_error(stu
     assert "nor its spread over seeds" in row.cells[3].text
 
 
-def test_rates_have_exact_intervals(study: Study) -> None:
-    cells = row_of(stability_table(study, "controlled"), "lsgan").cells
-    assert (cells[5].text, cells[5].detail) == ("0 of 5", "[0 to 52\u00a0%]")
-
-
 def test_every_row_has_its_command(study: Study) -> None:
     rows = repeat_table(study).rows
     for column, verb in ((2, "replay"), (3, "show")):
@@ -289,7 +284,7 @@ def test_the_plane_and_the_headline_follow_the_declared_metrics(study: Study, tm
     plan_file.write_text(json.dumps(plan), encoding="utf-8")
     judged = load_study(tmp_path, fixture.name)
     for name, loaded in (("lite0", study), ("judge", judged)):
-        figure = plane_figure(loaded, "controlled", Look(loaded.labels))
+        figure = plane_figure(loaded, "controlled", Look(loaded.objectives))
         assert figure is not None
         shown = {heading.code for heading in figure.table.headings} - {""}
         assert shown == {f"{metric}_{name}" for metric in ("precision", "recall", "density", "coverage")}
@@ -308,7 +303,7 @@ def test_floors_name_their_split(tmp_path: Path, split: str, under: str, in_capt
     StudyFixture(objectives=OBJECTIVES, floor_source=split).write(tmp_path)
     study = load_study(tmp_path, "example")
     tables = [headline_table(study, "controlled"), diversity_table(study, "controlled")]
-    figure = plane_figure(study, "controlled", Look(OBJECTIVES))
+    figure = plane_figure(study, "controlled", Look({label: label for label in OBJECTIVES}))
     assert figure is not None
     for table in (*tables, figure.table):
         assert table is not None

@@ -14,7 +14,8 @@ from helpers.statistics_fixture import DIVERGED, PLANNED, Fate, plan_for, run_ro
 from bench.formatting import format_number
 from bench.metrics.settings import EvaluationSettings
 from bench.report.render.latex import latex_tables
-from bench.report.sections.verdicts import correlation_line, permutation_line, resolution_line, what_seeds_say
+from bench.report.sections.seeds import limits_table, resolution_table
+from bench.report.sections.verdicts import correlation_line, permutation_line, what_seeds_say
 from bench.report.study import Entry, Study
 from bench.statistics import study_statistics
 
@@ -66,8 +67,10 @@ def test_the_evaluations_noise_is_that_between_sample_seeds() -> None:
     assert resolution.sample_seeds == 2
     frame = found.statistics.frames()["resolution"]
     assert frame["within_run_deviation"].tolist() == pytest.approx([np.sqrt(10)])
-    measuring = resolution_line(found, "controlled").partition("Measuring alone")[2].partition(")")[0]
-    assert re.findall(r"[\d.]+", measuring) == ["2.24", "3.16", "2"]
+    table = resolution_table(found)
+    assert table is not None
+    measuring = table.rows[0].cells[-1]
+    assert re.findall(r"[\d.]+", f"{measuring.text} {measuring.detail}") == ["2.24", "3.16", "2"]
 
 
 def test_the_a_a_arm_has_no_part_in_it() -> None:
@@ -82,16 +85,18 @@ def test_one_sample_seed_says_nothing_of_the_evaluations_noise() -> None:
     found = study({"nsgan": NSGAN, "wgan": [value + 2 for value in NSGAN]})
     assert found.statistics.resolutions[0].within_run_deviation is None
     assert found.statistics.frames()["resolution"]["within_run_deviation"].isna().all()
-    line = resolution_line(found, "controlled")
-    assert line.startswith("Resolution: with 5 seeds")
-    assert "Measuring" not in line
+    table = resolution_table(found)
+    assert table is not None
+    assert [heading.text for heading in table.headings][-1] == "as the first of all pairs"
+    assert {len(row.cells) for row in table.rows} == {len(table.headings)}
 
 
 @pytest.mark.parametrize("scores", [[30.0] * 5, [PLANNED] * 5, [30.0, *[PLANNED] * 4]])
 def test_without_spread_the_resolution_is_in_deviations(scores: list[Fate]) -> None:
     found = study({"nsgan": scores, "wgan": scores, "vae": scores})
-    (sentence,) = [text for text in what_seeds_say(found, "controlled") if text.startswith("Resolution")]
-    assert "2.02 between two rows alone" in sentence
+    table = resolution_table(found)
+    assert table is not None
+    assert [cell.text for cell in table.rows[0].cells[2:4]] == ["–", "2.02 deviations"]
     latex = latex_tables(found)["results-controlled.tex"]
     assert "2.02 standard deviations of a run" in latex
 
@@ -116,6 +121,21 @@ def test_whether_the_permutation_p_could_pass_holm_is_said(rows: int, hopeless: 
     assert line.endswith("no scores could pass it") == hopeless
     assert ("could" in line) == hopeless
     assert sum("The permutation p" in text for text in what_seeds_say(found, "controlled")) == 1
+
+
+def test_comparisons_that_no_scores_could_decide_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    rows = {"nsgan": NSGAN, "far": [1000.0, 1001.0, 1002.0, 3000.0, 90000.0]}  # above all of nsgan's, and all over
+    found = study({**rows, **{f"entry{row}": rng.normal(30, 1, 5).tolist() for row in range(6)}})
+    table = limits_table(found)
+    assert table is not None
+    limits = [limit for limit in found.statistics.limits if limit.kind == "pair"]
+    (pair,) = (row for row in table.rows if row.cells[1].text == "28 pairs")
+    undecided = sum(limit.separated and not limit.decided for limit in limits)
+    assert undecided >= 7  # "far" beats nobody and is beaten by all
+    assert pair.cells[3].text == str(undecided)
+    assert pair.cells[4].sort == min(limit.smallest_p_holm for limit in limits) > 0.05
+    assert pair.cells[5].text == str(limits[0].seeds_for_ranks)
 
 
 def test_the_correlation_within_seeds_is_said_as_a_range() -> None:

@@ -21,9 +21,10 @@ from bench.errors import BenchError
 from bench.files import read_json
 from bench.report import render
 from bench.report.model import Figure, ReportOptions, Table
-from bench.report.page import compose
+from bench.report.page import compose, declared
 from bench.report.render.latex import latex_tables
 from bench.report.render.markdown import text
+from bench.report.sections.minute import what_was_compared
 from bench.report.sections.verdicts import same_table
 from bench.report.study import load_study
 from bench.review.verify import verify
@@ -194,19 +195,19 @@ def test_the_arm_is_no_row_and_its_lost_run_is_told(tmp_path: Path) -> None:
     loaded = load_study(tmp_path, "example")
     page = compose(loaded, ReportOptions())
     # The comparison, and what is said of runs: their seeds, troubles, costs, how to repeat them.
+    tables = {block.name: block for block in page.blocks if isinstance(block, Table)}
     assert naming(page, "nsgan-twin") == {"same-controlled", "equal", "troubles", "costs", "repeat-rows"}
-    assert page.lead[0].startswith("2 objectives trained")
-    assert re.findall(r"(\d+) of 15 planned runs done|(\d+) of the 15", page.lead[0]) == [("14", ""), ("", "5")]
+    assert what_was_compared(loaded).startswith("2 objectives trained")
+    _, plan = declared(loaded)
+    assert re.findall(r"(\d+) of 15 planned runs done|(\d+) of the 15", plan) == [("14", ""), ("", "5")]
     assert [
-        (row.cells[0].detail, row.cells[1].text[:4]) for row in page.equal.rows if row.cells[0].text == "seeds"
+        (row.cells[0].detail, row.cells[1].text[:4]) for row in tables["equal"].rows if row.cells[0].text == "seeds"
     ] == [
         ("", "0–4:"),
         ("nsgan-twin only", "5–9:"),
     ]
-    assert len(page.runs.rows) == 15
-    same = page.protocols[0].same
-    assert same is not None
-    assert "(ranks)" in same.rows[0].cells[2].detail
+    assert len(tables["runs"].rows) == 15
+    assert "(ranks)" in tables["same-controlled"].rows[0].cells[2].detail
     # The others are ranked as if nothing had been lost: nothing of theirs was.
     assert {s.ranked_by for s in loaded.summaries if s.rank is not None} == {"mean"}
 

@@ -15,6 +15,7 @@ from bench.cli import bench
 from bench.errors import BenchError
 from bench.statistics import MoreSeeds
 from bench.statistics.deciding import answers, in_words, lost_verdicts, lost_verdicts_in_words
+from bench.statistics.shipped import read_runs
 
 
 def test_it_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_the_words_say_what_the_report_says() -> None:
 
 def test_json_holds_the_same_numbers(tmp_path: Path) -> None:
     realistic(seeds=tuple(range(5))).write(tmp_path)
-    found = answers(tmp_path, "quick", "nsgan, vae")
+    found = answers(read_runs(tmp_path, "quick"), "nsgan, vae")
     arguments = ["--runs", str(tmp_path), "plan", "--study", "quick", "--resolve", "nsgan,vae", "--json"]
     result = CliRunner().invoke(bench, arguments)
     assert [answer["seeds_needed"] for answer in json.loads(result.output)] == [a.seeds_needed for a in found]
@@ -46,7 +47,7 @@ def test_json_holds_the_same_numbers(tmp_path: Path) -> None:
 
 def test_too_few_seeds_give_a_reason(tmp_path: Path) -> None:
     realistic(seeds=(0,)).write(tmp_path)
-    (line,) = {in_words(answer)[1] for answer in answers(tmp_path, "quick", "nsgan,vae")}
+    (line,) = {in_words(answer)[1] for answer in answers(read_runs(tmp_path, "quick"), "nsgan,vae")}
     assert line.startswith("  no number: ")
 
 
@@ -54,7 +55,7 @@ def test_too_few_seeds_give_a_reason(tmp_path: Path) -> None:
 def test_what_is_no_pair_is_named(tmp_path: Path, pair: str, words: str) -> None:
     realistic(seeds=(0, 1, 2)).write(tmp_path)
     with pytest.raises(BenchError, match=words):
-        answers(tmp_path, "quick", pair)
+        answers(read_runs(tmp_path, "quick"), pair)
 
 
 def test_a_plan_warns_where_one_lost_run_costs_a_verdict(tmp_path: Path) -> None:

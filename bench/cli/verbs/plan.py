@@ -18,6 +18,7 @@ from bench.cli.shared import (
     json_option,
     label_argument,
     selection_options,
+    source_option,
     study_option,
 )
 from bench.cli.text import print_json, say
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bench.runs.cost import Cost
     from bench.runs.plan import Plan, PlanState, RunSpec
     from bench.statistics import AfterLoss
+    from bench.statistics.shipped import StudyTables
 
 
 PROOFS = {
@@ -61,6 +63,7 @@ class _Row:
 @selection_options(adds=True)
 @device_options
 @click.option("--resolve", metavar="A,B", help="Say how many more seeds would decide between two entries, instead.")
+@source_option
 @click.option("--calibrate", is_flag=True, help="Time a few steps of every kind first, for a better estimate.")
 @click.option(
     "--prove",
@@ -75,6 +78,7 @@ def plan(
     names: tuple[str, ...],
     study: str | None,
     resolve: str | None,
+    source: Path | None,
     calibrate: bool,
     prove: bool,
     devices: str,
@@ -88,7 +92,9 @@ def plan(
     objective's file; none means all. Nothing is written: what `bench run` would add is shown as if it were there.
     """
     if resolve is not None:
-        return _show_seeds_needed(roots, roots.planned_study(study), resolve, as_json=as_json)
+        return _show_seeds_needed(roots.study_tables(study, source), resolve, as_json=as_json)
+    if source is not None:
+        raise BenchError("--from names a report, which says no more than --resolve asks", hint="Add --resolve A,B.")
     from bench.data import check_labels_of
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.cautions import cautions
@@ -283,10 +289,10 @@ def _evaluating(rows: list[_Row], slots: list[str]) -> str:
     return f" and {format_duration(seconds)} of evaluation{' beside it' if beside else ''} (as in finished runs)"
 
 
-def _show_seeds_needed(roots: Roots, study: str, pair: str, *, as_json: bool) -> int:
+def _show_seeds_needed(study: StudyTables, pair: str, *, as_json: bool) -> int:
     from bench.statistics import deciding
 
-    answers = deciding.answers(roots.runs, study, pair)
+    answers = deciding.answers(study, pair)
     if as_json:
         print_json([deciding.as_json(answer) for answer in answers])
         return EXIT_DONE

@@ -3,77 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from bench.formatting import PERCENT_95, format_number, joined, plural
-from bench.report.figures.plots import AXES, Look, both_widths, draw_curves, draw_scores, few_rows
-from bench.report.metric_text import describe_metric, format_mean_interval, format_metric, mean_decimals
+from bench.formatting import format_number, joined
+from bench.report.figures.palette import Look
+from bench.report.figures.plots import AXES, both_widths, draw_curves, few_rows
+from bench.report.metric_text import describe_metric, format_metric
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.sections.tables import floor_detail, floor_images
 from bench.report.study import Study
-from bench.statistics import Summary
 from bench.statistics.results import labels_in, matching
 
 TABLE_STEPS = 8
-
-
-def score_figure(study: Study, protocol: str, summaries: Sequence[Summary], look: Look) -> Figure | None:
-    """Draw every seed's primary score under one protocol; None where nothing was measured."""
-    measured = [summary for summary in summaries if summary.values]
-    if not measured:
-        return None
-    info = describe_metric(study.primary)
-    wide, narrow, png = both_widths(lambda width: draw_scores(summaries, study.primary, look, width))
-    with_interval = any(summary.low is not None for summary in measured)
-    bar = f" The pale bar is the mean’s {PERCENT_95} interval, the upright line the mean." if with_interval else ""
-    floors = [summary.floor for summary in measured if summary.floor is not None]
-    floor = dashed_floor(study, study.primary, float(np.mean(floors)) if floors else None)
-    data = pd.DataFrame(
-        [
-            {"label": s.label, "protocol": protocol, "metric": s.metric, "seed": seed, "value": value, "mean": s.mean,
-             "low": s.low, "high": s.high, "floor": s.floor}
-            for s in summaries
-            for seed, value in s.values
-        ]
-    )  # fmt: skip
-    rows = tuple(
-        Row(
-            (
-                Cell(s.label),
-                Cell(", ".join(f"{format_metric(s.metric, v)} (seed {seed})" for seed, v in s.values) or "no value"),
-                Cell(format_metric(s.metric, s.mean), numeric=True),
-                Cell(format_mean_interval(s.scores, s.low, s.high, mean_decimals(s)), numeric=True),
-            )
-        )
-        for s in summaries
-    )
-    means = sorted((s.mean, s.label) for s in measured if s.mean is not None)
-    alt = (
-        f"Dot plot of {info.title} for {plural(len(measured), 'objective')} under the {protocol} protocol. "
-        f"Means run from {format_number(means[0][0])} ({means[0][1]}) "
-        f"to {format_number(means[-1][0])} ({means[-1][1]})."
-    )
-    return Figure(
-        name=f"scores-{protocol}",
-        title=f"{info.title}, every seed",
-        alt=alt,
-        caption=f"{info.title} at generator step {study.plan['final_step']:,}: every seed is a mark.{bar}{floor}",
-        wide=wide,
-        narrow=narrow,
-        png=png,
-        data=data,
-        table=Table(
-            f"scores-{protocol}-data",
-            "The numbers in this figure",
-            (Heading("objective"), Heading("value of each seed"), Heading("mean", numeric=True),
-             Heading(f"{PERCENT_95} interval", numeric=True)),
-            rows,
-        ),
-    )  # fmt: skip
 
 
 def dashed_floor(study: Study, metric: str, floor: float | None) -> str:

@@ -5,34 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from bench.formatting import format_tick
-from bench.report.figures.plots import DASHED, INK, MUTED
+from bench.report.figures.labels import POINTS_PER_INCH, name_ends, printable, room_beside
+from bench.report.figures.palette import INK, MUTED, SOLID, Dash, Mark
+from bench.report.figures.plots import DASHED
 
 Floats = npt.NDArray[np.float64]
-Dash = Literal["-"] | tuple[float, tuple[float, ...]]
-"""Solid, or an offset and the lengths of strokes and gaps, in line widths."""
-
-SOLID: Dash = "-"
 LEFT, RIGHT, TOP, BOTTOM = 30.0, 9.0, 16.0, 24.0  # points around the axes of a panel
 TITLE_HEIGHT, NO_TITLE_HEIGHT = 16.0, 2.0
-POINTS_PER_INCH = 72
 MOST_TICKS = 5
+NAMES_AT_MOST = 0.34  # of the width
 _SMALL, _MEDIUM, _LARGE = 7.5, 8.0, 9.5  # points, of letters
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its points (a value that is not finite leaves a gap), colour, dashes and legend text."""
+    """One curve: its points (a value that is not finite leaves a gap), colour, dashes and name at its end."""
 
     xs: Floats
     ys: Floats
@@ -83,23 +79,29 @@ def draw_panels(
     whole = head + height * -(-len(panels) // columns)
     canvas = Canvas(figsize=(width, whole))
     if title:
-        canvas.text(0, 1 - 11 / POINTS_PER_INCH / whole, _printable(title), fontsize=_LARGE, fontweight="bold")
+        canvas.text(0, 1 - 11 / POINTS_PER_INCH / whole, printable(title), fontsize=_LARGE, fontweight="bold")
     common = _limits(panels) if shared else None
+    names = {line.name for panel in panels for line in panel.lines if line.name}
+    right = room_beside(names, _SMALL, NAMES_AT_MOST * width * POINTS_PER_INCH) if names else RIGHT
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
         left, top = column * width / columns, head + row * height
-        axes = _add_axes(canvas, left, top, width / columns, height)
+        axes = _add_axes(canvas, left, top, width / columns, height, right)
         _draw(axes, panel, common or _limits([panel]))
-        _write_head(axes, panel)
+        axes.annotate(
+            printable(panel.title), (0, 1), xycoords="axes fraction", xytext=(-LEFT, 6), textcoords="offset points",
+            fontsize=_MEDIUM, color=MUTED,
+        )  # fmt: skip
+        name_ends(axes, _ends(panel), _SMALL, right)
         if index + columns >= len(panels):
             axes.set_xlabel(x_label, fontsize=_SMALL, labelpad=1.5)
     return canvas
 
 
-def _add_axes(canvas: Canvas, left: float, top: float, width: float, height: float) -> Axes:
-    """Add the axes of a panel whose corner and sizes are given in inches from the upper left."""
+def _add_axes(canvas: Canvas, left: float, top: float, width: float, height: float, right: float) -> Axes:
+    """Add the axes of a panel whose corner and sizes are given in inches from the upper left; `right` is in points."""
     whole_width, whole_height = canvas.get_size_inches()
-    before, after, above, below = (points / POINTS_PER_INCH for points in (LEFT, RIGHT, TOP, BOTTOM))
+    before, after, above, below = (points / POINTS_PER_INCH for points in (LEFT, right, TOP, BOTTOM))
     return canvas.add_axes(
         (
             (left + before) / whole_width,
@@ -143,27 +145,18 @@ def _draw(axes: Axes, panel: Panel, limits: _Limits) -> None:
         )
 
 
-def _write_head(axes: Axes, panel: Panel) -> None:
-    """Write a panel's title, and the names of its lines, each once, at the other end of the same line."""
-    axes.annotate(
-        _printable(panel.title), (0, 1), xycoords="axes fraction", xytext=(-LEFT, 6), textcoords="offset points",
-        fontsize=_MEDIUM, color=MUTED,
-    )  # fmt: skip
-    named = {line.name: line for line in reversed(panel.lines) if line.name}
-    if named:
-        handles = [
-            Line2D([], [], color=line.colour, linestyle=line.dash, linewidth=1.2, label=_printable(name))
-            for name, line in reversed(named.items())
-        ]
-        axes.legend(
-            handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles), fontsize=_SMALL,
-            handlelength=1.5, handletextpad=0.4, columnspacing=0.8, borderpad=0.3, borderaxespad=0,
-        )  # fmt: skip
-
-
-def _printable(text: str) -> str:
-    """Return the names of entries and loss terms without what neither SVG nor a font has, such as a line's end."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+def _ends(panel: Panel) -> dict[str, tuple[tuple[float, float], Mark]]:
+    """Return where the lines of each name end, the mean over them, and how they look."""
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for line in panel.lines:
+        finite = np.flatnonzero(np.isfinite(line.ys))
+        if line.name and len(finite):
+            ends.setdefault(line.name, []).append((float(line.xs[finite[-1]]), float(line.ys[finite[-1]])))
+    colours = {line.name: line.colour for line in panel.lines}
+    return {
+        name: ((max(x for x, _ in of), float(np.mean([y for _, y in of]))), Mark(colours[name], ""))
+        for name, of in ends.items()
+    }
 
 
 def _finite_pieces(line: Line, dot: float) -> Iterator[Floats]:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from bench.formatting import format_number, joined, plural
 from bench.report.figures.captioned import metric_floor
-from bench.report.figures.plots import Look, both_widths, draw_plane, real_is_near
+from bench.report.figures.palette import Look
+from bench.report.figures.plots import both_widths, draw_plane, real_is_near
 from bench.report.metric_text import metric_heading
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.sections.tables import floor_cell, floor_detail, value_cell

@@ -1,4 +1,4 @@
-"""The figures: every seed's score, metrics while training, loss terms. Drawn once, light; svg.py makes them dark."""
+"""Curves of metrics while training, and one metric against another. Drawn once, light; svg.py makes them dark."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.ticker import AutoMinorLocator, EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from bench.formatting import format_number
+from bench.report.figures.labels import (
+    NAME_PITCH,
+    NAME_SIZE,
+    POINTS_PER_INCH,
+    name_ends,
+    name_points,
+    room_beside,
+)
+from bench.report.figures.palette import GRID, INK, MUTED, Look
 from bench.report.figures.svg import themed, tidy
-from bench.report.metric_text import describe_metric, metric_heading, unscored_runs
-from bench.statistics import Summary
+from bench.report.metric_text import metric_heading
 from bench.statistics.results import labels_in
 
-INK, MUTED, GRID = "#2b3036", "#6b737c", "#dfe1e3"
-# seaborn's "colorblind", its two palest colours last.
-PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 5, 9, 7, 6, 8))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*", "<", ">", "d")
-WIDE, NARROW = 6.8, 3.45
+WIDE, NARROW = 7.6, 3.45  # inches: a column of text on a desktop, and a phone of 360 pixels
 PNG_DPI = 160
+CURVE_LEFT = 34.0  # points
+NAMES_AT_MOST = 0.34  # of the width
 DASHED = (0, (3, 2))
 NEAR = 2.5  # times the rows' greatest share: as far out real images are still drawn
 MOST_WITH_SEEDS = 12  # rows; with more, thin lines for every seed hide each other
@@ -54,7 +56,7 @@ _STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
-    "axes.prop_cycle": "cycler('color', ['#0173b2'])",
+    "axes.prop_cycle": "cycler('color', ['#3b649b'])",
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "text.color": INK,
@@ -104,50 +106,6 @@ def png_of(canvas: Canvas) -> bytes:
     return buffer.getvalue()
 
 
-def draw_scores(summaries: Sequence[Summary], metric: str, look: Look, width: float) -> Canvas:
-    """Draw one row per summary, top first: every seed a marker, the mean and its interval where there is one."""
-    canvas = Canvas(figsize=(width, 0.62 + 0.31 * max(len(summaries), 2)), layout="constrained")
-    axes = canvas.add_subplot()
-    for row, summary in enumerate(summaries):
-        colour, marker = look.of(summary.label)
-        if summary.low is not None and summary.high is not None and summary.mean is not None:
-            axes.plot(
-                [summary.low, summary.high], [row, row], color=colour, linewidth=5, alpha=0.25, solid_capstyle="butt"
-            )
-            axes.plot([summary.mean] * 2, [row - 0.27, row + 0.27], color=INK, linewidth=1.3)
-        axes.plot(
-            summary.scores,
-            [row] * len(summary.values),
-            linestyle="",
-            marker=marker,
-            markersize=5.5,
-            color=colour,
-            markeredgecolor="none",
-            alpha=0.85,
-        )
-        lost = _lost(summary)
-        if lost:
-            axes.annotate(
-                lost,
-                (1, row),
-                xycoords=("axes fraction", "data"),
-                xytext=(-2, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=7.5,
-                color=MUTED,
-            )
-    _scale_of_scores(axes, summaries)
-    axes.set_yticks(range(len(summaries)), [summary.label for summary in summaries], color=INK)
-    axes.set_ylim(len(summaries) - 0.45, -0.55)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel(_axis_text(metric, width))
-    return canvas
-
-
 def draw_curves(
     curves: pd.DataFrame, means: pd.DataFrame, floor: float | None, metric: str, axis: str, look: Look, width: float
 ) -> Canvas:
@@ -157,29 +115,30 @@ def draw_curves(
     rows only those whose mean ends early show their seeds.
     """
     labels = labels_in(curves, look.labels)
-    columns = 2 if width < 5 else 5
-    rows = -(-len(labels) // columns)
-    canvas = Canvas(figsize=(width, 2.9 + 0.19 * rows), layout=ConstrainedLayoutEngine(w_pad=0.1))
-    canvas.suptitle(metric_heading(metric), x=0.01, ha="left", fontsize=9, color=INK)
-    axes = canvas.add_subplot()
+    canvas, axes, room = _axes_beside_names(labels, width)
+    axes.annotate(metric_heading(metric), (0, 1), xycoords="axes fraction", xytext=(-CURVE_LEFT, 9),
+                  textcoords="offset points", fontsize=9, color=INK)  # fmt: skip
+    ends = {}
     for label in labels:
-        mine = curves[curves["label"] == label]
-        colour, marker = look.of(label)
+        mine = curves[curves["label"] == label].sort_values(axis)
+        mark = look.of(label)
         mean = means[(means["label"] == label) & means["whole"]]
         if few_rows(labels) or len(mean) < mine["generator_steps"].nunique():
             runs = [run[[axis, "value"]].to_numpy() for _, run in mine.groupby("seed")]
-            axes.add_collection(LineCollection(runs, colors=colour, linewidths=0.7, alpha=0.4))
-        axes.plot(mean[axis], mean["value"], color=colour, marker=marker, markersize=4.5, markeredgecolor="none")
+            axes.add_collection(LineCollection(runs, colors=mark.colour, linewidths=0.7, alpha=0.4))
+        axes.plot(mean[axis], mean["value"], markersize=4.5, clip_on=False, zorder=3, **mark.line)
+        last = (mean if len(mean) else mine).iloc[-1]
+        ends[label] = (float(last[axis]), float(last["value"]))
     axes.autoscale_view()
     log = _value_scale(axes, curves["value"])
     if floor is not None and (floor > 0 or not log):
         _draw_floor(axes, floor)
     axes.set_xlabel(AXES[axis])
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=0, right=float(curves[axis].max()))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(sep="", places=None))
-    handles = [_legend_mark(label, look) for label in labels]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
+    axes.set_ylim(axes.get_ylim())  # as they are drawn: names are placed by them
+    name_ends(axes, {label: (end, look.of(label)) for label, end in ends.items()}, NAME_SIZE, room)
     return canvas
 
 
@@ -192,47 +151,28 @@ def draw_plane(
     real images that lie far beyond them are named at the edge.
     """
     labels = labels_in(points, look.labels)
-    columns = 2 if width < 5 else 5
-    rows = -(-len(labels) // columns)
-    canvas = Canvas(figsize=(width, min(width, 4.2) + 0.19 * rows), layout="constrained")
+    canvas = Canvas(figsize=(width, min(width, 4.2)), layout="constrained")
     axes = canvas.add_subplot()
+    centres: dict[str, tuple[float, float]] = {}
     for label in labels:
         mine = points[points["label"] == label]
-        colour, marker = look.of(label)
-        axes.plot(mine[x], mine[y], "o", color=colour, markersize=3, alpha=0.55, markeredgecolor="none", zorder=3)
-        axes.plot(
-            mine[x].mean(),
-            mine[y].mean(),
-            marker,
-            color=colour,
-            markersize=8,
-            markeredgecolor=INK,
-            markeredgewidth=0.5,
-            zorder=4,
-        )
+        mark = look.of(label)
+        axes.plot(mine[x], mine[y], "o", color=mark.colour, markersize=3, alpha=0.55, markeredgecolor="none", zorder=3)
+        centres[label] = (float(mine[x].mean()), float(mine[y].mean()))
+        axes.plot(*centres[label], markersize=8, zorder=4, **mark.line)
     seen = real_is_near(points, real, x, y)
     ends = [max(*points[column], *([real[at]] if real and seen else [0])) or 0.01 for at, column in enumerate((x, y))]
     axes.set_xlim(-0.04 * ends[0], 1.06 * ends[0])
     axes.set_ylim(-0.04 * ends[1], 1.06 * ends[1])
     if real is not None:
         _draw_real(axes, real, seen)
+    axes.xaxis.set_major_locator(MaxNLocator(3 if width < WIDE else 6))
     axes.set_xlabel(metric_heading(x))
     axes.set_ylabel(metric_heading(y))
-    handles = [_legend_mark(label, look) for label in labels]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
+    name_points(axes, centres)
     return canvas
-
-
-class Look:
-    """Which colour and marker a label has, the same in every figure of a report."""
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = list(labels)
-        self._index = {label: index for index, label in enumerate(labels)}
-
-    def of(self, label: str) -> tuple[str, str]:
-        index = self._index[label]
-        return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
 
 
 def both_widths(draw: Callable[[float], Canvas], png: bool = True) -> tuple[str, str, bytes]:
@@ -274,47 +214,19 @@ def _draw_real(axes: Axes, real: tuple[float, float], seen: bool) -> None:
     )
 
 
+def _axes_beside_names(labels: Sequence[str], width: float) -> tuple[Canvas, Axes, float]:
+    """Return a drawing whose axes are high enough for all names at their right, and the room for these, in points."""
+    whole, above, below = width * POINTS_PER_INCH, 22.0, 30.0
+    room = room_beside(labels, NAME_SIZE, NAMES_AT_MOST * whole)
+    high = max(190.0, NAME_PITCH * len(labels)) + above + below
+    canvas = Canvas(figsize=(width, high / POINTS_PER_INCH))
+    box = (CURVE_LEFT / whole, below / high, (whole - CURVE_LEFT - room) / whole, 1 - (above + below) / high)
+    return canvas, canvas.add_axes(box), room
+
+
 def few_rows(labels: Sequence[str]) -> bool:
     """Tell whether a figure of curves has room for every seed."""
     return len(labels) <= MOST_WITH_SEEDS
-
-
-def _legend_mark(label: str, look: Look) -> Line2D:
-    colour, marker = look.of(label)
-    return Line2D([], [], color=colour, marker=marker, markersize=4.5, markeredgecolor="none", label=label)
-
-
-def _lost(summary: Summary) -> str:
-    return ", ".join(unscored_runs(summary))
-
-
-def _scale_of_scores(axes: Axes, summaries: Sequence[Summary]) -> None:
-    values = [value for summary in summaries for value in summary.scores]
-    floors = [summary.floor for summary in summaries if summary.floor is not None]
-    everything = [*values, *floors, *(bound for s in summaries for bound in (s.low, s.high) if bound is not None)]
-    if floors:
-        floor = float(np.mean(floors))
-        axes.axvline(floor, color=INK, linewidth=1, linestyle=DASHED)
-        to_the_left = floor > 0.6 * max(everything)
-        axes.annotate(
-            f"real images {format_number(floor)}",
-            (floor, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(-3 if to_the_left else 3, 1),
-            textcoords="offset points",
-            ha="right" if to_the_left else "left",
-            va="bottom",
-            fontsize=7.5,
-            color=MUTED,
-        )
-    positive = [value for value in everything if value > 0]
-    if values and len(positive) == len(everything) and max(values) > 25 * min(values):
-        axes.set_xscale("log")
-        _plain_log_ticks(axes, "x")
-    elif values:
-        span = max(everything) - min(0.0, *everything)
-        axes.set_xlim(min(0.0, min(everything) - 0.02 * span), max(everything) + 0.06 * span)
-        axes.xaxis.set_minor_locator(AutoMinorLocator(2))
 
 
 def _value_scale(axes: Axes, values: pd.Series[float]) -> bool:
@@ -323,7 +235,11 @@ def _value_scale(axes: Axes, values: pd.Series[float]) -> bool:
     log = bool(len(known) and known.min() > 0 and known.max() > 4 * known.min())
     if log:
         axes.set_yscale("log")
-        _plain_log_ticks(axes, "y")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        plain = ScalarFormatter()
+        plain.set_scientific(False)
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(NullFormatter())
     return log
 
 
@@ -340,18 +256,3 @@ def _draw_floor(axes: Axes, floor: float) -> None:
         fontsize=7.5,
         color=MUTED,
     )
-
-
-def _plain_log_ticks(axes: Axes, which: str) -> None:
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    formatter = ScalarFormatter()
-    formatter.set_scientific(False)
-    axis.set_major_formatter(formatter)
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _axis_text(metric: str, width: float) -> str:
-    better = describe_metric(metric).better
-    title = describe_metric(metric).title
-    return f"{title}: {better} is better" if better and width > 4 else metric_heading(metric)

@@ -11,27 +11,12 @@ from matplotlib import rc_context
 from matplotlib.textpath import TextPath
 
 from bench.limits import MOST_FORMULA_CHARACTERS
+from bench.report.figures.palette import DARK
 from bench.report.model import Equation
 
 if TYPE_CHECKING:
     from matplotlib.path import Path as Outline
 
-# Every colour that figures use, and what it becomes on a dark page.
-DARK = {
-    "#2b3036": "#dcd9d2",  # ink
-    "#6b737c": "#9aa3ab",  # muted ink
-    "#dfe1e3": "#353b41",  # grid
-    "#0173b2": "#4aa8e0",
-    "#de8f05": "#f0a93a",
-    "#029e73": "#2fc79b",
-    "#d55e00": "#f07d2e",
-    "#cc78bc": "#dc92cd",
-    "#ca9161": "#d9a87e",
-    "#56b4e9": "#8fd0f7",
-    "#949494": "#b3b3b3",
-    "#fbafe4": "#fbc4ea",
-    "#ece133": "#ece133",
-}
 _COLOURS = re.compile("|".join(DARK), re.IGNORECASE)
 _PATH_DATA = re.compile(r'(?<= d=")[^"]*')
 _POSITION = re.compile(r'(?<= )([xy])="(-?\d+\.\d+)"')

@@ -7,7 +7,7 @@ from functools import partial
 
 from bench.formatting import joined
 from bench.limits import bounded_json
-from bench.report.model import Picture, ReportOptions, SampleSection
+from bench.report.model import Picture, ReportOptions, SampleSet
 from bench.report.pictures.images import GRID, QUALITIES, Pixels, fitted, read_image, webp
 from bench.report.pictures.timelapse import QUALITY, Grids, TimeLapse, of_one_shape, time_lapse
 from bench.report.study import Entry, Run, Study
@@ -39,9 +39,9 @@ def closer_pictures(study: Study, entry: Entry, run: Run, grids: Grids, options:
         yield from _nearest(study, entry, run, room // 6)
 
 
-def how_to_read(sections: Sequence[SampleSection]) -> str:
+def how_to_read(sets: Sequence[SampleSet]) -> str:
     """Return a sentence about what the pictures under the walls show; "" where there are none."""
-    titles = {picture.title for section in sections for one_set in section.sets for picture in one_set.closer}
+    titles = {picture.title for one_set in sets for picture in one_set.closer}
     told = "; ".join(f"{title.lower()}, {reading}" for title, reading in _READING.items() if title in titles)
     return f"To open or to follow under each wall, for its seed: {told}." if told else ""
 

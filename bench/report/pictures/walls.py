@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from bench.formatting import format_number, joined
 from bench.report.metric_text import describe_metric
@@ -21,6 +22,9 @@ from bench.runs.folder import RunFolder
 MOST_SNAPSHOTS = 5
 # A page holds its pictures in about so many bytes, whatever the number of rows: with many, walls get lower and coarser.
 PICTURE_BYTES = 2_200_000
+
+# The strips on the board: so many samples, at most so many pixels high, in so many bytes for all rows.
+STRIP, STRIP_SIDE, STRIP_BYTES = 8, 64, 60_000
 
 Item = TypeVar("Item")
 
@@ -46,18 +50,17 @@ class _Size:
 def sample_set(study: Study, entry: Entry, options: ReportOptions) -> SampleSet:
     """Return an entry's samples at its median seed, its best and worst beside; without scores, at any seed's grid."""
     run, why = chosen_run(study, entry)
-    title = str(entry.card.get("title", entry.objective))
     if run is None:
-        return SampleSet(entry.label, title, "no samples yet", None, None)
+        return SampleSet(entry.label, entry.protocol, "no samples yet", None, None)
     seed_text = f"seed {run.seed} ({why})"
     steps = _spread(run.sample_steps, LAPSE_FRAMES)
     grids = [grid for step in steps if (grid := _read_grid(run, step)) is not None]
     if not grids:
-        return SampleSet(entry.label, title, f"{seed_text}: its grids cannot be read", None, None)
+        return SampleSet(entry.label, entry.protocol, f"{seed_text}: its grids cannot be read", None, None)
     size = _size(study, options, grids[-1])
     return SampleSet(
         entry.label,
-        title,
+        entry.protocol,
         seed_text,
         _wall(study, entry, grids[-1], size),
         _progress(entry, _spread(grids, MOST_SNAPSHOTS), size),
@@ -84,6 +87,29 @@ def chosen_run(study: Study, entry: Entry) -> tuple[Run | None, str]:
         if run.sample_steps:
             return run, "not scored" if run.state == "done" else run.state
     return None, ""
+
+
+def strip(study: Study, entry: Entry) -> Picture | None:
+    """Return the first samples of the grid that a row's wall shows, in a line and small; None where it has none."""
+    run, _ = chosen_run(study, entry)
+    grid = None if run is None else _read_grid(run, run.sample_steps[-1])
+    if run is None or grid is None:
+        return None
+    side = grid.pixels.shape[0] // GRID
+    pixels = grid.pixels[:side, : STRIP * side]
+    if side > STRIP_SIDE:
+        smaller = Image.fromarray(pixels).resize((STRIP * STRIP_SIDE, STRIP_SIDE), Image.Resampling.LANCZOS)
+        pixels = np.asarray(smaller)
+    page, _ = fitted(partial(webp, pixels), STRIP_BYTES // len(study.entries))
+    return Picture(
+        name=f"strip-{entry.label}-{entry.protocol}",
+        alt=f"{STRIP} samples of {entry.label}, seed {run.seed}, step {grid.step:,}",
+        caption="",
+        page=page,
+        evidence=b"",
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+    )
 
 
 def _size(study: Study, options: ReportOptions, grid: _Grid) -> _Size:

@@ -13,7 +13,7 @@ from typing import Any
 from bench.runs.identity import code_hash
 from bench.version import __version__
 
-_PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "seaborn", "pillow", "jinja2")
+_PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "pillow", "jinja2")
 
 
 def made_by() -> dict[str, str]:

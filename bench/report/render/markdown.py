@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bench.formatting import markdown_table
 from bench.report.model import (
-    EXTERNAL_WORDS,
     FIGURES,
-    FORGIVES_WORDS,
-    PUBLISHED_WORDS,
+    Block,
+    Boards,
     Cell,
-    Conclusions,
+    Commands,
     Figure,
+    Fold,
+    Group,
     MethodCard,
     Page,
+    Pairs,
+    Panels,
     Picture,
+    Points,
+    Prose,
     Row,
+    SampleSet,
+    Several,
     Table,
+    Term,
+    Terms,
+    Walls,
 )
-from bench.report.render.naming import file_stem
+from bench.report.render.naming import document_link, file_stem
 
+_MARKS = {"alert": "> **Warning.** ", "notice": "> "}
 _SPECIAL = re.compile(r"([\\`*_\[\]|$~#!])")
 _LINE_ENDS = re.compile(r"[^\S\u00a0]+")
 _SAFE_CODE = re.compile(r"[\w .@+/:=*'\",-]+")
@@ -29,64 +40,59 @@ _SAFE_CODE = re.compile(r"[\w .@+/:=*'\",-]+")
 
 def render_markdown(page: Page) -> str:
     """Return the report as Markdown; figures are named relative to it, in figures/."""
-    blocks = [
-        f"# {text(page.title)}",
-        _notice(page),
-        *map(text, page.lead),
-        *(f"> **Warning.** {_spans(alert)}" for alert in page.alerts),
-        *(f"> {_spans(sentence)}" for sentence in page.missing),
-        "## In short",
-        *_in_short(page.conclusions),
-        "## Results",
-        *_results(page),
-        *(["## Controlled beside published", table(page.both_protocols)] if page.both_protocols else []),
-        *_published(page),
-        *(["## Samples from elsewhere", EXTERNAL_WORDS, table(page.external)] if page.external else []),
-        *(["## What the metric forgives", FORGIVES_WORDS, table(page.forgives)] if page.forgives else []),
-        "## What was held equal",
-        table(page.equal),
-        *(["## While training", *(block for curve in page.curves for block in _figure(curve))] if page.curves else []),
-        *map(table, page.equal_seconds),
-        *(["## Precision and recall"] if page.planes else []),
-        *(block for plane in page.planes for block in (*_figure(plane), table(plane.table))),
-        *(["## Diversity and copying", *map(table, page.diversity)] if page.diversity else []),
-        "\n".join(f"- {text(note)}" for note in page.diversity_notes),
-        "## Stability",
-        *_stability(page),
-        "## Samples",
-        "Raw generator, fixed latents, nothing selected. Each heading names the seed that is shown, and why.",
-        text(page.how_to_read_closer),
-        *_samples(page),
-        *_losses(page),
-        "## The objectives",
-        "Every loss is minimised. C is the discriminator’s output without activation, x a real image, x̃ a generated "
-        "one; R is the reconstruction of an autoencoding discriminator.",
-        *(block for card in page.cards for block in _card(card)),
-        "## Recipes and parameters",
-        table(page.recipes),
-        table(page.parameters),
-        "## Runs",
-        table(page.troubles)
-        if page.troubles
-        else "Every planned run is done and evaluated; none diverged, failed or collapsed.",
-        table(page.moved) if page.moved else "",
-        table(page.environments) if page.environments.rows else "",
-        folded("All runs", page.runs),
-        "## Cost",
-        table(page.costs),
-        "## Metrics",
-        table(page.metrics),
-        "## To repeat it",
-        "\n".join(f"    {' '.join(command.split())}" for command in page.repeat),
-        table(page.repeat_rows),
-        "Every score comes from [results.csv](results.csv), parameters, losses and costs from the files of the runs; "
-        "[summary.csv](summary.csv), "
-        "[comparisons.csv](comparisons.csv), [pairs.csv](pairs.csv), [standings.csv](standings.csv), "
-        "[stability.csv](stability.csv) and [resolution.csv](resolution.csv) are what it was made into.",
-        _notice(page),
-        f"Study {text(page.study)}. Made by bench {text(page.version)}.",
-    ]
+    blocks = [f"# {text(page.title)}", _notice(page)]
+    for section in page.sections:
+        if section.depth != "minute":
+            blocks.append(f"## {text(section.title)}")
+        body = [line for line in _all(section.blocks, 3) if line]
+        blocks += folded(section.title, body) if section.depth == "hour" else body
+    blocks += [_notice(page), f"Study {text(page.study)}. Made by bench {text(page.version)}."]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _all(blocks: Iterable[Block], level: int) -> Iterator[str]:
+    for block in blocks:
+        yield from _block(block, level)
+
+
+def _block(block: Block, level: int) -> Iterable[str]:
+    """Write one block of a section; headings inside of it are of `level`."""
+    match block:
+        case Prose():
+            return [_MARKS.get(block.kind, "") + _spans(block.text)]
+        case Points():
+            return [text(block.lead), "\n".join(f"- {_spans(item)}" for item in block.items)]
+        case Commands():
+            return ["\n".join(f"    {' '.join(line.split())}" for line in block.lines)]
+        case Terms():
+            return ["\n".join(map(_term, block.terms))]
+        case Table():
+            return [table(block)]
+        case Figure():
+            return _figure(block)
+        case Panels() | Boards():
+            return (line for figure in block.figures for line in _figure(figure))
+        case Walls():
+            return (line for one in block.sets for line in _samples(one, level))
+        case Pairs():
+            tables = (
+                folded(f"All pairs, {protocol} protocol", [table(answers)]) for protocol, answers, _ in block.tables
+            )
+            return [text(block.lead), *(line for lines in tables for line in lines)]
+        case MethodCard():
+            return _card(block, level)
+        case Group():
+            link = f" ([source]({block.link}))" if block.link else ""
+            return [f"{'#' * level} {text(block.title)}{link}", *_all(block.blocks, level + 1)]
+        case Fold():
+            return folded(block.title, _all(block.blocks, level))
+        case Several():
+            return [_spans(block.words), *_all(block.blocks, level)]
+
+
+def _term(term: Term) -> str:
+    more = f" ([docs/{term.document}.md]({document_link(term.document)}))" if term.document else ""
+    return f"- **{text(term.word)}**: {text(term.meaning)}{more}"
 
 
 def text(value: str) -> str:
@@ -132,36 +138,6 @@ def _notice(page: Page) -> str:
     return f"> **Note.** {text(page.notice)}" if page.notice else ""
 
 
-def _in_short(of: Conclusions) -> Iterable[str]:
-    for lead, sentences in of.lists:
-        yield lead
-        yield "\n".join(f"- {_spans(sentence)}" for sentence in sentences)
-
-
-def _results(page: Page) -> Iterable[str]:
-    for section in page.protocols:
-        yield f"### {text(section.title)}"
-        yield table(section.table)
-        yield _spans(" ".join(section.sentences))
-        if section.same:
-            yield table(section.same)
-        if section.figure:
-            yield from _figure(section.figure)
-        yield folded(f"Every metric, {section.protocol} protocol", section.every_metric)
-        if section.pairs:
-            yield folded(f"All pairs, {section.protocol} protocol: probability of improvement", section.pairs)
-
-
-def _published(page: Page) -> Iterable[str]:
-    if page.published:
-        yield "## Published figures"
-        yield PUBLISHED_WORDS
-    for section in page.published:
-        yield f"### {text(section.title)} ([source]({section.link}))"
-        yield table(section.figures)
-        yield table(section.differences)
-
-
 def _figure(figure: Figure) -> Iterable[str]:
     stem = f"{FIGURES}/{file_stem(figure.name)}"
     others = "".join(
@@ -176,9 +152,9 @@ def variant_stem(figure: Figure, axis: str) -> str:
     return file_stem(f"{figure.name}-{axis}".replace(" ", "-"))
 
 
-def folded(summary: str, of: Table) -> str:
-    """Write a table that is shown on demand."""
-    return f"<details><summary>{text(summary)}</summary>\n\n{table(of)}\n\n</details>"
+def folded(title: str, blocks: Iterable[str]) -> list[str]:
+    """Write blocks that are shown on demand."""
+    return [f"<details><summary>{text(title)}</summary>", *blocks, "</details>"]
 
 
 def _picture(picture: Picture) -> Iterable[str]:
@@ -186,39 +162,16 @@ def _picture(picture: Picture) -> Iterable[str]:
     yield f"*{text(picture.caption)}*"
 
 
-def _samples(page: Page) -> Iterable[str]:
-    for section in page.samples:
-        if len(page.samples) > 1:
-            yield f"### {text(section.title)}"
-        for sample_set in section.sets:
-            yield f"#### {text(sample_set.label)}: {text(sample_set.seed_text)}"
-            for picture in (sample_set.wall, sample_set.progress, *sample_set.extremes):
-                if picture:
-                    yield from _picture(picture)
-            yield "\n".join(f"- [{text(p.title)}]({p.file}): {text(p.caption)}" for p in sample_set.closer)
+def _samples(of: SampleSet, level: int) -> Iterable[str]:
+    yield f"{'#' * level} {text(of.label)}: {text(of.seed_text)}"
+    for picture in (of.wall, of.progress, *of.extremes):
+        if picture:
+            yield from _picture(picture)
+    yield "\n".join(f"- [{text(p.title)}]({p.file}): {text(p.caption)}" for p in of.closer)
 
 
-def _stability(page: Page) -> Iterable[str]:
-    for section in page.stability:
-        if len(page.stability) > 1:
-            yield f"### {text(section.title)}"
-        yield table(section.table)
-        if section.figure:
-            yield from _figure(section.figure)
-
-
-def _losses(page: Page) -> Iterable[str]:
-    if page.has_losses:
-        yield "## Losses"
-    for section in page.losses:
-        if len(page.losses) > 1 and section.figures:
-            yield f"### {text(section.title)}"
-        for figure in section.figures:
-            yield from _figure(figure)
-
-
-def _card(card: MethodCard) -> Iterable[str]:
-    yield f"### {text(card.title)} ({_code(card.name)})"
+def _card(card: MethodCard, level: int) -> Iterable[str]:
+    yield f"{'#' * level} {text(card.title)} ({_code(card.name)})"
     yield text(card.source) + (f" ([abstract]({card.link}))" if card.link else "")
     for who, lines in card.losses:
         yield f"{text(who)}:"

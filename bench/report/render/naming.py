@@ -1,9 +1,24 @@
-"""File names of figures: a label is safe as it is, anything else is made so."""
+"""File names of figures: a label is safe as it is, anything else is made so. And where the documents lie."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+
+# The project's documents, from a report in reports/NAME of its repository.
+DOCUMENTS = {
+    "statistics": "How verdicts come about",
+    "evaluation": "What each metric measures",
+    "objectives": "The objectives and their recipes",
+    "results": "Every file and column",
+    "reviewing": "How to check this report",
+}
+_DOCUMENTS_FOLDER = "../../docs/"
+
+
+def document_link(name: str) -> str:
+    """Return the address of a document, relative to a report's page."""
+    return f"{_DOCUMENTS_FOLDER}{name}.md"
 
 
 def file_stem(name: str) -> str:

@@ -87,6 +87,5 @@ def _figure_files(page: Page) -> Iterator[tuple[str, bytes]]:
         for axis, wide, _ in figure.variants:
             yield f"{variant_stem(figure, axis)}.svg", on_white(wide).encode()
         yield f"{stem}.csv", figure.data.to_csv(index=False, lineterminator="\n").encode()
-    for section in page.samples:
-        for picture in (picture for sample_set in section.sets for picture in sample_set.pictures):
-            yield Path(picture.file).name, picture.evidence
+    for picture in page.pictures:
+        yield Path(picture.file).name, picture.evidence

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from bench.formatting import format_number
 from bench.metrics.catalogue import collapse_evidence
+from bench.metrics.settings import EvaluationSettings
 from bench.report.metric_text import describe_metric
 from bench.report.study import Run, Study
+from bench.statistics import DEFAULT_COLLAPSE
 from bench.statistics.results import matching
 
 
 def collapse_rule(study: Study) -> str:
-    """Return when a run of this study has collapsed: by which metrics, in whose features, below which thresholds."""
-    settings, extractor = study.settings, _deciding_extractor(study)
+    """Return when a run of this study has collapsed: by which metrics, in whose features, below which thresholds.
+
+    Where that is not the default rule, the default's count stands beside it.
+    """
+    told, runs = _rule(study, study.settings), study.collapse_counts.total
+    if not study.collapse_counts.changed or not runs.judged:
+        return told
+    return (
+        f"{told}; so {runs.by_study} of {runs.judged} runs collapsed. The default rule ("
+        f"{_rule(study, study.settings.model_copy(update=DEFAULT_COLLAPSE))}) finds {runs.by_default}"
+    )
+
+
+def _rule(study: Study, settings: EvaluationSettings) -> str:
+    extractor = _deciding_extractor(study)
     limits = []
     if settings.collapse_coverage > 0:
         limits.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import fmean
 
 import pandas as pd
@@ -10,15 +11,42 @@ import pandas as pd
 from bench.formatting import PERCENT_95, format_number, joined, plural
 from bench.report.figures.captioned import metric_curves
 from bench.report.metric_text import describe_metric
-from bench.report.model import Conclusions
+from bench.report.model import Block, Points
 from bench.report.sections.leaders import first_places
+from bench.report.sections.seeds import separated
+from bench.report.sections.tables import real_images
 from bench.report.sections.verdicts import same_sentence
 from bench.report.study import Entry, Study
+from bench.report.subject import Subject
 from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, Comparison, Stability, Summary, difference_interval
 
 STILL_IMPROVING = 0.1  # of a metric's value, over the last part of training
 NEAR_THE_MIDDLE = (0.25, 0.75)  # of training: where the snapshot lies that the last part is counted from
 HARDLY_COVERED = 0.1  # of what real images cover: below it a sample set holds almost nothing of the data
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """A sentence each: what corrected tests tell apart, what they leave open, and what is described without a test."""
+
+    decided: tuple[str, ...]
+    open: tuple[str, ...]
+    described: tuple[str, ...]
+
+    @property
+    def lists(self) -> tuple[Points, ...]:
+        """Return each list under its words, in the order of the page; none that is empty."""
+        named = (
+            ("These seeds decide:", self.decided),
+            ("They do not decide:" if self.decided else "These seeds do not decide:", self.open),
+            ("Described, not tested:", self.described),
+        )
+        return tuple(Points(sentences, words) for words, sentences in named if sentences)
+
+
+def decided_and_open(subject: Subject) -> tuple[Block, ...]:
+    """Return the three lists as blocks."""
+    return conclusions(subject.study).lists
 
 
 def conclusions(study: Study) -> Conclusions:
@@ -46,6 +74,8 @@ def _open(study: Study) -> Iterator[str]:
             yield from first_places(study, protocol).open
             yield from _not_told_from_the_baseline(study, protocol)
         yield from _resolved_gaps(study)
+        for protocol in study.protocols:
+            yield from _separated(study, protocol)
     for protocol in study.protocols:
         yield from _order_of_failures(study, protocol)
     for protocol in study.protocols:
@@ -132,6 +162,20 @@ def _resolved_gaps(study: Study) -> Iterator[str]:
         )
 
 
+def _separated(study: Study, protocol: str) -> Iterator[str]:
+    """Tell which pairs stand as not told apart though all their runs are in order: what more seeds would be for."""
+    pairs = [limit for limit in study.statistics.limits if (limit.protocol, limit.kind) == (protocol, "pair")]
+    clear = [limit for limit in separated(pairs) if not limit.ranks_could_decide]
+    if clear:
+        pairs_are = f"{plural(len(clear), 'pair')} {'is' if len(clear) == 1 else 'are'}"
+        yield (
+            f"{protocol.capitalize()}: {pairs_are} not told apart though every run of one row is better than every run "
+            "of the other. With "
+            f"{plural(len(study.seeds), 'seed')} no ranks pass the correction over {plural(clear[0].family, 'pair')}; "
+            f"from {clear[0].seeds_for_ranks} seeds they can."
+        )
+
+
 def _order_of_failures(study: Study, protocol: str) -> Iterator[str]:
     """Tell where every complete row, or the first by rank, covers almost nothing of what real images cover."""
     entries = study.entries_of(protocol)
@@ -147,9 +191,9 @@ def _order_of_failures(study: Study, protocol: str) -> Iterator[str]:
             ranked = any(s.rank is not None for _, s in rows)
             yield (
                 f"{protocol.capitalize()}, whether any row is good: none of the complete rows{of} covers a tenth of "
-                f"what real images cover ({describe_metric(metric).title} {_range(shares)}, real images "
-                f"{format_number(fmean(floors))}; {_beside_real(study, [s for _, s in rows])})"
-                + (": its ranks order failures." if ranked else ".")
+                f"what real images cover ({describe_metric(metric).title} {_range(shares)}, "
+                f"{real_images(study, metric)} {format_number(fmean(floors))}; "
+                f"{_beside_real(study, [s for _, s in rows])})" + (": its ranks order failures." if ranked else ".")
             )
             return
         yield from _hollow_first(study, protocol, metric, rows)
@@ -165,14 +209,15 @@ def _hollow_first(study: Study, protocol: str, metric: str, rows: list[tuple[Ent
             yield (
                 f"{protocol.capitalize()}, whether the first rank is a good row: {entry.label} covers less than a "
                 f"tenth of what real images cover ({describe_metric(metric).title} "
-                f"{format_number(fmean(covered.scores))}, real images {format_number(covered.floor)}), "
+                f"{format_number(fmean(covered.scores))}, {real_images(study, metric)} "
+                f"{format_number(covered.floor)}), "
                 "and other rows cover more."
             )
 
 
 def _beside_real(study: Study, rows: list[Summary]) -> str:
     floors = [row.floor for row in rows if row.floor is not None]
-    real = f", real images {format_number(fmean(floors))}" if floors else ""
+    real = f", {real_images(study, study.primary)} {format_number(fmean(floors))}" if floors else ""
     return f"{describe_metric(study.primary).title} {_range([fmean(row.scores) for row in rows])}{real}"
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from bench.formatting import NOTHING, format_count, format_duration, plural
 from bench.report.model import Cell, Heading, Row, Table
+from bench.report.sections.together import without_constants
 from bench.report.study import Entry, Study
 
 
 def cost_table(study: Study) -> Table:
     """Return device seconds, speed and images seen of every entry; evaluation is not counted."""
-    return Table(
+    table = Table(
         "costs",
         "What training cost, evaluation not counted: means over the runs that are done, and the sum over all runs that "
         "took a step, lost ones included. Seconds are of each run’s own device.",
@@ -28,6 +29,7 @@ def cost_table(study: Study) -> Table:
         ),
         tuple(_cost_row(entry) for entry in study.all_entries),
     )
+    return without_constants(table, ("protocol", "discriminator steps", "images seen"))
 
 
 def repeat_table(study: Study) -> Table:

@@ -15,6 +15,13 @@ from bench.report.sections.tables import floor_detail
 from bench.report.study import Study
 from bench.statistics.intervals import mean_interval
 
+WORDS = (
+    "Images that were made elsewhere, measured as this study’s runs are: the same images to compare with, the same "
+    "metrics, as many samples. Nothing here was trained by this study: architecture, budget and data are whatever "
+    "their makers say, nobody checked them, and none of these rows takes part in a rank or a verdict. The data are in "
+    "external.csv."
+)
+
 
 def external_table(study: Study) -> Table | None:
     """Return a row for each label, with the headline metrics; None where there is none of these samples."""

@@ -19,7 +19,7 @@ class FirstPlaces:
 
 
 @dataclass(frozen=True)
-class _Field:
+class Field:
     """The rows of one protocol. `leaders`: the first by rank and those that the tests do not tell from it."""
 
     name: str
@@ -29,29 +29,43 @@ class _Field:
     leaders: tuple[str, ...]
     ranks: dict[str, int]
 
+    @property
+    def beats_all(self) -> bool:
+        """Tell whether the tests tell the first row from every other."""
+        first = self.leaders[0] if self.leaders else ""
+        mine = [pair for labels, pair in self.pairs.items() if first in labels]
+        return bool(mine) and all(pair.winner == first for pair in mine)
+
 
 def first_places(study: Study, protocol: str) -> FirstPlaces:
     """Return what the pairs of a protocol decide about its first rows, and what they leave open.
 
     A row that still lacks runs may turn out to be the first: while there is one, no first place is decided.
     """
+    field = field_of(study, protocol)
+    if field is None:
+        return FirstPlaces((), ())
+    return FirstPlaces(tuple(_told_apart(field)), tuple(_not_told_apart(field)))
+
+
+def field_of(study: Study, protocol: str) -> Field | None:
+    """Return the rows of a protocol with their pairs; None where there are no pairs."""
     pairs = {frozenset((pair.first, pair.second)): pair for pair in study.statistics.pairs if pair.protocol == protocol}
     if not pairs:
-        return FirstPlaces((), ())
+        return None
     rows = [summary for _, summary in study.summaries_of(protocol, study.primary)]
     ranks = {row.label: row.rank for row in sorted(rows, key=lambda row: row.rank or 0) if row.rank is not None}
     ranked = list(ranks)
     level = [label for label in ranked[1:] if _is_level(pairs[frozenset((ranked[0], label))])]
     complete = sum(not row.arm.missing for row in rows)
-    field = _Field(protocol.capitalize(), len(rows), complete, pairs, (*ranked[:1], *level), ranks)
-    return FirstPlaces(tuple(_told_apart(field)), tuple(_not_told_apart(field)))
+    return Field(protocol.capitalize(), len(rows), complete, pairs, (*ranked[:1], *level), ranks)
 
 
 def _is_level(pair: Pair) -> bool:
     return not pair.winner and not pair.untested
 
 
-def _told_apart(field: _Field) -> Iterator[str]:
+def _told_apart(field: Field) -> Iterator[str]:
     """Tell which rows the first ones beat; the table of pairs has the others."""
     apart = [pair for pair in field.pairs.values() if pair.winner]
     winners: dict[tuple[str, ...], list[str]] = {}
@@ -70,11 +84,11 @@ def _told_apart(field: _Field) -> Iterator[str]:
         )
 
 
-def _these(beaten: Sequence[str], field: _Field) -> str:
+def _these(beaten: Sequence[str], field: Field) -> str:
     return "every other row" if len(beaten) == field.rows - 1 > 1 else joined(beaten)
 
 
-def _not_told_apart(field: _Field) -> Iterator[str]:
+def _not_told_apart(field: Field) -> Iterator[str]:
     asked, whole = f"{field.name}, which row is first:", field.complete == field.rows
     if not field.leaders:
         yield f"{asked} {field.complete} of {plural(field.rows, 'row')} complete so far."
@@ -84,7 +98,7 @@ def _not_told_apart(field: _Field) -> Iterator[str]:
         yield f"{asked} {_lead(field)}."
 
 
-def _lead(field: _Field) -> str:
+def _lead(field: Field) -> str:
     first, *others = field.leaders
     if not others:
         return f"{first} leads"

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.formatting import format_number, joined, plural
 from bench.report.figures.captioned import TABLE_STEPS
-from bench.report.figures.panels import SOLID, Line, Panel, draw_panels
-from bench.report.figures.plots import NARROW, PALETTE, one_width
+from bench.report.figures.palette import INK, MUTED, SOLID, colour_of
+from bench.report.figures.panels import Line, Panel, draw_panels
+from bench.report.figures.plots import NARROW, one_width
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.study import Entry, read_log
 
@@ -29,7 +30,9 @@ def loss_figure(entry: Entry, points: int) -> Figure | None:
         return None
     lines = logged.groupby(["player", "term", "seed"]).ngroups
     points = min(points, max(POINTS_PER_FIGURE // lines, LEAST_POINTS))
-    drawing, png = one_width(partial(draw_losses, thinned(logged, points), entry.label), NARROW)
+    drawing, png = one_width(
+        partial(draw_losses, thinned(logged, points), entry.label, colour_of(entry.objective)), NARROW
+    )
     terms = list(dict.fromkeys(zip(logged["player"], logged["term"], strict=True)))
     seeds = sorted(logged["seed"].unique())
     players = dict.fromkeys(player for player, _ in terms)
@@ -40,7 +43,7 @@ def loss_figure(entry: Entry, points: int) -> Figure | None:
         name=f"losses-{entry.label}-{entry.protocol}",
         title=f"{entry.label}: loss terms",
         alt=f"Loss terms of {entry.label} against generator steps, {plural(len(seeds), 'seed')}. {told}.",
-        caption=f"{entry.label}: the terms that each player minimises, a line for every seed.{averaged}",
+        caption=f"{entry.label}: what each player minimises, term by term, a line for every seed.{averaged}",
         wide=drawing,
         narrow=drawing,
         png=png,
@@ -49,8 +52,8 @@ def loss_figure(entry: Entry, points: int) -> Figure | None:
     )
 
 
-def draw_losses(curves: pd.DataFrame, title: str, width: float) -> Canvas:
-    """Draw one entry's terms, a panel for each player, a line for every seed.
+def draw_losses(curves: pd.DataFrame, title: str, colour: str, width: float) -> Canvas:
+    """Draw one entry's terms, a panel for each player, a line for every seed; terms differ in their dashes.
 
     `curves` has player, term, seed, generator_steps, value (NaN where the loss was not finite).
     """
@@ -59,8 +62,9 @@ def draw_losses(curves: pd.DataFrame, title: str, width: float) -> Canvas:
     panels = []
     for player in players:
         mine = curves[curves["player"] == player]
+        # One hue for the objective; a second and a third term are told from the first by ink and dashes.
         looks = {
-            term: (PALETTE[index % len(PALETTE)], _DASHES[index % len(_DASHES)])
+            term: ((colour, INK, MUTED)[index % 3], _DASHES[index % len(_DASHES)])
             for index, term in enumerate(mine["term"].unique())
         }
         lines = tuple(

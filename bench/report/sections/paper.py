@@ -1,10 +1,14 @@
-"""The tables for papers: fewer columns than the page has, every cell in one line. They are written as LaTeX."""
+"""The tables for papers: the page's short ones, and others of few columns, every cell in one line, written as LaTeX."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from bench.formatting import NOTHING, PERCENT_95, plural
 from bench.report.metric_text import describe_metric, format_difference, format_mean, metric_heading
 from bench.report.model import Cell, Heading, Row, Table
+from bench.report.sections.pairs import pairs_section
+from bench.report.sections.results import family_words, results_table, two_kinds_words, verdict_word
 from bench.report.sections.tables import ordered, states
 from bench.report.sections.verdicts import resolution_note, same_sentence
 from bench.report.study import Entry, Study
@@ -12,8 +16,32 @@ from bench.statistics import Summary
 
 
 def paper_tables(study: Study) -> tuple[Table, ...]:
-    """Return the comparison of each protocol, and all headline metrics; a table's name is its file's stem."""
-    return (*(_comparison(study, protocol) for protocol in study.protocols), _metrics(study))
+    """Return the page's short table and the comparison of each protocol, all headline metrics, and all pairs.
+
+    A table's name is its file's stem.
+    """
+    short = (_short(study, protocol) for protocol in study.protocols)
+    comparisons = (_comparison(study, protocol) for protocol in study.protocols)
+    section = pairs_section(study)
+    pairs = (_pairs(answers) for _, answers, _ in (section.tables if section else ()))
+    return (*short, *comparisons, _metrics(study), *pairs)
+
+
+def _short(study: Study, protocol: str) -> Table:
+    """Return the table as it stands on the page, with all that is said under it in its caption."""
+    table = results_table(study, protocol)
+    words = (table.caption, family_words(study), two_kinds_words(study))
+    return replace(table, caption=" ".join(part for part in words if part))
+
+
+def _pairs(answers: Table) -> Table:
+    """Return a table of pairs without its sentences, of which a line has no room."""
+    kept = [at for at, heading in enumerate(answers.headings) if heading.text != "answer"]
+    return replace(
+        answers,
+        headings=tuple(answers.headings[at] for at in kept),
+        rows=tuple(Row(tuple(row.cells[at] for at in kept), row.kind) for row in answers.rows),
+    )
 
 
 def _comparison(study: Study, protocol: str) -> Table:
@@ -47,7 +75,7 @@ def _comparison_cells(study: Study, entry: Entry, summary: Summary, ranked: bool
         *((Cell(rank, numeric=True), Cell(letters)) if ranked else ()),
         Cell(entry.label),
         Cell(*format_mean(summary), numeric=True),
-        *((Cell(*format_difference(summary), numeric=True), Cell(_verdict(study, entry))) if compared else ()),
+        *((Cell(*format_difference(summary), numeric=True), Cell(verdict_word(study, entry))) if compared else ()),
         Cell(f"{summary.done}/{summary.planned}", badges=states(summary)),
     )
 
@@ -77,13 +105,6 @@ def _metrics(study: Study) -> Table:
         ),
         rows,
     )
-
-
-def _verdict(study: Study, entry: Entry) -> str:
-    comparison = study.comparison(entry)
-    if comparison is None:
-        return "baseline" if entry.label == study.plan["baseline"] else NOTHING
-    return comparison.verdict or "not judged"
 
 
 def _value(summary: Summary) -> Cell:

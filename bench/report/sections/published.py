@@ -18,10 +18,17 @@ from bench.report.literature import (
     shared_metrics,
 )
 from bench.report.metric_text import describe_metric
-from bench.report.model import Cell, Heading, PublishedSection, Row, Table
+from bench.report.model import Block, Cell, Group, Heading, Prose, Row, Table
 from bench.report.sections.tables import value_cell
 from bench.report.study import Entry, Study
+from bench.report.subject import Subject
 
+_WORDS = (
+    "What others state for the same data set at the same size, in the same metric. Their protocols differ from this "
+    "study’s in everything that the second table of each source lists, so levels cannot be compared; at most an order "
+    "can. None of these figures takes part in a rank or a verdict. The data are in published.csv and "
+    "published-differences.csv."
+)
 _MARKS = {"V": "Figures read in", "M": "Figures from memory of"}
 
 
@@ -34,12 +41,13 @@ class _Match:
     differences: tuple[Difference, ...]
 
 
-def published_sections(study: Study) -> tuple[PublishedSection, ...]:
-    """Return a section for each published table that may stand beside the study; none where none may."""
-    return tuple(
-        PublishedSection(_title(match.table), match.table.link, _figures(study, match), _differences(match))
-        for match in _matches(study)
+def published_figures(subject: Subject) -> tuple[Block, ...]:
+    """Return a group for each published table that may stand beside the study; nothing where none may."""
+    groups = tuple(
+        Group(_title(match.table), (_figures(subject.study, match), _differences(match)), match.table.link)
+        for match in _matches(subject.study)
     )
+    return (Prose(_WORDS), *groups) if groups else ()
 
 
 def published_frames(study: Study) -> dict[str, pd.DataFrame]:

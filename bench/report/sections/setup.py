@@ -13,6 +13,7 @@ from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.run_tables import seed_ranges
 from bench.report.sections.tables import floor_images
+from bench.report.sections.together import without_constants
 from bench.report.study import Entry, Study
 from bench.statistics.results import evaluation_codes
 
@@ -34,6 +35,7 @@ def equal_table(study: Study) -> Table:
         "What the rows of this study share: all of them, where a line does not say which.",
         (Heading("what"), Heading("value")),
         tuple(Row((Cell(what, detail=scope), Cell(value))) for what, value, scope in rows),
+        facts=True,
     )
 
 
@@ -162,7 +164,7 @@ def parameters_table(study: Study) -> Table:
         rows.append(
             Row((Cell(entry.label), Cell(entry.protocol), *counts, Cell(digest, code=architecture is not None)))
         )
-    return Table(
+    table = Table(
         "parameters",
         "Trainable parameters. The hash covers name, shape, stride and padding of every convolution of the generator "
         "and of the discriminator’s trunk; it must be equal in every row.",
@@ -174,6 +176,7 @@ def parameters_table(study: Study) -> Table:
         ),
         tuple(rows),
     )
+    return without_constants(table, ("protocol", *_PARAMETERS, "backbone hash"))
 
 
 def backbone_alert(study: Study) -> str | None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.formatting import NOTHING, PERCENT_95, decimals, format_number, format_percents, joined, plural
+from bench.formatting import (
+    NOTHING,
+    PERCENT_95,
+    decimals,
+    format_interval,
+    format_number,
+    format_percents,
+    joined,
+    plural,
+)
 from bench.report.figures.captioned import dashed_floor, metric_curves, metric_floor
+from bench.report.figures.palette import Look
 from bench.report.figures.panels import Line, Panel, draw_panels
-from bench.report.figures.plots import WIDE, Look, both_widths
+from bench.report.figures.plots import WIDE, both_widths
 from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Figure, Heading, Row, Table
+from bench.report.sections.together import without_constants
 from bench.report.study import Entry, Study
+from bench.statistics import Mixture
 from bench.statistics.results import labels_in
 
 PANEL_HEIGHT = 1.44  # inches
@@ -19,7 +31,7 @@ PANEL_HEIGHT = 1.44  # inches
 def stability_table(study: Study, protocol: str) -> Table:
     """Return what became of every entry's runs, with exact intervals of the rates, and the spread over seeds."""
     rows = tuple(_row(study, entry) for entry in study.entries_of(protocol))
-    return Table(
+    table = Table(
         f"stability-{protocol}",
         f"What became of every planned run, {protocol} protocol. Lost: diverged or failed, of the runs that ended; "
         "collapsed: of the done runs whose generator could be judged. Brackets: exact (Clopper-Pearson) "
@@ -35,6 +47,7 @@ def stability_table(study: Study, protocol: str) -> Table:
         ),
         rows,
     )
+    return without_constants(table, ("planned", "done", "diverged", "failed", "lost", "collapsed"))
 
 
 def _row(study: Study, entry: Entry) -> Row:
@@ -61,6 +74,47 @@ def _row(study: Study, entry: Entry) -> Row:
             _rate(stability.collapsed, stability.judged, stability.collapse_rate_low, stability.collapse_rate_high),
             spread,
             *((ends[0], ends[-1]) if ends else (Cell(NOTHING, numeric=True),) * 2),
+        )
+    )
+
+
+def mixtures_table(study: Study) -> Table | None:
+    """Return the rows whose runs are of two kinds: the share that collapsed, and what the others score.
+
+    None where there are none.
+    """
+    rows = tuple(_mixture_row(mixture) for mixture in study.statistics.mixtures)
+    if not rows:
+        return None
+    return Table(
+        "mixtures",
+        "Rows whose runs are of two kinds, by declared metric: an interval of their mean would assume one law. "
+        f"Brackets: the exact (Clopper-Pearson) {PERCENT_95} interval of the share, and Student’s of the others’ mean "
+        "from three runs on.",
+        (
+            Heading("objective"),
+            Heading("protocol"),
+            Heading("metric"),
+            Heading("collapsed", numeric=True),
+            Heading("mean of these", numeric=True),
+            Heading("the others", numeric=True),
+            Heading("their mean", numeric=True),
+        ),
+        rows,
+    )
+
+
+def _mixture_row(mixture: Mixture) -> Row:
+    bounds = "" if mixture.rest_low is None else format_interval(mixture.rest_low, mixture.rest_high)
+    return Row(
+        (
+            Cell(mixture.label),
+            Cell(mixture.protocol),
+            Cell(describe_metric(mixture.metric).title),
+            _rate(mixture.collapsed, mixture.judged, mixture.collapsed_share_low, mixture.collapsed_share_high),
+            Cell(format_number(mixture.collapsed_mean), numeric=True, sort=mixture.collapsed_mean),
+            Cell(str(mixture.rest), numeric=True),
+            Cell(format_number(mixture.rest_mean), bounds, numeric=True, sort=mixture.rest_mean),
         )
     )
 
@@ -114,7 +168,7 @@ def seeds_figure(study: Study, protocol: str, look: Look) -> Figure | None:
 
 
 def _panel(label: str, curves: pd.DataFrame, floor: float | None, look: Look, scale: str) -> Panel:
-    colour, _ = look.of(label)
+    colour = look.of(label).colour
     runs = curves.groupby("seed")
     lines = tuple(Line(run["generator_steps"].to_numpy(float), run["value"].to_numpy(float), colour) for _, run in runs)
     return Panel(label, lines, scale, floor=floor)

@@ -54,9 +54,9 @@ def ordered(study: Study, protocol: str) -> list[tuple[Entry, Summary]]:
 def headline_table(study: Study, protocol: str) -> Table:
     """Return the comparison under one protocol: ranks, tie groups, headline metrics, verdicts, runs, cost."""
     rows = ordered(study, protocol)
-    notes = _Notes()
+    notes = Notes()
     columns = _columns(study, protocol, rows, notes)
-    body = [Row(tuple(column.cell(*row) for column in columns), _kind(study, row[0])) for row in rows]
+    body = [Row(tuple(column.cell(*row) for column in columns), row_kind(study, row[0])) for row in rows]
     other = beside(study, protocol)
     if other is not None:
         primary = study.summary(other, study.primary)
@@ -73,7 +73,7 @@ def headline_table(study: Study, protocol: str) -> Table:
     )
 
 
-def _columns(study: Study, protocol: str, rows: list[tuple[Entry, Summary]], notes: _Notes) -> list[_Column]:
+def _columns(study: Study, protocol: str, rows: list[tuple[Entry, Summary]], notes: Notes) -> list[_Column]:
     baseline, other = study.plan["baseline"], beside(study, protocol)
     ranked = any(summary.rank is not None for _, summary in rows)
     tied = any((standing := study.standing(entry)) and standing.letters for entry, _ in rows)
@@ -103,7 +103,10 @@ def _columns(study: Study, protocol: str, rows: list[tuple[Entry, Summary]], not
         )
     if judged:
         columns.append(
-            _Column(Heading("verdict"), lambda entry, _: verdict_cell(study.comparison(entry), entry.label == baseline))
+            _Column(
+                Heading("verdict"),
+                lambda entry, _: verdict_cell(study.comparison(entry), entry.label == baseline, study.limit(entry)),
+            )
         )
     columns += [_metric_column(study, protocol, metric) for metric in study.headline_metrics()[1:]]
     columns.append(_Column(Heading("training time", numeric=True), lambda entry, _: _time_cell(entry)))
@@ -114,19 +117,32 @@ def _metric_column(study: Study, protocol: str, metric: str) -> _Column:
     floor = floor_cell(study, protocol, metric).text
     return _Column(
         Heading(metric_heading(metric), metric, numeric=True),
-        lambda entry, _: value_cell(study.summary(entry, metric)),
+        lambda entry, _: _marked_cell(study, entry, metric),
         "" if floor == NOTHING else floor,
     )
 
 
-def _kind(study: Study, entry: Entry) -> str:
-    """Mark the rows of group a, save those that mostly collapsed: they are in it because their seeds spread."""
+def _marked_cell(study: Study, entry: Entry, metric: str) -> Cell:
+    """Return a mean with its interval, and whether it is of runs of two kinds, for which that does not hold."""
+    cell = value_cell(study.summary(entry, metric))
+    if study.mixture(entry, metric) is None:
+        return cell
+    return replace(cell, detail="\n".join(part for part in (cell.detail, "two kinds of runs") if part))
+
+
+def is_of_the_best(study: Study, entry: Entry) -> bool:
+    """Tell whether a row is in group a, and did not mostly collapse: such rows are in it because their seeds spread."""
     standing, stability = study.standing(entry), study.stability(entry)
     best = standing is not None and "a" in standing.letters
-    return "set" if best and (not stability.judged or 2 * stability.collapsed < stability.judged) else ""
+    return best and (not stability.judged or 2 * stability.collapsed < stability.judged)
 
 
-def _name_cell(entry: Entry, protocol: str, notes: _Notes) -> Cell:
+def row_kind(study: Study, entry: Entry) -> str:
+    """Mark the best rows as a set."""
+    return "set" if is_of_the_best(study, entry) else ""
+
+
+def _name_cell(entry: Entry, protocol: str, notes: Notes) -> Cell:
     detail = f"{entry.protocol}, for comparison" if entry.protocol != protocol else ""
     return Cell(entry.label, notes=notes.of(entry), detail=detail)
 
@@ -196,15 +212,15 @@ def metrics_table(study: Study) -> Table:
     )
 
 
-class _Notes:
+class Notes:
     """Numbers notes from 1 in the order in which rows need them; the same text keeps its number."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def of(self, entry: Entry) -> tuple[int, ...]:
+    def of(self, entry: Entry, deviations: bool = True) -> tuple[int, ...]:
         texts = list(entry.notes)
-        if entry.deviations:
+        if entry.deviations and deviations:
             texts.append(f"Differs from the controlled row: {format_deviations(entry.deviations)}.")
         moved = [run.seed for run in entry.runs if run.status.continued_on]
         if moved:
@@ -223,12 +239,10 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
     against = {"heldout": " against held-out images", "train": " against training images"}.get(
         (some[0].reference or "") if some else "", ""
     )
-    order = f"Not ranked: {_why_not(study)}. Rows stand in the order of their names."
+    order = f"Not ranked: {why_not_ranked(study)}. Rows stand in the order of their names."
     if ranked:
-        by = {s.ranked_by for _, s in study.summaries_of(protocol, study.primary)}
-        what = "mean rank of all planned runs, lost ones last," if "mean rank" in by else "mean"
         order = (
-            f"Ranked by the {what} of {describe_metric(study.primary).title}; under a rank, the ranks that these seeds "
+            f"Ranked by {ranked_by_words(study, protocol)}; under a rank, the ranks that these seeds "
             f"do not exclude. Brackets are {PERCENT_95} intervals over seeds (IQM: the interquartile mean)."
         )
         if any(summary.unranked for _, summary in study.summaries_of(protocol, study.primary)):
@@ -240,11 +254,18 @@ def _caption(study: Study, protocol: str, ranked: bool) -> str:
             )
     return (
         f"{protocol.capitalize()} protocol, generator step {study.plan['final_step']:,}, {study.plan['generator']} "
-        f"generator{measured}{against}. {order}{_of_training_images(study)}"
+        f"generator{measured}{against}. {order}{of_training_images(study)}"
     )
 
 
-def _of_training_images(study: Study) -> str:
+def ranked_by_words(study: Study, protocol: str) -> str:
+    """Return by what the rows of a protocol are ranked."""
+    by = {s.ranked_by for _, s in study.summaries_of(protocol, study.primary)}
+    what = "the mean rank of all planned runs, lost ones last," if "mean rank" in by else "the mean"
+    return f"{what} of {describe_metric(study.primary).title}"
+
+
+def of_training_images(study: Study) -> str:
     """Return a sentence where the floor is of training images, because fewer than 2 N are held out."""
     found = study.floor_of(study.primary)
     if found is None or found[0] == "heldout":
@@ -255,7 +276,8 @@ def _of_training_images(study: Study) -> str:
     )
 
 
-def _why_not(study: Study) -> str:
+def why_not_ranked(study: Study) -> str:
+    """Return why no row of the study has a rank."""
     reasons = {s.unranked for s in study.summaries if s.metric == study.primary}
     if NEVER_RANKS in reasons:
         return "the primary metric never ranks"
@@ -319,6 +341,13 @@ def floor_images(study: Study, metric: str) -> str:
         return ""
     split, count = found
     return f"{format_count(count)} {'held-out' if split == 'heldout' else 'training'} images"
+
+
+def real_images(study: Study, metric: str) -> str:
+    """Return "real held-out images": what a metric's floor is of, its split named where the results say it."""
+    found = study.floor_of(metric)
+    split = {"heldout": "held-out ", "train": "training "}.get(found[0], "") if found else ""
+    return f"real {split}images"
 
 
 def floor_detail(study: Study, metric: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.formatting import NOTHING, PERCENT_95, decimals, format_interval, format_number, joined, plural
-from bench.report.metric_text import describe_metric
+from bench.formatting import NOTHING, PERCENT_95, decimals, format_interval, format_number, plural
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.study import Entry, Study
 from bench.statistics import (
@@ -11,7 +10,7 @@ from bench.statistics import (
     SEEDS_FOR_INTERVAL,
     SEEDS_FOR_VERDICT,
     Comparison,
-    Resolution,
+    Limit,
     Standing,
     interquartile_note,
 )
@@ -26,63 +25,21 @@ def rank_cell(standing: Standing | None, rank: int | None) -> Cell:
     return Cell(NOTHING if rank is None else str(rank), detail=bounds, sort=None if rank is None else float(rank))
 
 
-def verdict_cell(comparison: Comparison | None, is_baseline: bool) -> Cell:
-    """Return a verdict and the p values behind it, or why there is none."""
+def verdict_cell(comparison: Comparison | None, is_baseline: bool, limit: Limit | None = None) -> Cell:
+    """Return a verdict and the p values behind it, or why there is none; `limit` has p over the page's family."""
     if is_baseline or comparison is None:
         return Cell("baseline" if is_baseline else NOTHING)
     if comparison.unjudged:
         return Cell("not judged", detail=comparison.unjudged)
     by = "" if comparison.test == "Welch" else ", ranks"
     lines = [f"p {format_number(comparison.p_holm)} (Holm{by})"]
+    if limit is not None and limit.page_family > limit.family:
+        lines.append(f"over the page {format_number(limit.p_page)}")
     if comparison.permutation_p is not None:
         drawn = "" if comparison.permutation_exact else ", sampled"
         least = format_number(comparison.permutation_smallest_p)
         lines += [f"permutation {format_number(comparison.permutation_p)}{drawn}", f"least possible {least}"]
     return Cell(comparison.verdict or "undecided", detail="\n".join(lines), sort=comparison.p_holm)
-
-
-def pairs_table(study: Study, protocol: str) -> Table | None:
-    """Return the probability of improvement of every pair of entries, and whether these seeds tell them apart."""
-    pairs = [pair for pair in study.statistics.pairs if pair.protocol == protocol]
-    if not pairs:
-        return None
-    rows = []
-    for pair in (pair for pair in pairs if pair.probability is not None):
-        told = f"{pair.winner} is better" if pair.winner else pair.untested or "not told apart"
-        test = f"p {format_number(pair.p_holm)} after Holm ({pair.test})" if pair.p_holm is not None else ""
-        places = None if pair.difference is None else decimals(pair.difference)
-        rows.append(
-            Row(
-                (
-                    Cell(f"{pair.first} / {pair.second}"),
-                    Cell(format_number(pair.probability, 2), numeric=True),
-                    Cell(format_number(pair.probability_step, 3), numeric=True),
-                    Cell(
-                        format_number(pair.difference, places, sign=True),
-                        detail=format_interval(pair.difference_low, pair.difference_high, places, sign=True),
-                        numeric=True,
-                    ),
-                    Cell(told, detail=test, sort=pair.p_holm),
-                )
-            )
-        )
-    left_out = "" if len(rows) == len(pairs) else f" {len(pairs) - len(rows)} pairs that await runs are left out."
-    return Table(
-        f"pairs-{protocol}",
-        f"All {plural(len(pairs), 'pair')} by {describe_metric(study.primary).title}, {protocol} protocol: the "
-        "probability that a run of the first is better than a run of the second (lost runs worst, equal ones half), "
-        "the step in which it can move, and the difference of their means with Games and Howell’s simultaneous "
-        f"{PERCENT_95} interval. Told apart: that interval excludes zero and Holm’s correction over all pairs agrees."
-        f"{left_out}",
-        (
-            Heading("first / second"),
-            Heading("first is better", numeric=True),
-            Heading("in steps of", numeric=True),
-            Heading("difference", study.primary, numeric=True),
-            Heading("told apart"),
-        ),
-        tuple(rows),
-    )
 
 
 def same_table(study: Study, protocol: str) -> Table | None:
@@ -143,7 +100,6 @@ def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
             "and any difference between two rows may be a difference between two seeds.",
         )
     sentences = [
-        resolution_line(study, protocol),
         "Intervals hold for one row at a time; verdicts are corrected by Holm over the protocol’s planned comparisons "
         "with the baseline. “Undecided” does not mean “equal”.",
     ]
@@ -171,42 +127,6 @@ def what_seeds_say(study: Study, protocol: str) -> tuple[str, ...]:
     return tuple(_sentence(text) for text in sentences if text)
 
 
-def resolution_line(study: Study, protocol: str) -> str:
-    """Return the smallest gap that this table's seeds resolve, in a sentence."""
-    resolution = study.resolution(protocol, study.primary)
-    if resolution is None:
-        return ""
-    gaps = (
-        (resolution.single_gap_in_deviations, resolution.single_gap, "between two rows alone"),
-        (
-            resolution.baseline_gap_in_deviations,
-            resolution.baseline_gap,
-            f"as the first of {plural(resolution.comparisons, 'comparison')} with a baseline",
-        ),
-        (
-            resolution.pairs_gap_in_deviations,
-            resolution.pairs_gap,
-            f"as the first of all {plural(resolution.pairs, 'pair')}",
-        ),
-    )
-    finds = "a test at 5\u00a0% finds, 80 times in 100, a gap of"
-    if not resolution.deviation:
-        told = [f"{format_number(size)} {where}" for size, _, where in gaps]
-        return (
-            f"Resolution: with {plural(resolution.seeds, 'seed')} {finds}, in standard deviations of a run, "
-            f"{joined(told)}; these scores do not tell how far runs spread"
-        )
-    told = [f"{format_number(gap)} {where} ({format_number(size)} standard deviations)" for size, gap, where in gaps]
-    mean, least, most = map(
-        format_number, (resolution.deviation, resolution.least_deviation, resolution.greatest_deviation)
-    )
-    return (
-        f"Resolution: with {plural(resolution.seeds, 'seed')} and runs that spread by {mean} ({least} to {most} from "
-        f"row to row), {finds} {joined(told)}.{_evaluation_noise(resolution)} `bench plan "
-        f"--study {study.plan['study']} --resolve A,B` says how many more seeds would decide a pair"
-    )
-
-
 def resolution_note(study: Study, protocol: str) -> str:
     """Return the same in the few words that a caption has room for."""
     resolution = study.resolution(protocol, study.primary)
@@ -226,17 +146,6 @@ def resolution_note(study: Study, protocol: str) -> str:
         f"Gaps that {plural(resolution.seeds, 'seed')} find 80 times in 100: {single}{unit} between two rows alone, "
         f"{baseline} as the first of {plural(resolution.comparisons, 'comparison')} with a baseline, {pairs} as the "
         f"first of all {plural(resolution.pairs, 'pair')}. "
-    )
-
-
-def _evaluation_noise(resolution: Resolution) -> str:
-    """Return how much of the runs' spread measuring makes; "" where each was measured once."""
-    if resolution.within_run_deviation is None:
-        return ""
-    return (
-        f" Measuring alone would spread runs by about {format_number(resolution.evaluation_deviation)} "
-        f"({format_number(resolution.within_run_deviation)} between the sample seeds of a run, "
-        f"{resolution.sample_seeds} of which make its score)."
     )
 
 

@@ -13,11 +13,11 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
-from bench.report.figures.plots import GRID, INK, MUTED, PALETTE
+from bench.report.figures.palette import BLUE, CORAL, GREY, GRID, INK, MUTED
 from bench.validation.dirac.motion import Numbers, Path
 from bench.validation.dirac.survey import REACH, STEP, Portrait, eigenvalue_text
 
-FLOW, STEPS = PALETTE[0], PALETTE[3]
+FLOW, STEPS = BLUE, CORAL
 _LEFT, _RIGHT, _BOTTOM = 0.42, 0.08, 0.45  # margins, inches
 _ARROW = 0.27
 _SYMBOLS = {"penalty_weight": "λ", "gamma": "γ"}
@@ -54,7 +54,7 @@ def _draw(axes: Axes, portrait: Portrait) -> None:
     axes.grid(visible=False)
     axes.axhline(0, color=GRID, linewidth=0.6, zorder=0)
     axes.axvline(0, color=GRID, linewidth=0.6, zorder=0)
-    _stroke(axes, _arrows(portrait.arrows), color="#949494", linewidth=0.5, alpha=0.7, zorder=1)
+    _stroke(axes, _arrows(portrait.arrows), color=GREY, linewidth=0.5, alpha=0.7, zorder=1)
     inside = _inside(portrait.flow)
     theta, psi = (np.where(inside, values, np.nan) for values in (portrait.flow.theta, portrait.flow.psi))
     axes.plot(theta, psi, color=FLOW, linewidth=1.1, zorder=2)

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from bench.report.figures.plots import INK, MUTED, style
+from bench.report.figures.palette import BLUE, CORAL, INK, MUTED
+from bench.report.figures.plots import style
 from bench.validation.modes.results import ModesFolder, RowResult
 from bench.validation.modes.tasks import HIGH_QUALITY_DEVIATIONS, Points, PointTask, draw_points
 
@@ -21,7 +22,7 @@ COLUMNS = 6
 PANEL_INCHES = 1.25
 DPI = 150
 COLOURS = 24  # dots on white need no more
-POINT, MISSED = "#0173b2", "#d55e00"
+POINT, MISSED = BLUE, CORAL
 
 
 @dataclass(frozen=True)
