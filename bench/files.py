@@ -7,6 +7,7 @@ accidents and careless edits; whoever can write the file can write the checksum.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError
+from bench.owning import check_owned, is_alive
 
 if sys.platform != "win32":
     import fcntl
@@ -27,13 +29,16 @@ if sys.platform != "win32":
 CHECKSUM = "checksum"
 """The last key of a summed record."""
 
+# What locking says on file systems without: some FUSE mounts, Lustre `noflock`, NFS without a lock daemon.
+_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 _CHECKSUM_AT_END = re.compile(rb'"checksum": "([0-9a-f]{16})"\}\s*$')
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` to a temporary file beside `path`, flush it to the disk, and rename it into place.
 
-    Raises BenchError when the disk is full or the folder cannot be written; the old file is then untouched.
+    Raises BenchError when the disk is full or the folder cannot be written, TakenError when this process owned the
+    folder and another one has taken it over; the old file is then untouched.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
@@ -45,11 +50,14 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
+        check_owned(path)  # last of all: a large file takes seconds to write
         Path(temporary).replace(path)
-    except OSError as error:
+    except (OSError, BenchError) as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise disk_error(path, error) from error
+        if isinstance(error, OSError):
+            raise disk_error(path, error) from error
+        raise
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -58,11 +66,14 @@ def leftovers(folder: Path) -> list[Path]:
     A process of another machine cannot be asked: only who owns a shared folder may delete what is found there.
     """
     names = ((path, path.name.split(".")) for path in folder.glob(".*.*.*"))
-    return [path for path, parts in names if parts[-2].isdigit() and not _is_alive(int(parts[-2]))]
+    return [path for path, parts in names if parts[-2].isdigit() and not is_alive(int(parts[-2]))]
 
 
-def is_held(lock_file: Path) -> bool:
-    """Tell whether a process holds a FileLock. Reads only: askers do not see each other, nor need they be its owner."""
+def is_held(lock_file: Path) -> bool | None:
+    """Tell whether a process holds a FileLock; None where the file system has no locks.
+
+    Reads only: askers do not see each other, nor need they be its owner.
+    """
     if sys.platform == "win32":
         try:
             with FileLock(lock_file, timeout=0):
@@ -74,8 +85,9 @@ def is_held(lock_file: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
-        return False  # there is none, or it cannot be asked: whoever wants to write has to take it
+    except OSError as error:
+        # There is none, or it cannot be asked: whoever wants to write has to take it.
+        return None if error.errno in _NO_LOCKS else False
     return False
 
 
@@ -124,8 +136,12 @@ def parsed_json(content: bytes, path: Path) -> Any:
 
 
 def append_jsonl(path: Path, values: Iterable[dict[str, Any]]) -> None:
-    """Append one summed JSON line per value and flush to the disk. A crash can tear at most the last line."""
+    """Append one summed JSON line per value and flush to the disk. A crash can tear at most the last line.
+
+    Raises BenchError and TakenError as `write_atomic` does.
+    """
     try:
+        check_owned(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
             last = _last_whole_line(file)
@@ -219,18 +235,6 @@ def _last_whole_line(file: IO[bytes]) -> bytes:
     if torn:
         file.truncate(end - len(torn))
     return whole.rstrip(b"\n").rpartition(b"\n")[2]
-
-
-def _is_alive(process: int) -> bool:
-    if sys.platform == "win32":
-        return True  # there is no harmless way to ask
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _umask() -> int:

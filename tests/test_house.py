@@ -20,7 +20,7 @@ PACKAGE = ROOT / "bench"
 # longer name says otherwise.
 LAYERS = (
     {"bench.version", "bench.errors", "bench.limits"},
-    {"bench.images"},
+    {"bench.images", "bench.owning"},
     {"bench.files", "bench.formatting", "bench.gpus", "bench.processes", "bench.userfile"},
     {"bench.metrics", "bench.networks", "bench.runs.identity", "bench.runs.portable", "bench.validation.certificates"},
     {"bench.objectives", "bench.data", "bench.runs", "bench.runs.folder", "bench.metrics.tolerances"},

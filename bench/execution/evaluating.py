@@ -24,6 +24,7 @@ from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.files import read_jsonl
 from bench.metrics.tolerances import Machine, machine_of
 from bench.networks.backbone import Generator
+from bench.owning import check_owned
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec
 from bench.runs.snapshots import check_snapshot
@@ -65,6 +66,7 @@ def evaluate_folder(
         evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
         write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
         if again:
+            check_owned(folder.metrics_file)
             folder.again_file.replace(folder.metrics_file)
     finally:
         taken = taken_before + time.monotonic() - began

@@ -13,7 +13,7 @@ from bench.execution.failures import in_words
 from bench.execution.jobs import Job
 from bench.execution.pool import PoolOptions, Watcher
 from bench.execution.worker import Work, work_on
-from bench.runs.folder import TakenError
+from bench.owning import TakenError
 
 
 def run_in_process(

@@ -6,6 +6,7 @@ run's slot takes the next training at once, while another worker evaluates the t
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -264,6 +265,9 @@ def _was_saved(job: Job, options: PoolOptions) -> bool:
 
 
 def _last_words(job: Job) -> str:
-    said = (job.folder.path / "worker.log").read_bytes()[job.log_before :]
-    lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "its process exited without an error message"
+    """Return the reason among what a worker said: what it told of its folder, an exception's message, or the end."""
+    said = (job.folder.path / "worker.log").read_bytes()[job.log_before :].decode(errors="replace").strip()
+    told = re.findall(rf"^{re.escape(str(job.folder.path))}: (.+)", said, re.MULTILINE)
+    # A traceback's frames are indented: the first line that is not is its exception. What libraries say may follow.
+    raised = re.findall(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)", said, re.MULTILINE)
+    return ([*raised, *told] or said.splitlines() or ["its process exited without an error message"])[-1]

@@ -25,9 +25,10 @@ from bench.execution.jobs import Job
 from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import leftovers, read_json, write_record
+from bench.owning import TakenError
 from bench.runs.added import study_locked
 from bench.runs.cost import Estimates, guessed_evaluation_seconds, read_calibration
-from bench.runs.folder import RunFolder, TakenError
+from bench.runs.folder import RunFolder
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
 from bench.runs.portable import IMPORTED_FILE
 

@@ -38,7 +38,8 @@ from bench.errors import (
 )
 from bench.execution.failures import kind_of
 from bench.files import write_atomic, write_record
-from bench.runs.folder import Failure, RunFolder, TakenError
+from bench.owning import TakenError, join_owner
+from bench.runs.folder import Failure, RunFolder
 
 if TYPE_CHECKING:
     import torch
@@ -84,17 +85,22 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if _rank() > 0:
             return work_on(folder, work, stop)
-        with folder.owned():
+        with folder.owned(take_over=True):
             folder.sweep()
             if damaged := folder.damaged_snapshots():
                 folder.begin_again(f"snapshots/{damaged[0].name} was cut off")
             return work_on(folder, work, stop)
     except TakenError as error:
-        print(f"{options.folder}: {error}", file=sys.stderr)
+        _tell(options.folder, error)
         return EXIT_TAKEN
     except BenchError as error:
-        print(f"{options.folder}: {error}", file=sys.stderr)
+        _tell(options.folder, error)
         return EXIT_WRONG_USAGE
+
+
+def _tell(folder: Path, error: BenchError) -> None:
+    """Say what is wrong: the line that begins with the folder is what the pool gives as the reason."""
+    print(f"{folder}: {error}", file=sys.stderr)
 
 
 def _rank() -> int:
@@ -141,7 +147,8 @@ class _StopRequest:
 def work_on(folder: RunFolder, work: Work, stop: Callable[[], bool]) -> int:
     """Do what a run lacks, say what became of it in its status, and return the exit code; see the module's text.
 
-    Call it with the run's lock held. It sets torch's threads and determinism for the whole process.
+    Call it with the run owned; raises TakenError when another process takes it over. It sets torch's threads and
+    determinism for the whole process.
     """
     # torch takes seconds to import: only once it is certain that there is work.
     import torch
@@ -161,6 +168,8 @@ def work_on(folder: RunFolder, work: Work, stop: Callable[[], bool]) -> int:
             _train_and_evaluate(folder, spec, work, device, stop)
     except Interrupted:
         return EXIT_INTERRUPTED
+    except TakenError:  # no failure of the run, and not this process's to write down
+        raise
     except (Exception, SystemExit) as error:  # an objective's file may call sys.exit()
         _record_failure(folder, work.device, error)
         return EXIT_RUNS_FAILED
@@ -177,6 +186,8 @@ def _train_and_evaluate(
     from bench.training.ranks import Ranks
 
     ranks = Ranks.of_environment(device)
+    if not ranks.is_main:
+        join_owner(folder.path)  # the first rank put its mark there before it came here
     data = is_prepared(spec.training.data, work.data_root)
     if data is None:
         raise BenchError(

@@ -1,4 +1,4 @@
-"""A run directory: its layout, its status, and the lock that gives it one owner at a time.
+"""A run directory: its layout, its status, and the lock and the mark that give it one owner at a time.
 
     runs/<study>/plan.json
     runs/<study>/<label>-<protocol>/seed-<n>-<id>/
@@ -13,17 +13,21 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from bench.errors import EXIT_RUNS_FAILED, BenchError
+from bench.errors import BenchError
 from bench.files import disk_error, is_held, leftovers, read_json, write_record
-from bench.metrics.settings import EvaluationSettings
+from bench.owning import MARK, TAKE_OVER_SECONDS, Claim, Mark, check_owned, taken
+
+if TYPE_CHECKING:
+    from bench.metrics.settings import EvaluationSettings
 
 SCHEMA = 1
 PLAN_FILE = "plan.json"
@@ -33,16 +37,12 @@ INTERPOLATIONS = "interpolations.png"
 NEAREST = "nearest.png"
 
 State = Literal["planned", "running", "done", "diverged", "failed"]
-# What a reader sees: a run that says "running" while nobody holds its lock was interrupted.
+# What a reader sees: a run that says "running" while nobody owns it was interrupted.
 EffectiveState = Literal["planned", "running", "interrupted", "done", "diverged", "failed"]
 
 
 # Why an attempt ended early. "input" and "code" would come again: what was asked does not fit, or the code is wrong.
 FailureKind = Literal["memory", "device", "process", "code", "input", "other"]
-
-
-class TakenError(BenchError):
-    """Another process works on the run."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,10 @@ class RunFolder:
     """One run's folder. Paths only: nothing is read or made before a method is called."""
 
     path: Path
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path / ".lock"
 
     @property
     def spec_file(self) -> Path:
@@ -199,29 +203,66 @@ class RunFolder:
         return state
 
     def is_locked(self) -> bool:
-        """Tell whether a process owns this run now; writes nothing."""
-        return is_held(self.path / ".lock")
+        """Tell whether a process owns this run now; writes nothing.
+
+        Of a process on another machine that no lock tells of, its mark does. The mark's age is taken by this machine's
+        clock: one that is wrong by a minute misjudges who is at work, and the mark still keeps the run to one owner.
+        """
+        held = is_held(self._lock_file)
+        if held:
+            return True
+        mark = Mark.read(self.path)
+        return mark is not None and mark.may_live(time.time(), locks_work=held is not None)
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
-        """Hold the run's lock. Raises TakenError when another process has it. A killed process frees it."""
-        lock = FileLock(self.path / ".lock")
+    def owned(self, *, take_over: bool = False) -> Iterator[None]:
+        """Own the run: hold its lock, and put this process's mark there. A killed process frees it.
+
+        Raises TakenError when another process has it. Where that holds no lock that reaches here but has touched its
+        mark within a minute, `take_over` displaces it: it writes nothing more.
+        """
+        with self._lock_held() as locks_work:
+            claim = Claim(self.path)
+            try:
+                self._claim(claim, locks_work, take_over)
+                yield
+            finally:
+                claim.release()
+
+    @contextmanager
+    def _lock_held(self) -> Iterator[bool]:
+        """Hold the run's lock, or nothing where the file system has none; tells which."""
+        lock = FileLock(self._lock_file)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Who asks whether a run is locked holds the lock for an instant; a trainer holds it for the whole run.
-            lock.acquire(timeout=2)
+            self._lock_file.touch()
+            locks_work = is_held(self._lock_file) is not None
+            if locks_work:  # a FileLock of its own accord would be a file that outlives a dead machine
+                # Who asks whether a run is locked holds the lock for an instant; a trainer holds it for the whole run.
+                lock.acquire(timeout=2)
         except Timeout as error:
-            raise TakenError(
-                f"{self.path} is being worked on by another process",
-                hint="Wait for it, or stop it; `bench status` shows what is running.",
-                exit_code=EXIT_RUNS_FAILED,
-            ) from error
+            raise taken(self.path) from error
         except OSError as error:
-            raise disk_error(self.path / ".lock", error) from error
+            raise disk_error(self._lock_file, error) from error
         try:
-            yield
+            yield locks_work
         finally:
             lock.release()
+
+    def _claim(self, claim: Claim, locks_work: bool, take_over: bool) -> None:
+        """Put this process's mark into the folder, where no other one lives or `take_over` allows to displace it."""
+        try:
+            before = Mark.read(self.path)
+            now = self._lock_file.stat().st_mtime  # just touched: by the file system's clock
+            lives = before is not None and before.may_live(now, locks_work=locks_work)
+            if lives and not take_over:
+                raise taken(self.path)
+            claim.claim()
+            if lives:  # what it was writing is there before anything is read
+                time.sleep(TAKE_OVER_SECONDS)
+                check_owned(self._lock_file)
+        except OSError as error:
+            raise disk_error(self.path / MARK, error) from error
 
     def leftovers(self) -> list[Path]:
         """Return what killed processes left: files that were not renamed into place, checkpoints of a trained run."""
@@ -295,6 +336,8 @@ def read_plan(runs_root: Path, study: str) -> dict[str, Any]:
 
 def evaluation_settings(plan: Mapping[str, Any]) -> EvaluationSettings:
     """Return the evaluation settings that a plan.json holds."""
+    from bench.metrics.settings import EvaluationSettings  # pydantic, which no `--help` waits for
+
     return EvaluationSettings.model_validate_json(json.dumps(plan["evaluation"]))
 
 

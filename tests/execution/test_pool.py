@@ -32,9 +32,10 @@ from bench.execution.failures import advice, failure_of_process, kind_of, may_en
 from bench.execution.jobs import Job
 from bench.execution.pace import Pacer, phase, place
 from bench.execution.placement import Placement
-from bench.execution.pool import PoolOptions, run_pool
+from bench.execution.pool import PoolOptions, _last_words, run_pool
 from bench.execution.running import jobs_for, run_all
 from bench.files import read_jsonl
+from bench.owning import MARK
 from bench.runs.folder import Failure, FailureKind, RunFolder, Status
 from bench.runs.plan import make_plan
 from bench.training.fingerprint import ITERATIONS
@@ -149,6 +150,46 @@ def test_a_run_that_is_taken_while_its_worker_starts_is_no_failure(tmp_path: Pat
         )
     assert (job.outcome, job.failures) == ("taken", [])
     assert not job.folder.status_file.exists()
+
+
+def test_a_run_that_is_taken_over_is_no_failure_and_the_rest_is_done(tmp_path: Path) -> None:
+    """By a process that no lock tells of: the worker meets its mark, and says nothing in the run's folder."""
+    first, second = found = jobs(tmp_path, seeds=2)
+    mark = first.folder.path / MARK
+
+    def displace(job: Job) -> None:
+        if job is second:
+            kill(job)
+        else:
+            while not mark.exists():
+                time.sleep(0.01)
+            mark.write_text(f"0123456789abcdef another {os.getpid()}\n")
+
+    watcher = Watcher(displace)
+    assert run_pool(found, ["cpu"], PoolOptions(tmp_path), watcher, never)
+    assert watcher.said == ["start 0 on cpu", "taken 0", "start 1 on cpu", "again 1", "start 1 on cpu", "failed 1"]
+    assert (first.outcome, first.failures) == ("taken", [])
+    assert not first.folder.status_file.exists()
+    assert mark.read_text().startswith("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("FOLDER: the message\nThe hint.\n", "the message"),
+        ("Traceback (most recent call last):\n  File\n    x\nOSError: why\nleaked semaphores\n", "OSError: why"),
+        ("Traceback (most recent call last):\n  a\nKeyError: 1\n\nThen:\n\n"
+         "Traceback (most recent call last):\n  b\nOSError: 2\n", "OSError: 2"),
+        ("Abort\nterminate called\n", "terminate called"),
+    ],
+)  # fmt: skip
+def test_a_worker_that_recorded_nothing_is_given_by_its_message(tmp_path: Path, said: str, reason: str) -> None:
+    (job,) = jobs(tmp_path)
+    (job.folder.path / "worker.log").write_text("FOLDER: of before\n".replace("FOLDER", str(job.folder.path)))
+    job.log_before = (job.folder.path / "worker.log").stat().st_size
+    with (job.folder.path / "worker.log").open("a") as log:
+        log.write(said.replace("FOLDER", str(job.folder.path)))
+    assert _last_words(job) == reason
 
 
 def test_two_bench_runs_at_once_share_the_work(tmp_path: Path) -> None:
