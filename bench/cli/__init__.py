@@ -61,10 +61,9 @@ class VerbGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for heading, names in VERBS.items():
-            width = formatter.width - 6 - max(map(len, names))
             with formatter.section(heading):
                 commands = [(name, self.get_command(ctx, name)) for name in names]
-                formatter.write_dl([(name, verb.get_short_help_str(width)) for name, verb in commands if verb])
+                formatter.write_dl([(name, verb.get_short_help_str(limit=100)) for name, verb in commands if verb])
 
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -28,10 +28,14 @@ def write_own(name: str, directory: Path, kind: str = "objective") -> tuple[Path
     files = directory / f"{stem}.py", directory / f"test_{stem}.py"
     text = (_TEMPLATES / f"{kind}.py.txt").read_text(encoding="utf-8")
     what = "a data set" if kind == "dataset" else f"a{'n' if kind[0] in 'eo' else ''} {kind}"
-    _check(name, stem, class_name, text, what)
+    _check(name, class_name, text, what)
     for file in files:
         if file.exists():
             raise BenchError(f"{file} exists already", hint="Choose another name or --directory, or move it away.")
+    if importlib.util.find_spec(stem) is not None:  # after the files: `python -m bench` finds those of this folder too
+        raise BenchError(
+            f'{stem}.py would hide the Python module "{stem}"', hint=f"Choose another name, such as my-{name}."
+        )
     values = {
         "name": name,
         "stem": stem,
@@ -47,7 +51,7 @@ def write_own(name: str, directory: Path, kind: str = "objective") -> tuple[Path
     return files
 
 
-def _check(name: str, stem: str, class_name: str, text: str, what: str) -> None:
+def _check(name: str, class_name: str, text: str, what: str) -> None:
     if not _NAME.fullmatch(name):
         tidy = re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name.removesuffix(".py")).lower())
         near = tidy.strip("-0123456789") and tidy.strip("-")
@@ -64,7 +68,3 @@ def _check(name: str, stem: str, class_name: str, text: str, what: str) -> None:
         )
     if re.search(rf"\b{class_name}\b", text):
         raise BenchError(f'"{name}" would hide a name that the file needs', hint=f"Choose another, such as my-{name}.")
-    if importlib.util.find_spec(stem) is not None:
-        raise BenchError(
-            f'{stem}.py would hide the Python module "{stem}"', hint=f"Choose another name, such as my-{name}."
-        )

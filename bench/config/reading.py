@@ -295,8 +295,15 @@ def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> li
     named = [("primary_metric", primary)]
     named += [("secondary_metrics", metric) for metric in secondary] if isinstance(secondary, list) else []
     for key, metric in named:
-        if isinstance(metric, str) and ("@" in metric or find_metric(metric) is None):
+        info = find_metric(metric) if isinstance(metric, str) else None
+        if isinstance(metric, str) and ("@" in metric or "+" in metric or info is None):
             problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
+        elif (
+            info is not None and info.labels and isinstance(data := values.get("data"), dict) and not data.get("labels")
+        ):
+            problems.append(
+                Problem((*where, key), metric, "is measured of images with labels; name some in data.labels")
+            )
     if isinstance(primary, str) and (known := find_metric(primary)) is not None and not known.ranks:
         problems.append(Problem((*where, "primary_metric"), primary, "is a diagnostic and never ranks"))
     return problems

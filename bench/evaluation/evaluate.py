@@ -88,7 +88,8 @@ class Evaluator:
             conditions=self.conditions,
             progress=self._progress,
         )
-        sample = sample_of_generated(images, self.reference, final=unit.final, progress=self._progress)
+        told = self.reference.told(len(images))
+        sample = sample_of_generated(images, self.reference, final=unit.final, progress=self._progress, labels=told)
         lines = []
         if unit.final:
             lines = self._lines(unit, final_values(sample, self.reference), settings.samples)

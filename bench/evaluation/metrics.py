@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from bench.evaluation.conditional import MOST_CLASSES, class_name, classes_of, read_labels, within_classes
 from bench.evaluation.diversity import birthday_support, vendi_score
 from bench.evaluation.features import Extractor, Features, Progress, Sliced, extract
 from bench.evaluation.frechet import can_extrapolate, extrapolated_distance, frechet_distance
@@ -47,12 +49,14 @@ class Sample:
 
     own_place   for training images: their places among the training images, else None
     images      what a study's own metrics look at; None where it has none
+    labels      N x F, what each image was told; None in a study without labels, and of images that were not told
     """
 
     features: Mapping[str, Features]
     pixels: Pixels | None = None
     own_place: npt.NDArray[np.int64] | None = None
     images: npt.NDArray[np.uint8] | Sliced | None = None
+    labels: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,32 +70,38 @@ class Value:
 
 
 def sample_of_generated(
-    images: Tensor | npt.NDArray[np.uint8], reference: Reference, *, final: bool, progress: Progress | None
+    images: Tensor | npt.NDArray[np.uint8],
+    reference: Reference,
+    *,
+    final: bool,
+    progress: Progress | None,
+    labels: npt.NDArray[np.uint8] | None = None,
 ) -> Sample:
-    """Pass generated images, uint8 N x 3 x R x R, through each extractor once."""
+    """Pass generated images, uint8 N x 3 x R x R, through each extractor once. `labels`: what they were told."""
     extractors = reference.extractors if final else snapshot_extractors(reference)
     features = {
         extractor.label: extract(extractor, images, progress=progress, stage="samples").measured_on(reference.device)
         for extractor in extractors
     }
     if not final:
-        return Sample(features)
+        return Sample(features, labels=labels)
     array = images.numpy() if isinstance(images, Tensor) else images
     first, second = (array[places] for places in pairs_of(len(array)))
     similarity = mean_similarity(first, second, reference.device)
     kept = array if reference.own_metrics else None
-    return Sample(features, Pixels(thumbnails(array), similarity), images=kept)
+    return Sample(features, Pixels(thumbnails(array), similarity), images=kept, labels=labels)
 
 
 def sample_of_real(part: Part, reference: Reference, *, final: bool) -> Sample:
     """Return real images as a sample, for floors."""
     extractors = reference.extractors if final else snapshot_extractors(reference)
     features = {extractor.label: reference.features(extractor, part) for extractor in extractors}
+    labels = reference.labels(part) if reference.factors else None
     if not final:
-        return Sample(features)
+        return Sample(features, labels=labels)
     small, own_place = reference.thumbnails(part)
     kept = reference.view(part) if reference.own_metrics else None
-    return Sample(features, Pixels(small, reference.similarity(part)), own_place, kept)
+    return Sample(features, Pixels(small, reference.similarity(part)), own_place, kept, labels)
 
 
 def snapshot_extractors(reference: Reference) -> tuple[Extractor, ...]:
@@ -101,16 +111,22 @@ def snapshot_extractors(reference: Reference) -> tuple[Extractor, ...]:
 
 
 def snapshot_values(sample: Sample, reference: Reference) -> list[Value]:
-    """Return the Fréchet distances of the first `snapshot_samples` images to as many held-out ones."""
+    """Return the Fréchet distances of the first `snapshot_samples` images to as many held-out ones.
+
+    Of images that were told labels also the joint distances, and how many the judge reads as told.
+    """
     count = reference.settings.snapshot_samples
     heldout = reference.heldout_part(count)
-    values = []
+    values: list[Value] = []
     for extractor in snapshot_extractors(reference):
-        distance = frechet_distance(
-            sample.features[extractor.label].part(0, count).pool, reference.gaussian(extractor, heldout)
-        )
-        name = reference.settings.snapshot_metric(frechet_name(extractor.label))
-        values.append(Value(name, distance, heldout, extractor))
+        features = sample.features[extractor.label].part(0, count)
+        by_name = {
+            frechet_name(extractor.label): frechet_distance(features.pool, reference.gaussian(extractor, heldout))
+        }
+        if sample.labels is not None:
+            by_name |= _with_labels(features, sample.labels[:count], heldout, extractor, reference)
+        named = {reference.settings.snapshot_metric(name): value for name, value in by_name.items()}
+        values.extend(Value(name, value, heldout, extractor) for name, value in named.items())
     return values
 
 
@@ -123,6 +139,10 @@ def final_values(sample: Sample, reference: Reference) -> list[Value]:
         modes = sample.features[extractor.label].modes
         if modes is not None:
             values.extend(_mode_values(modes, heldout, extractor, reference))
+        if sample.labels is not None:
+            told = sample.features[extractor.label], sample.labels, heldout, extractor, reference
+            by_name = _with_labels(*told) | _by_class(*told)
+            values.extend(Value(name, value, heldout, extractor) for name, value in by_name.items())
     if sample.pixels is not None:
         values.extend(_pixel_values(sample.pixels, sample.own_place, heldout, reference))
     if reference.own_metrics:
@@ -203,6 +223,50 @@ def _against_heldout(
         by_name[f"{distance}_inf"] = extrapolated_distance(generated.pool, gaussian)
     if generated.logits is not None:
         by_name[inception_score_name(label)] = inception_score(generated.logits, reference.settings.inception_splits)
+    return by_name
+
+
+def _with_labels(
+    features: Features, labels: npt.NDArray[np.uint8], heldout: Part, extractor: Extractor, reference: Reference
+) -> dict[str, float]:
+    """Return the joint distance of features and labels and, by the judge, the label accuracy."""
+    joint = reference.beside_labels(features.pool, labels, extractor, heldout)
+    by_name = {f"fjd_{extractor.label}": frechet_distance(joint, reference.joint_gaussian(extractor, heldout))}
+    if features.answers is not None:
+        read = read_labels(features, labels, reference.factors)
+        by_name["label_accuracy_judge"] = float(read.all_right.mean())
+        by_name["label_accuracy_gated_judge"] = float((read.all_right & read.sure).mean())
+    return by_name
+
+
+def _by_class(
+    features: Features, labels: npt.NDArray[np.uint8], heldout: Part, extractor: Extractor, reference: Reference
+) -> dict[str, float]:
+    """Return what is measured within classes, over all of them and of each; {} where no two have images enough."""
+    factors, label = reference.factors, extractor.label
+    by_name: dict[str, float] = {}
+    told = classes_of(labels, factors)
+    classes = reference.measured_classes(reference.settings.samples)
+    of_each = classes if 2 <= len(classes) <= MOST_CLASSES else []
+    if features.answers is not None:
+        read = read_labels(features, labels, factors)
+        if len(factors) > 1:
+            by_name |= {
+                f"label_accuracy_judge+{factor}": float(read.right[:, place].mean())
+                for place, factor in enumerate(factors)
+            }
+        for number in of_each:
+            name = f"label_accuracy_judge+{class_name(number, factors)}"
+            by_name[name] = float(read.all_right[told == number].mean())
+    if len(classes) < 2:
+        return by_name
+    real = reference.features(extractor, heldout).pool
+    found = within_classes(features.pool, told, real, classes_of(reference.labels(heldout), factors), classes)
+    by_name[f"intra_kid_{label}"] = fmean(within.kid for within in found.values())
+    by_name[f"worst_class_coverage_{label}"] = min(within.coverage for within in found.values())
+    for number in of_each:
+        by_name[f"kid_{label}+{class_name(number, factors)}"] = found[number].kid
+        by_name[f"coverage_{label}+{class_name(number, factors)}"] = found[number].coverage
     return by_name
 
 

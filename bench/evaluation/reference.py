@@ -23,6 +23,7 @@ from bench.data import PreparedData, PreparedSet
 from bench.data.sampler import epoch_order
 from bench.errors import BenchError
 from bench.evaluation.cache import Arrays, Cache
+from bench.evaluation.conditional import classes_of, label_weight, measured_classes, with_labels
 from bench.evaluation.contracts import SampleMetric
 from bench.evaluation.degrading import AS_THEY_ARE, Degraded
 from bench.evaluation.diversity import vendi_score
@@ -148,6 +149,18 @@ class Reference:
         assert labels is not None
         return labels[self._order(part.split)[part.start : part.stop]]
 
+    def told(self, samples: int) -> npt.NDArray[np.uint8] | None:
+        """Return the labels of a generator's first samples, those of held-out images in turn; None without labels."""
+        if not self.factors:
+            return None
+        labels = self.labels(self.heldout_part(self._sets["heldout"].count))
+        return labels[np.arange(samples) % len(labels)]
+
+    def measured_classes(self, samples: int) -> list[int]:
+        """Return the classes that are measured one by one: the same of generated images and in the floor."""
+        parts = self.heldout_part(samples), self.floor_part(samples)
+        return measured_classes(*(classes_of(self.labels(part), self.factors) for part in parts))
+
     def subsets(self, generated: int, real: int) -> Subsets:
         """Return KID's subsets for so many generated and real images."""
         settings = self.settings
@@ -172,13 +185,27 @@ class Reference:
 
     def gaussian(self, extractor: Extractor, part: Part) -> Gaussian:
         """Return the Gaussian fitted to real images' features."""
+        found = self._statistics("gaussian", extractor, part, {}, lambda: _fitted(self.features(extractor, part).pool))
+        return Gaussian(len(part), found["mean"], found["root"], float(found["trace"]))
+
+    def joint_gaussian(self, extractor: Extractor, part: Part) -> Gaussian:
+        """Return the Gaussian fitted to real images' features beside their labels."""
 
         def compute() -> Arrays:
-            found = fit(self.features(extractor, part).pool)
-            return _arrays(mean=found.mean, root=found.root, trace=torch.tensor([found.trace], dtype=torch.float64))
+            return _fitted(self.beside_labels(self.features(extractor, part).pool, self.labels(part), extractor, part))
 
-        found = self._statistics("gaussian", extractor, part, {}, compute)
+        found = self._statistics("joint-gaussian", extractor, part, self._labels_key(), compute)
         return Gaussian(len(part), found["mean"], found["root"], float(found["trace"]))
+
+    def beside_labels(
+        self, features: Tensor, labels: npt.NDArray[np.uint8], extractor: Extractor, part: Part
+    ) -> Tensor:
+        """Return N x (d + K) features with their labels, which weigh as much as the features of `part` do."""
+        weight = self._remembered(
+            ("label weight", extractor.label, part),
+            lambda: label_weight(self.features(extractor, part).pool, len(self.factors)),
+        )
+        return with_labels(features, labels, [len(values) for values in self.factors.values()], weight)
 
     def vendi(self, extractor: Extractor, part: Part) -> float:
         """Return the Vendi score of real images."""
@@ -251,7 +278,7 @@ class Reference:
     def values(self, kind: str, of: dict[str, Any], compute: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Return numbers about these real images under these settings, from the cache or by `compute`."""
         keys = [self._features_key(extractor, split) for extractor in self.extractors for split in self._sets]
-        key = {**of, "evaluation": self.settings.id(), "features": keys, "code": self._code}
+        key = {**of, "evaluation": self.settings.id(), "features": keys, "code": self._code, **self._labels_key()}
         return self._remembered((kind, json.dumps(of)), lambda: self._cache.values(kind, key, compute))
 
     def images(self, part: Part) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -311,6 +338,12 @@ class Reference:
             "threads": torch.get_num_threads(),
         }
 
+    def _labels_key(self) -> dict[str, Any]:
+        """Return what tells labels from others of the same images; {} without labels."""
+        if not self.factors:
+            return {}
+        return {"labels": {split: images.manifest["labels"] for split, images in self._sets.items()}}
+
     def _wanted(self, split: Split) -> int:
         """Return how many images of a split are ever used."""
         samples, there = self.settings.samples, self._sets[split].count
@@ -334,6 +367,11 @@ class Reference:
 def fixed_order(count: int) -> npt.NDArray[np.int64]:
     """Return the order in which so many images of a split are taken as a reference: int64 (count,)."""
     return epoch_order(count, _ORDER_SEED, 0)
+
+
+def _fitted(features: Tensor) -> Arrays:
+    found = fit(features)
+    return _arrays(mean=found.mean, root=found.root, trace=torch.tensor([found.trace], dtype=torch.float64))
 
 
 def _arrays(**tensors: Tensor) -> Arrays:

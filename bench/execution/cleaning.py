@@ -37,7 +37,9 @@ def unplanned(runs_root: Path, study: str, plan: Plan | None) -> list[Unplanned]
     """
     root = runs_root / study
     if not root.is_dir():
-        raise BenchError(f"There is no folder {root}", hint="`bench status` shows which studies have runs.")
+        raise BenchError(
+            f"There is no folder {root}", hint="`bench list studies` shows the studies; --runs names another folder."
+        )
     planned = {run.folder: run for run in plan.runs} if plan else {}
     folders = sorted(path for path in root.glob("*/seed-*") if path.is_dir())
     found = [

@@ -85,6 +85,9 @@ class PlainDisplay:
     def notice(self, text: str) -> None:
         self._line(f"device   {text}")
 
+    def stopping(self, running: int) -> None:
+        self._line(f"stopping {_stopping(running)}")
+
     def tick(self, jobs: Sequence[Job]) -> None:
         now = time.monotonic()
         left = self._pacer.see(jobs, now)
@@ -166,6 +169,9 @@ class LiveDisplay:
     def notice(self, text: str) -> None:
         self._live.console.print(Text("device      ", style="yellow").append(text, style="default"))
 
+    def stopping(self, running: int) -> None:
+        self._live.console.print(Text("stopping    ", style="yellow").append(_stopping(running), style="default"))
+
     def tick(self, jobs: Sequence[Job]) -> None:
         left = self._pacer.see(jobs, time.monotonic())
         self._live.update(self._render(jobs, left))
@@ -218,6 +224,10 @@ class LiveDisplay:
         cells.append(f"{phase(job)} {steps:,}/{total:,} {rate}".rstrip())
         line.add_row(*cells)
         return line
+
+
+def _stopping(running: int) -> str:
+    return f"{plural(running, 'run')} at the next step, where each is saved"
 
 
 def _linked(path: Path, shown: str) -> Text:

@@ -145,9 +145,10 @@ def add_samples(
     """
     plan = read_plan(runs_root, study.name)
     taken = {entry["label"] for entry in plan["entries"]}
-    if not LABEL.fullmatch(label) or label in taken:
-        why = "is a row of the study" if label in taken else "cannot be a label"
-        raise BenchError(f'"{label}" {why}', hint="Use letters, digits and . _ @ + - such as stylegan2-authors.")
+    if label in taken:
+        raise BenchError(f'"{label}" is a row of the study', hint=f"Choose another, such as {label}-external.")
+    if not LABEL.fullmatch(label):
+        raise BenchError(f'"{label}" cannot be a label', hint="Use letters, digits and . _ @ + - such as my-samples.")
     if plan["evaluation_id"] != study.evaluation.id():
         raise BenchError(
             f'Study "{study.name}" was run under other evaluation settings than it has now',

@@ -39,6 +39,8 @@ class Watcher(Protocol):
 
     def notice(self, text: str) -> None: ...
 
+    def stopping(self, running: int) -> None: ...
+
     def tick(self, jobs: Sequence[Job]) -> None: ...
 
 
@@ -114,6 +116,9 @@ def run_pool(
             time.sleep(POLL_SECONDS)
         return True
     finally:
+        alive = sum(job.process is not None and job.process.poll() is None for job in running)
+        if alive and stop():
+            watcher.stopping(alive)
         _stop_all(running, options)
 
 

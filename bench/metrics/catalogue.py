@@ -29,7 +29,7 @@ class MetricInfo:
     """One metric. `better` is None for a value that should be near its floor, in neither direction.
 
     `ranks` says whether it may be a study's primary metric; `unit` is "" for a plain number or a ratio. No value can be
-    below `low` or above `high`; None where there is no such bound.
+    below `low` or above `high`; None where there is no such bound. `labels`: only studies with labels have it.
     """
 
     name: str
@@ -41,6 +41,7 @@ class MetricInfo:
     source: str
     low: float | None = None
     high: float | None = None
+    labels: bool = False
 
 
 _TABLE: dict[str, Any] = tomllib.loads(files("bench.metrics").joinpath("catalogue.toml").read_text("utf-8"))
@@ -65,8 +66,23 @@ def frechet_name(extractor: str) -> str:
 
 def extractor_of(metric: str) -> str:
     """Return the label of the extractor whose features a metric is taken in; FID and IS are Inception's."""
-    base = re.sub(r"^(fid|is)(?=$|_)", "_inception", re.sub(r"_(train|inf)$", "", metric.partition("@")[0]))
+    base = re.sub(r"_(train|inf)$", "", metric.partition("@")[0].partition("+")[0])
+    base = re.sub(r"^(fid|is)(?=$|_)", "_inception", base)
     return base.rpartition("_")[2]
+
+
+def of_a_part(metric: str) -> bool:
+    """Tell whether a metric is of one class or one factor alone: `kid_lite0+3.cat`, `label_accuracy_judge+hat`."""
+    return "+" in metric
+
+
+def part_title(metric: str) -> str:
+    """Return which class or factor a metric is of, as a title: "class 3: glasses, none", "hat"."""
+    part = metric.partition("@")[0].partition("+")[2]
+    number, _, values = part.partition(".")
+    if not number.isdigit():
+        return part.replace(".", " ")
+    return f"class {number}: {', '.join(value.replace('.', ' ') for value in values.split('-'))}"
 
 
 def inception_score_name(extractor: str) -> str:
@@ -95,6 +111,7 @@ def _info(row: Mapping[str, Any], words: Mapping[str, Any], *, may_rank: bool) -
         source=row["source"],
         low=row.get("low"),
         high=row.get("high"),
+        labels=row.get("labels", False),
     )
 
 
@@ -105,13 +122,15 @@ def metric_info(name: str) -> MetricInfo:
     """Describe a metric by the name it has in metrics.jsonl.
 
     Some names are not in METRICS but made from one that is: `fd_lite0@1000` (on so many samples, where the final step
-    has more), those of Inception weights other than the TF-2015 ones (`kid_inception-1a2b3c4d`), neither of which
-    ranks, and those of a study's own extractors (`fd_dinov2-bicubic224-1a2b3c4d`). A study's own metrics carry all that
-    is known of them in their name (see `bench.metrics.own`). Raises BenchError for an unknown name.
+    has more), of one class or factor (`kid_lite0+3.cat`), those of Inception weights other than the TF-2015 ones
+    (`kid_inception-1a2b3c4d`), none of which ranks, and those of a study's own extractors
+    (`fd_dinov2-bicubic224-1a2b3c4d`). A study's own metrics carry all that is known of them in their name (see
+    `bench.metrics.own`). Raises BenchError for an unknown name.
     """
-    base, _, count = name.partition("@")
+    whole, _, count = name.partition("@")
+    base, _, part = whole.partition("+")
     own_metric = read_metric_name(base)
-    if own_metric is not None and not count:
+    if own_metric is not None and name == base:
         of = "pixels" if own_metric.of == "pixels" else extractor_title(own_metric.of)
         title = f"{own_metric.name} ({of})" if of != "pixels" else own_metric.name
         source = f"the study's own file, {own_metric.digest}"
@@ -121,12 +140,13 @@ def metric_info(name: str) -> MetricInfo:
     if weights is not None:
         base = _named_by_tf_weights(base.replace(weights[0], "_inception"))
     info = METRICS.get(base) or own.get(base)
-    if info is None or ("@" in name and not count.isdigit()):
+    if info is None or ("@" in name and not count.isdigit()) or whole.endswith("+"):
         raise BenchError(f'There is no metric "{name}"{suggest(name, METRICS)}', hint="`bench list` shows them all.")
     if name == info.name:
         return info
     title = info.title.replace("FID", "FD") if weights is not None else info.title
     title += f", Inception weights {weights[1]}" if weights is not None else ""
+    title += f", {part_title(name)}" if part else ""
     title += f" on {int(count):,} samples" if count else ""
     return replace(info, name=name, title=title, ranks=False)
 

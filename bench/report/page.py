@@ -39,6 +39,7 @@ from bench.report.sections.conclusions import decided_and_open
 from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
 from bench.report.sections.glossary import glossary
+from bench.report.sections.labelled import grid_words, labels_section
 from bench.report.sections.losses import loss_figure
 from bench.report.sections.minute import minute
 from bench.report.sections.pairs import pairs_section
@@ -128,7 +129,7 @@ def _samples(subject: Subject) -> tuple[Block, ...]:
         protocol: tuple(sample_set(study, entry, subject.options) for entry in study.entries_of(protocol))
         for protocol in study.protocols
     }
-    words = how_to_read([one for sets in walls.values() for one in sets])
+    words = " ".join(filter(None, (grid_words(study), how_to_read([one for sets in walls.values() for one in sets]))))
     if len(walls) == 1:
         shown: tuple[Block, ...] = tuple(Walls(sets) for sets in walls.values())
     else:
@@ -250,6 +251,7 @@ OUTLINE = (
     Part("costs", "Cost", "ten", _costs),
     Part("samples", "Samples of every row", "hour", _samples, "Samples"),
     Part("comparison", "The whole comparison", "hour", _whole_comparison, "Whole comparison"),
+    Part("labels", "Labels, class by class", "hour", labels_section, "Labels"),
     Part("seeds", "What the seeds could decide", "hour", seeds, "Resolution and A/A"),
     Part("every-metric", "Every metric", "hour", _every_metric),
     Part("forgives", "What the metric forgives", "hour", _forgives),

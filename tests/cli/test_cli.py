@@ -78,6 +78,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_goes_on(workplace: Path, bench: Benc
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 130, output
+    assert re.search(r"^stopping 1 run ", output, re.MULTILINE)  # at once: saving may take some seconds
     assert "Type the same command again" in output
     assert "Traceback" not in output
     rows = json.loads(bench("status", "--study", "tiny.steps-4000", "--json"))
@@ -129,6 +130,11 @@ def test_init_writes_a_file_that_works_and_never_overwrites(workplace: Path, ben
     bench("init")
     assert (workplace / "bench.toml").read_bytes() == (ROOT / "bench.toml").read_bytes()
     assert "exists already" in bench("init", code=2)
+
+
+def test_the_list_of_verbs_is_cut_off_nowhere(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert not re.search(r"\w\.\.\.$", bench("--help"), re.MULTILINE)
 
 
 def test_list_names_everything(workplace: Path, bench: Bench) -> None:

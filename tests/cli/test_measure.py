@@ -76,6 +76,8 @@ def test_samples_from_elsewhere_stand_beside_a_studys_rows(workplace: Path, benc
     changed.write_text(changed.read_text().replace('"drawn', '"painted'))
     findings = verify(report, workplace / "runs")
     assert [finding for finding in findings if finding.outcome == "FAILS" and "theirs.json" in finding.what]
+    bench("add-samples", "tiny", "../plan", "--remove", code=2)  # which is no row
+    assert (workplace / "runs" / "tiny" / "plan.json").is_file()
     bench("add-samples", "tiny", "theirs", "--remove")
     assert not changed.exists()
 

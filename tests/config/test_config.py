@@ -102,6 +102,8 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         (('baseline = "nsgan"', 'baseline = "nsgam"'), 'did you mean "nsgan"?'),
         (('title = "One"', 'title = "One"\nprimary_metric = "fd_lite"'), 'did you mean "fd_lite0"?'),
         (('title = "One"', 'title = "One"\nprimary_metric = "fd_judge"'), "never ranks"),
+        (('title = "One"', 'title = "One"\nprimary_metric = "fjd_lite0"'), "name some in data.labels"),
+        (('title = "One"', 'title = "One"\nprimary_metric = "kid_lite0+3.cat"'), "is no metric"),
         (('extends = "one"', 'extends = "on"'), 'is no study (did you mean "one"?)'),
         (('extends = "one"', 'extends = "two"'), "extends itself"),
         (('default_study = "one"', 'default_study = "onne"'), 'names no study (did you mean "one"?)'),

@@ -74,6 +74,9 @@ class Watcher:
     def notice(self, text: str) -> None:
         self.said.append(text)
 
+    def stopping(self, running: int) -> None:
+        self.said.append(f"stopping {running}")
+
     def tick(self, jobs: Sequence[Job]) -> None:
         return None
 

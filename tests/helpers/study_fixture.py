@@ -16,7 +16,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import gaussian_filter
 
-from bench.data.faces import draw_faces
+from bench.data.faces import FACTORS, draw_faces
+from bench.evaluation.conditional import class_name
 from bench.files import read_json, read_jsonl, write_jsonl, write_record
 from bench.metrics.settings import EvaluationSettings
 from bench.objectives import load
@@ -70,7 +71,8 @@ class Fate:
 class StudyFixture:
     """What to write: `fates` by (label, protocol, seed); a fate of None leaves the run unbegun.
 
-    `floor_source` is the split that stands in for generated images in floors; None: lines that do not say.
+    With `labels`, factors of drawn faces, nsgan obeys them and `wgan` does not; metrics and grids are those of such a
+    study. `floor_source` is the split that stands in for generated images in floors; None: lines that do not say.
     """
 
     name: str = "example"
@@ -90,6 +92,7 @@ class StudyFixture:
     backbone_hashes: Mapping[str, str] = field(default_factory=dict)
     caption: str = "Controlled rows share learning rate 1e-3."
     source: str = "faces"
+    labels: tuple[str, ...] = ()
 
     @property
     def snapshots(self) -> tuple[int, ...]:
@@ -129,6 +132,7 @@ class StudyFixture:
             "warm_up": None,
         }
         data = {"source": self.source, "path": None, "recipe": "none", "resolution": self.resolution}
+        data |= {"labels": list(self.labels)} if self.labels else {}
         plan: dict[str, Any] = {
             "schema": 1,
             "bench_version": "0.1.0",
@@ -137,7 +141,7 @@ class StudyFixture:
             "notice": self.notice,
             "caption": self.caption,
             "baseline": "nsgan",
-            "primary_metric": "fd_lite0",
+            "primary_metric": "fjd_lite0" if self.labels else "fd_lite0",
             "secondary": ["coverage_lite0", "recall_lite0", "precision_lite0"],
             "generator": "raw",
             "final_step": self.final_step,
@@ -302,7 +306,7 @@ def _write_run(
             progress = step / fixture.final_step
             write_bytes(
                 folder / "samples" / f"step-{step:08d}.png",
-                grid_png(fixture.resolution, objective, seed, progress, fate.collapsed),
+                grid_png(fixture.resolution, objective, seed, progress, fate.collapsed, 3 if fixture.labels else 8),
             )
     if fate.evaluated and fate.state == "done":
         for name, content in pictures(fixture.resolution, objective, seed).items():
@@ -398,11 +402,41 @@ def _write_metrics(
                 "ms_ssim": (0.5 - coverage / 2, 0.162),
                 "ct_lite0": (6 * coverage - 1, 0.21),
             }
+            if fixture.labels:
+                values |= _told(fixture.labels, objective, distance, rng)
             lines += [
                 _line(fixture, fixture.final_step, generator, sample_seed, metric, value, floor, 1000)
                 for metric, (value, floor) in values.items()
             ]
     append_jsonl(folder / "metrics.jsonl", lines)
+
+
+def _told(
+    labels: tuple[str, ...], objective: str, distance: float, rng: np.random.Generator
+) -> dict[str, tuple[float, float]]:
+    """Return what is measured of samples that were told labels."""
+    sizes = [len(FACTORS[name]) for name in labels]
+    chance = float(np.prod(1 / np.array(sizes)))
+    accuracy = (chance if objective == "wgan" else 0.8) + float(rng.normal(0, 0.01))
+    factors = {f"label_accuracy_judge+{name}": (accuracy ** (1 / len(labels)), 1.0) for name in labels}
+    classes = {
+        f"{kind}+{class_name(number, {name: FACTORS[name] for name in labels})}": value
+        for number in range(int(np.prod(sizes)))
+        for kind, value in (
+            ("label_accuracy_judge", (accuracy, 1.0)),
+            ("coverage_lite0", (0.4 + number / 100, 0.97)),
+            ("kid_lite0", (0.02 + number / 1000, 0.0001)),
+        )
+    }
+    return {
+        "fjd_lite0": (distance * (1.9 if objective == "wgan" else 1.1), 2.1),
+        "label_accuracy_judge": (accuracy, 0.999),
+        "label_accuracy_gated_judge": (accuracy * 0.9, 0.97),
+        "intra_kid_lite0": (0.03, 0.0002),
+        "worst_class_coverage_lite0": (0.4, 0.95),
+        **factors,
+        **classes,
+    }
 
 
 def _line(
@@ -452,15 +486,18 @@ def _blurred(resolution: int, objective: str, progress: float) -> npt.NDArray[np
 
 
 @lru_cache(maxsize=256)
-def grid_png(resolution: int, objective: str, seed: int, progress: float, collapsed: bool) -> bytes:
-    """Return an 8x8 grid of such faces: another order for every seed, one face 64 times where collapsed."""
+def grid_png(resolution: int, objective: str, seed: int, progress: float, collapsed: bool, rows: int = 8) -> bytes:
+    """Return an 8x8 grid of such faces: another order for every seed, one face 64 times where collapsed.
+
+    `rows`: of a study with labels there is one for each value of the first factor.
+    """
     images = np.roll(_blurred(resolution, objective, progress), seed * 5, axis=0)
     if collapsed:
         images = np.repeat(images[:1], 64, axis=0)
     tiles = images.reshape(8, 8, 3, resolution, resolution)
     grid = tiles.transpose(0, 3, 1, 4, 2).reshape(8 * resolution, 8 * resolution, 3)
     buffer = io.BytesIO()
-    Image.fromarray(grid).save(buffer, format="PNG", compress_level=1)
+    Image.fromarray(grid[: rows * resolution]).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -14,6 +14,7 @@ from bench.metrics import catalogue
 from bench.metrics.catalogue import (
     METRICS,
     collapsed,
+    extractor_of,
     extractor_title,
     frechet_name,
     inception_score_name,
@@ -39,7 +40,7 @@ def test_the_table_says_what_the_names_say() -> None:
         assert keys["frechet"] == frechet_name(extractor)
         assert keys.get("inception_score", inception_score_name(extractor)) == inception_score_name(extractor)
         assert extractor_title(extractor) == keys["network"]
-    known = {"name", "extractors", "ranks", "title", "unit", "better", "low", "high", "description", "source"}
+    known = {"name", "extractors", "labels", "ranks", "title", "unit", "better", "low", "high", "description", "source"}
     for row in (*table["of_extractor"], *table["metric"]):
         assert set(row) <= known, row["name"]
         assert set(row.get("extractors", ())) <= set(table["extractor"])
@@ -52,10 +53,9 @@ def test_the_table_says_what_the_names_say() -> None:
 
 def test_diagnostics_never_rank() -> None:
     ranking = {name for name, info in METRICS.items() if info.ranks}
-    other = {f"{name}_lite0-96-stage7" for name in ("fd", "kid", "coverage")}
-    assert ranking == other | {
-        "fid", "kid_inception", "coverage_inception", "fd_lite0", "kid_lite0", "coverage_lite0"
-    }  # fmt: skip
+    kinds = ("fd", "fjd", "kid", "coverage")
+    others = {f"{kind}_{extractor}" for kind in kinds for extractor in ("inception", "lite0", "lite0-96-stage7")}
+    assert ranking == others - {"fd_inception"} | {"fid"}
 
 
 def test_only_the_tf_weights_make_a_fid() -> None:
@@ -79,7 +79,17 @@ def test_a_count_in_the_name_is_said_and_does_not_rank() -> None:
     assert not info.ranks
 
 
-@pytest.mark.parametrize("name", ["fd_lite", "fd_lite0@many", "kid_inception-xyz", "", "fd_lite0@"])
+def test_a_class_or_a_factor_in_the_name_is_said_and_does_not_rank() -> None:
+    info = metric_info("kid_lite0+3.cat")
+    assert info.title.endswith("class 3: cat")
+    assert not info.ranks
+    assert metric_info("label_accuracy_judge+hat").title.endswith(", hat")
+    assert extractor_of("coverage_lite0-96-stage7+1.a.b") == "lite0-96-stage7"
+
+
+@pytest.mark.parametrize(
+    "name", ["kid_lite0+", "fd_lite+3.cat", "fd_lite", "fd_lite0@many", "kid_inception-xyz", "", "fd_lite0@"]
+)
 def test_unknown_names_are_refused_with_the_nearest(name: str) -> None:
     with pytest.raises(BenchError, match="There is no metric"):
         metric_info(name)
@@ -117,7 +127,7 @@ def test_collapse_is_the_first_extractors_verdict_where_it_measured() -> None:
 def test_only_what_can_be_outside_has_no_bound() -> None:
     unbounded = {name for name, info in METRICS.items() if info.low is None}
     kinds = {re.sub("_(lite0-96-stage7|lite0|judge|inception|pixels)", "", name) for name in unbounded}
-    assert kinds == {"kid", "ct", "fd_inf", "fid_inf"}
+    assert kinds == {"kid", "intra_kid", "ct", "fd_inf", "fid_inf"}
     shares = {name for name, info in METRICS.items() if (info.low, info.high) == (0.0, 1.0)}
     assert {"coverage_lite0", "precision_judge", "recall_inception", "unique_lite0", "judge_confident"} <= shares
     assert metric_info("fd_lite0@1000").low == 0.0

@@ -108,6 +108,7 @@ def test_a_new_objective_meets_the_contract_at_once(
     module.test_my_objective_meets_the_contract()
 
     file.write_text("mine", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)  # as with `python -m bench`, which imports from this folder
     with pytest.raises(BenchError, match="exists already"):
         bench.main(["new", "my-objective"], prog_name="bench", standalone_mode=False)
     assert file.read_text(encoding="utf-8") == "mine"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.hints import command_line
 from bench.cli.shared import Roots
 from bench.cli.text import say
 from bench.errors import EXIT_DONE
@@ -39,22 +40,24 @@ def add_samples(
     report as the external row LABEL: marked, and in no rank or verdict, since nothing of it was trained here.
     """
     from bench.cli.console import progress_bar
+    from bench.config.models import LABEL
     from bench.errors import BenchError
     from bench.evaluation.measuring import device_named
     from bench.execution.external import add_samples as add
     from bench.runs.extras import external_file
 
+    file = external_file(roots.runs / study, label)
+    was_there = LABEL.fullmatch(label) is not None and file.is_file()  # a label is no path
     if remove:
-        file = external_file(roots.runs / study, label)
-        if not file.is_file():
+        if not was_there:
             raise BenchError(f"Study {study} has no external row {label}", hint=f"Its rows lie in {file.parent}.")
         file.unlink()
-        say(f"Took away {label}. `bench report --study {study}` leaves it out.")
+        say(f"Took away {label}. Next: {command_line('report', '--study', study)}    leaves it out")
         return EXIT_DONE
     if not images:
         raise BenchError("Which images?", hint="Name a folder, a zip, a .npz, .npy or parquet file.")
     with progress_bar() as progress:
-        file = add(
+        add(
             roots.read_config().study(study),
             label,
             images,
@@ -66,5 +69,6 @@ def add_samples(
             recipe=images_recipe,
             progress=progress,
         )
-    say(f"Wrote {file}. `bench report --study {study}` shows it.")
+    say(f"{'Replaced' if was_there else 'Wrote'} {file}.")
+    say(f"Next: {command_line('report', '--study', study)}    shows it")
     return EXIT_DONE

@@ -20,9 +20,7 @@ def data() -> None:
 @data.command("prepare")
 @study_option
 @click.option("--images", metavar="PATH", help="Where the study's images lie, in place of data.path.")
-@click.option(
-    "--download", is_flag=True, help="Try to download CelebA first (Google often refuses; the README names other ways)."
-)
+@click.option("--download", is_flag=True, help="Try to download CelebA first (Google often refuses it).")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode images [one per core].")
 @json_option
 @click.pass_obj

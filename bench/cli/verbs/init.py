@@ -21,6 +21,7 @@ def init(path: Path) -> int:
     if path.exists():
         raise BenchError(f"{path} exists already", hint="Name another file, or move it away.")
     write_atomic(path, packaged_config().read_bytes())
-    option = "" if path == Path("bench.toml") else f"--config {shlex.quote(str(path))} "
-    say(f"Wrote {path}. `bench {option}plan` shows the runs of its default study.")
+    option = [] if path == Path("bench.toml") else ["--config", str(path)]
+    program = click.get_current_context().find_root().info_name or "bench"
+    say(f"Wrote {path}. `{program} {shlex.join([*option, 'plan'])}` shows the runs of its default study.")
     return EXIT_DONE

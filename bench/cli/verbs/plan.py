@@ -88,8 +88,9 @@ def plan(
 ) -> int:
     """Show a study's runs, and what the missing ones would cost.
 
-    A run is done, stale, missing or failed. NAME is an entry's label, a glob such as 'wgan*', or the path of your own
-    objective's file; none means all. Nothing is written: what `bench run` would add is shown as if it were there.
+    A run is planned, running, interrupted, done, diverged, failed or stale (by other code or on other images). NAME is
+    an entry's label, a glob such as 'wgan*', or the path of your own objective's file; none means all. Nothing is
+    written: what `bench run` would add is shown as if it were there.
     """
     if resolve is not None:
         return _show_seeds_needed(roots.study_tables(study, source), resolve, as_json=as_json)
@@ -121,7 +122,8 @@ def plan(
         if lacking.images:
             say(with_typed_options(lacking.in_words(len(slots)), click.get_current_context()))
         for row in planned.dangling():
-            say(f"{row} was given seeds by hand, and is no row of the study any more (`bench remove` takes them out).")
+            told = f"{row} was given seeds by hand, and is no row of the study any more (`bench remove` takes it out)."
+            say(with_typed_options(told, click.get_current_context()))
         for line in [*deciding.lost_verdicts_in_words(losses), *map(str, cautions(planned))]:
             say(line)
     return EXIT_DONE

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bench.cli.hints import with_typed_options
 from bench.cli.shared import (
     Roots,
     Seconds,
@@ -98,7 +99,8 @@ def run(
         (launch.print_missing if as_json else launch.show_missing)(asked, work, slots)
         return EXIT_DONE
     for new in asked.new:
-        console.print(f"added    {new} to {plan.study.name} (`bench remove` takes it out)", soft_wrap=True)
+        told = f"added    {new} to {plan.study.name} (`bench remove` takes it out)"
+        console.print(with_typed_options(told, click.get_current_context()), soft_wrap=True)
     outcomes = run_study(
         plan,
         asked.labels,

@@ -56,7 +56,8 @@ def status(roots: Roots, study: str | None, watch: bool, as_json: bool) -> int:
             row["unmeasured_seconds"] = round(seconds, 1) if row["unmeasured"] and seconds is not None else None
         below = [with_typed_options(lacking.in_words(), context)]
         if defined and (changed := study_changes(plan, defined)):
-            below.append(f"The file of studies differs from this plan: {', '.join(changed)}. `bench run` plans anew.")
+            told = f"The file of studies differs from this plan: {', '.join(changed)}. `bench run --all` plans anew."
+            below.append(with_typed_options(told, context))
         return rows, list(filter(None, below)), study_seconds_left(plan, rows)
 
     if as_json:

@@ -42,7 +42,8 @@ WAYS = (
     f"Ways to get CelebA: (1) `bench data prepare --study celeba64 --download` (from Google Drive, whose quota is often"
     f" used up); (2) {ARCHIVE_NAME} (1.4 GB) with a browser, from the Drive folder that CelebA's own page links to;"
     " (3) the copy on Kaggle (jessicali9530/celeba-dataset); (4) the parquet shards on Hugging Face"
-    " (nielsr/CelebA-faces or flwrlabs/celeba). Then set `path` in the study's data to the archive or to its folder."
+    " (nielsr/CelebA-faces or flwrlabs/celeba). Then name the archive or its folder: --images PATH, or `path` in the"
+    " study's data."
 )
 
 

@@ -33,7 +33,7 @@ def closer_pictures(study: Study, entry: Entry, run: Run, grids: Grids, options:
     `grids` are the run's sample grids, oldest first. Training images are shown where they are drawn, or on request.
     """
     room = 0 if _heavy(study) else CLOSER_BYTES // len(study.entries)
-    yield from _lapse(entry, run, grids, room // 2)
+    yield from _lapse(study, entry, run, grids, room // 2)
     yield from _interpolations(study, entry, run, room // 3)
     if study.plan["data"]["source"] == "faces" or options.show_training_images:
         yield from _nearest(study, entry, run, room // 6)
@@ -51,18 +51,21 @@ def _heavy(study: Study) -> bool:
     return side >= LARGE_SIDE or len(study.entries) * side**2 > MOST_ENTRIES_AT_64 * 64**2
 
 
-def _lapse(entry: Entry, run: Run, grids: Grids, byte_limit: int) -> Iterator[Picture]:
+def _lapse(study: Study, entry: Entry, run: Run, grids: Grids, byte_limit: int) -> Iterator[Picture]:
     grids = of_one_shape(grids)
     whole = time_lapse(grids)
     if whole is None:
         return
     moving, fits = _fitted(lambda quality: _animation(whole, grids, quality), byte_limit - len(whole.poster))
     steps = joined([f"{step:,}" for step, _ in grids])
-    images = (whole.width * GRID // grids[-1][1].shape[1]) ** 2
+    side = grids[-1][1].shape[1] // GRID
+    columns = whole.width // side
+    images = columns * min(columns, grids[-1][1].shape[0] // side)  # a grid with labels may have fewer rows
+    what = f"{images} {'samples' if study.plan['data'].get('labels') else 'latents'}"
     yield Picture(
         name=f"lapse-{entry.label}-{entry.protocol}",
-        alt=f"Time-lapse of {entry.label}, seed {run.seed}: the same {images} latents at generator steps {steps}.",
-        caption=f"Seed {run.seed}, the same {images} latents at generator steps {steps}: the last one first.",
+        alt=f"Time-lapse of {entry.label}, seed {run.seed}: the same {what} at generator steps {steps}.",
+        caption=f"Seed {run.seed}, the same {what} at generator steps {steps}: the last one first.",
         page=whole.poster if fits else b"",
         evidence=whole.animation,
         width=whole.width,

@@ -95,7 +95,7 @@ def strip(study: Study, entry: Entry) -> Picture | None:
     grid = None if run is None else _read_grid(run, run.sample_steps[-1])
     if run is None or grid is None:
         return None
-    side = grid.pixels.shape[0] // GRID
+    side = grid.pixels.shape[1] // GRID
     pixels = grid.pixels[:side, : STRIP * side]
     if side > STRIP_SIDE:
         smaller = Image.fromarray(pixels).resize((STRIP * STRIP_SIDE, STRIP_SIDE), Image.Resampling.LANCZOS)

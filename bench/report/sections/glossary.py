@@ -33,11 +33,19 @@ def glossary(subject: Subject) -> tuple[Block, ...]:
         ),
         Term("collapsed", f"A run has collapsed when: {collapse_rule(study)}.", _EVALUATION, ("collapsed",)),
     )
+    joint = (_FJD,) if study.primary.startswith("fjd_") else ()
     judged = study.results["metric"].str.contains("judge", na=False).any()
-    words = [term for term in (*_WORDS, *own) if judged or term.word != "judge"]
+    words = [term for term in (*_WORDS, *own, *joint) if judged or term.word != "judge"]
     return (Terms(tuple(sorted(words, key=lambda term: term.word.lower()))),)
 
 
+_FJD = Term(
+    "FJD",
+    "Fréchet joint distance: the Fréchet distance of features with each image’s labels beside them, so that an image "
+    "of the wrong class counts against a row, however real it looks. Lower is better.",
+    _EVALUATION,
+    ("FJD",),
+)
 _WORDS = (
     Term("row", "One objective with its settings under one protocol, trained once for each seed."),
     Term(

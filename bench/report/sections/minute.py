@@ -11,6 +11,7 @@ from bench.report.model import Block, Points, Prose
 from bench.report.sections import setup
 from bench.report.sections.board import boards
 from bench.report.sections.conclusions import HARDLY_COVERED
+from bench.report.sections.labelled import labels_of
 from bench.report.sections.leaders import field_of
 from bench.report.sections.tables import floor_images, is_of_the_best, ordered, real_images
 from bench.report.study import Study
@@ -45,10 +46,11 @@ def what_was_compared(study: Study) -> str:
     recipes = joined([_RECIPES.get(protocol, protocol) for protocol in study.protocols])
     info = describe_metric(study.primary)
     better = f", {info.better} is better" if info.better else ""
+    told = f", told {joined(labels_of(study))}" if labels_of(study) else ""
     return (
         f"{plural(len(study.labels), 'objective')} trained one DCGAN ({side}, width {backbone['width']}) on "
-        f"{study.data_title}, {plan['final_step']:,} generator steps and {plural(len(study.seeds), 'seed')} each, "
-        f"under {recipes}; {info.title} compares them{better}."
+        f"{study.data_title}{told}, {plan['final_step']:,} generator steps and {plural(len(study.seeds), 'seed')} "
+        f"each, under {recipes}; {info.title} compares them{better}."
     )
 
 

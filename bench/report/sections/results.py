@@ -17,6 +17,7 @@ from bench.formatting import (
 )
 from bench.report.metric_text import describe_metric, format_mean, metric_heading, protocol_title
 from bench.report.model import Block, Cell, Heading, Prose, Row, Table
+from bench.report.sections.labelled import ACCURACY, accuracy_cell, accuracy_metric, accuracy_words
 from bench.report.sections.tables import (
     Notes,
     floor_cell,
@@ -40,7 +41,8 @@ from bench.statistics import SEEDS_FOR_VERDICT, Mixture, Summary
 def results(subject: Subject) -> tuple[Block, ...]:
     """Return the short tables of all protocols beside each other, and what their verdicts hold over."""
     study = subject.study
-    words = " ".join(part for part in (family_words(study), two_kinds_words(study)) if part)
+    told = accuracy_words(study), family_words(study), two_kinds_words(study)
+    words = " ".join(part for part in told if part)
     return (*together(subject.each(results_table), beside=True), *((Prose(words, "small"),) if words else ()))
 
 
@@ -48,6 +50,7 @@ def results(subject: Subject) -> tuple[Block, ...]:
 class _Shown:
     """Which columns a table needs: those that cannot differ are left out."""
 
+    accuracy: bool
     rank: bool
     coverage: str
     failures: bool
@@ -56,10 +59,14 @@ class _Shown:
 
 
 def results_table(study: Study, protocol: str) -> Table:
-    """Return the comparison under one protocol in its fewest columns: score, rank, coverage, failures, verdict."""
+    """Return the comparison under one protocol in its fewest columns: score, rank, coverage, failures, verdict.
+
+    Of a study with labels also the label accuracy, beside the score.
+    """
     rows, notes = ordered(study, protocol), Notes()
     shown = _shown(study, rows)
     headings = [Heading("objective"), Heading(metric_heading(study.primary), study.primary, numeric=True)]
+    headings += [Heading(metric_heading(ACCURACY), ACCURACY, numeric=True)] if shown.accuracy else []
     headings += [Heading("rank")] if shown.rank else []
     headings += [Heading(metric_heading(shown.coverage), shown.coverage, numeric=True)] if shown.coverage else []
     headings += [Heading("failures")] if shown.failures else []
@@ -69,6 +76,7 @@ def results_table(study: Study, protocol: str) -> Table:
     floor = floor_cell(study, protocol, study.primary)
     if floor.text != NOTHING:
         cells = [Cell("real against real", floor_detail(study, study.primary)), floor]
+        cells += [floor_cell(study, protocol, ACCURACY)] if shown.accuracy else []
         cells += [Cell("")] if shown.rank else []
         cells += [floor_cell(study, protocol, shown.coverage)] if shown.coverage else []
         cells += [Cell("")] * (shown.failures + shown.by_default + shown.verdict)
@@ -80,6 +88,7 @@ def results_table(study: Study, protocol: str) -> Table:
 def _shown(study: Study, rows: list[tuple[Entry, Summary]]) -> _Shown:
     by_default = {study.collapse_counts.of(entry.protocol, entry.label).by_default for entry, _ in rows}
     return _Shown(
+        accuracy=accuracy_metric(study) not in ("", study.primary),
         rank=any(summary.rank is not None for _, summary in rows),
         coverage=coverage_metric(study),
         failures=any(states(summary) for _, summary in rows),
@@ -96,6 +105,8 @@ def coverage_metric(study: Study) -> str:
 def _cells(study: Study, entry: Entry, summary: Summary, shown: _Shown, notes: Notes) -> Iterator[Cell]:
     yield Cell(entry.label, notes=notes.of(entry, deviations=False))
     yield score_cell(study, entry, summary)
+    if shown.accuracy:
+        yield accuracy_cell(study, entry)
     if shown.rank:
         yield rank_cell(study.standing(entry), summary.rank)
     if shown.coverage:

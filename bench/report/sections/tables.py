@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import filterfalse
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from bench.formatting import (
     format_percents,
     plural,
 )
+from bench.metrics.catalogue import of_a_part
 from bench.report.metric_text import (
     describe_metric,
     format_difference,
@@ -165,7 +167,7 @@ def every_metric_table(study: Study, protocol: str) -> Table:
     """Return every metric (rows) of every entry (columns) under one protocol."""
     entries, usual = study.entries_of(protocol), floor_images(study, study.primary)
     rows = []
-    for metric in study.metrics:
+    for metric in filterfalse(of_a_part, study.metrics):
         cells = [Cell(metric_heading(metric), detail=metric)]
         cells += [measured_cell(study, entry, metric) for entry in entries]
         images = floor_images(study, metric)
@@ -188,7 +190,8 @@ def every_metric_table(study: Study, protocol: str) -> Table:
 def metrics_table(study: Study) -> Table:
     """Return what each metric of this report is, and where it comes from."""
     rows = []
-    for metric in dict.fromkeys([*study.metrics, *sorted(study.results["metric"].dropna().unique())]):
+    named = dict.fromkeys([*study.metrics, *sorted(study.results["metric"].dropna().unique())])
+    for metric in filterfalse(of_a_part, named):
         info = describe_metric(metric)
         neither = "neither" if info.name.startswith(("kid_deviation", "support")) else "near real images’"
         better = info.better or neither
