@@ -86,6 +86,7 @@ def test_a_folder_that_was_deleted_is_not_written_into(tmp_path: Path) -> None:
         ("another", 1, -SILENT_SECONDS - 1, False),  # by a clock that is wrong
         (this_machine(), os.getpid(), 0.0, False),  # the lock, which works here, says so
     ],
+    ids=["fresh", "old", "from the future", "of this machine"],
 )
 def test_who_is_at_work_elsewhere_is_told_by_the_age_of_its_mark(
     tmp_path: Path, machine: str, process: int, age: float, lives: bool

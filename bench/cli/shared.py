@@ -14,7 +14,6 @@ import click
 from bench.cli import completing
 from bench.cli.hints import TYPED_STUDY
 from bench.errors import BenchError
-from bench.runs.folder import PLAN_FILE
 
 if TYPE_CHECKING:
     from bench.cli.console import Console
@@ -94,6 +93,8 @@ class Roots:
 
 def wait_for_study(roots: Roots, name: str, console: Console) -> None:
     """Wait until the study's first run has been planned. Raises BenchError for a name that no file knows either."""
+    from bench.runs.folder import PLAN_FILE
+
     plan = roots.runs / name / PLAN_FILE
     if plan.is_file():
         return

@@ -22,6 +22,7 @@ from bench.config.recipe import Recipe, RecipeOverrides, WarmUp
 from bench.data import DataRequest
 from bench.files import write_atomic
 from bench.formatting import markdown_cell, markdown_table
+from bench.metrics.own import OwnExtractor, OwnMetric
 from bench.metrics.settings import EvaluationSettings
 
 PAGE = Path("docs/bench-toml.md")
@@ -35,6 +36,8 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("warm_up, in a recipe", WarmUp),
     ("[study.NAME.training]", Training),
     ("[study.NAME.evaluation]", EvaluationSettings),
+    ("[study.NAME.evaluation.extractor.LABEL]", OwnExtractor),
+    ("[study.NAME.evaluation.metric.LABEL]", OwnMetric),
     ("[[study.NAME.predictions]]", Prediction),
     ("A row, in objectives", Entry),
 )

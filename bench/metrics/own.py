@@ -53,8 +53,10 @@ class OwnExtractor(BaseModel):
     model          its name there
     weights        the file of its weights, a state dict (.pth, .safetensors); also for a Python file that takes one
     sha256         of the file of weights, or of the TorchScript or ONNX file
+    source_sha256  of a Python file's content; filled in by itself
     resize, size   `bicubic` or `bilinear`, both antialiased as in Pillow, to size x size pixels; or `asis`
-    normalise      by which mean and deviation, see NORMALISATIONS; or `mean` and `std` of values from 0 to 1
+    normalise      by which mean and deviation, see NORMALISATIONS; or ...
+    mean, std      ... of each colour, of values from 0 to 1
     layer          a module of the network whose output is taken [what comes before its classes]; of an ONNX file the
                    name of an output, of a TorchScript file the key of one [the first]
     tokens         of an output N x T x d: its first token, or their mean
@@ -153,7 +155,11 @@ class OwnExtractor(BaseModel):
 
 
 class OwnMetric(BaseModel):
-    """A metric in a Python file of one's own (`bench new --metric`)."""
+    """A metric in a Python file of one's own (`bench new --metric`).
+
+    file             the Python file
+    source_sha256    of its content; filled in by itself
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 

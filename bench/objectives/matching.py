@@ -27,7 +27,7 @@ class MatchingAware(NonSaturating):
         family="class-conditional",
         discriminator_loss=(
             r"\mathbb{E}_x\,\log(1+e^{-C(x|y)}) + \tfrac{1}{2}\,\mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x}|y)})"
-            r" + \tfrac{1}{2}\,\mathbb{E}_x\,\log(1+e^{C(x|y')})"
+            r" + \tfrac{1}{2}\,\mathbb{E}_x\,\log(1+e^{C(x|y^{\prime})})"
         ),
         generator_loss=r"\mathbb{E}_{\tilde{x}}\,\log(1+e^{-C(\tilde{x}|y)})",
         published=Published(

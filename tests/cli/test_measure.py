@@ -38,6 +38,8 @@ def test_any_images_are_measured_against_files(workplace: Path, bench: Bench) ->
     assert "fd_judge" in bench(*words, "--samples", "50")
     assert "lite9" in bench("measure", "made.npy", "--against", "real.npz", "--extractor", "lite9", code=2)
     assert "nowhere" in bench("measure", "made.npy", "--against", "nowhere", code=2)
+    (workplace / "tiny").mkdir()
+    assert "a study's name too" in bench("measure", "made.npy", "--against", "tiny", code=2)  # there is no image in it
 
 
 def test_samples_from_elsewhere_stand_beside_a_studys_rows(workplace: Path, bench: Bench) -> None:

@@ -154,7 +154,6 @@ def test_a_study_without_runs_is_read_from_its_own_report(tmp_path: Path) -> Non
         (("report", "--compare", "nsgan", "--from", str(REPORT)), "names no pair"),
         (("report", "--compare", "nsgan,rgan", "--from", str(REPORT)), 'did you mean "r3gan"'),
         (("report", "--compare", "vae,nsgan-twin", "--from", str(REPORT)), "compared with nsgan alone"),
-        (("report", "--json"), "goes with --compare"),
         (("plan", "--from", str(REPORT)), "--resolve"),
         (("plan", "--resolve", "nsgan,vae", "--from", str(REPORT / "latex")), "holds no plan.json"),
         (("plan", "--resolve", "nsgan,vae", "--from", str(REPORT / "report.md")), "cannot be read as a zip"),

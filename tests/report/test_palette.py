@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from helpers.vision import VISIONS, contrast, distance
 
-from bench.config.models import expanded_entries, load_config
+from bench.config.models import expanded_entries
+from bench.config.reading import load_config
 from bench.report.figures.palette import DARK, INK, MARKERS, PALETTE, PAPER, Look, colour_of, mark_of
 
 CONFIG = Path(__file__).parents[2] / "bench.toml"

@@ -196,7 +196,9 @@ def test_the_arm_is_no_row_and_its_lost_run_is_told(tmp_path: Path) -> None:
     page = compose(loaded, ReportOptions())
     # The comparison, and what is said of runs: their seeds, troubles, costs, how to repeat them.
     tables = {block.name: block for block in page.blocks if isinstance(block, Table)}
-    assert naming(page, "nsgan-twin") == {"same-controlled", "equal", "troubles", "costs", "repeat-rows"}
+    assert naming(page, "nsgan-twin") == {
+        *("same-controlled", "pairs-controlled", "equal", "troubles", "costs", "repeat-rows")
+    }
     assert what_was_compared(loaded).startswith("2 objectives trained")
     _, plan = declared(loaded)
     assert re.findall(r"(\d+) of 15 planned runs done|(\d+) of the 15", plan) == [("14", ""), ("", "5")]

@@ -68,7 +68,7 @@ DRAWN = "document.querySelectorAll('.losses polyline').length > 3"
 def test_it_fits_every_window_in_its_colours(
     chromium: Browser, address: str, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    chromium.show(address, width, dark=dark)
+    chromium.show(address, width, height=3000, dark=dark)  # cards draw their curves once they are in sight
     until(chromium, DRAWN)
     assert chromium.evaluate("document.documentElement.scrollWidth") == width
     complaints = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,7 @@ def measure(
     reference, place = Path(against), device_named(device)
     with progress_bar() as progress:
         if reference.exists():
+            _warn_of_a_study(roots, against)
             files = {
                 "images": (images, images_recipe),
                 "reference": (reference, recipe),
@@ -113,6 +115,13 @@ def measure(
 
 def _name(path: Path) -> str:
     return path.name or path.resolve().name
+
+
+def _warn_of_a_study(roots: Roots, path: str) -> None:
+    """Say that a path was taken where a study has the same name: docs/your-images.md has both."""
+    with contextlib.suppress(BenchError):
+        if path in roots.read_config().studies:
+            say(f"{path} is a path here and a study's name too: the path is meant.", err=True)
 
 
 def _study(roots: Roots, name: str) -> Study:

@@ -24,7 +24,6 @@ from bench.cli.shared import (
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, BenchError
 from bench.formatting import format_duration, plural
-from bench.runs.folder import OTHER_IMAGES
 
 if TYPE_CHECKING:
     from bench.cli.shared import Asked
@@ -152,6 +151,7 @@ def _reason(run: RunSpec, state: PlanState, runs_root: Path, images: Mapping[str
     """Return why a run is in its state: what was asked otherwise, other images or code, its failure, or its proof."""
     from bench.execution.running import folder_of
     from bench.runs.differences import other_code, other_settings
+    from bench.runs.folder import OTHER_IMAGES
 
     folder = folder_of(run, runs_root)
     if state == "planned":
@@ -175,12 +175,17 @@ def _unmeasured(rows: list[_Row], roots: Roots) -> Unmeasured:
 
 
 def _lost_verdicts(the_plan: Plan) -> dict[str, AfterLoss]:
-    """Return in which protocols of the whole study one lost run would cost a verdict."""
+    """Return in which protocols of the whole study one lost run would cost a verdict.
+
+    Of rows with unlike numbers of seeds the one with the fewest counts.
+    """
     from bench.statistics import deciding
 
-    study = the_plan.study
-    rows: Counter[str] = Counter(entry.protocol for entry in the_plan.entries if not entry.same_as)
-    return deciding.lost_verdicts(rows, len(study.seeds), study.primary_metric)
+    entries = [entry for entry in the_plan.entries if not entry.same_as]
+    seeds = Counter((the_plan.label_of(run), run.protocol) for run in the_plan.runs)
+    fewest = min(seeds[entry.label, entry.protocol] for entry in entries)
+    rows = Counter(str(entry.protocol) for entry in entries)
+    return deciding.lost_verdicts(rows, fewest, the_plan.study.primary_metric)
 
 
 def _prove(runs: list[RunSpec], roots: Roots) -> None:
