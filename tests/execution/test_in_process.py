@@ -37,13 +37,16 @@ def plan_of(folder: Path, **changes: Any) -> bench.Plan:
 def test_a_failure_costs_its_own_run_and_torch_is_as_it_was(tmp_path: Path, options: dict[str, Any]) -> None:
     (tmp_path / "spoilt.py").write_text(SPOILT)
     plan = plan_of(tmp_path, objectives=[str(tmp_path / "spoilt.py"), "nsgan"], baseline="nsgan")
+    before = torch.are_deterministic_algorithms_enabled()  # tests that train here leave it on
+    torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.benchmark = True
     try:
         outcomes = bench.run_study(plan, **options)
         assert torch.backends.cudnn.benchmark
+        assert not torch.are_deterministic_algorithms_enabled()
     finally:
         torch.backends.cudnn.benchmark = False
-    assert not torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(before)
     assert (outcomes.done, outcomes.failed, outcomes.complete) == (1, 1, True)
     (failed,) = [job for job in outcomes.jobs if job.outcome == "failed"]
     assert "spoilt on purpose" in str(failed.reason)
