@@ -294,7 +294,7 @@ def test_a_run_is_evaluated_while_the_next_trains_on_its_device(tmp_path: Path) 
         return first.stage == "evaluate" and at_work(first) and at_work(second)
 
     assert not run_pool(found, slots, PoolOptions(tmp_path), watcher, both_are_at_work, slots)
-    assert watcher.said == ["start 0 on cpu:0", "start 1 on cpu:0", "evaluate 0 on cpu:0"]
+    assert watcher.said == ["start 0 on cpu:0", "start 1 on cpu:0", "evaluate 0 on cpu:0", "stopping 2"]
     assert (first.outcome, second.outcome, second.stage) == ("interrupted", "interrupted", "train")
     assert not at_work(first)
     assert not at_work(second)
