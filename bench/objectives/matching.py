@@ -26,8 +26,8 @@ class MatchingAware(NonSaturating):
         arxiv="1605.05396",
         family="class-conditional",
         discriminator_loss=(
-            r"\mathbb{E}_x\,\log(1+e^{-C(x|y)}) + \tfrac{1}{2}\,\mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x}|y)})"
-            r" + \tfrac{1}{2}\,\mathbb{E}_x\,\log(1+e^{C(x|y^{\prime})})"
+            r"\mathbb{E}_x\,\log(1+e^{-C(x|y)}) + \frac{1}{2}\,\mathbb{E}_{\tilde{x}}\,\log(1+e^{C(\tilde{x}|y)})"
+            r" + \frac{1}{2}\,\mathbb{E}_x\,\log(1+e^{C(x|y')})"
         ),
         generator_loss=r"\mathbb{E}_{\tilde{x}}\,\log(1+e^{-C(\tilde{x}|y)})",
         published=Published(

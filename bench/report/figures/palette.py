@@ -68,6 +68,12 @@ _OBJECTIVES = {
     "hinge": (INDIGO, "*"),
     "rahinge": (INDIGO, "o"),
     "san": (INDIGO, "s"),
+    "matching": (STEEL, "D"),
+    "acgan": (PLUM, "o"),
+    "tacgan": (PLUM, "s"),
+    "adcgan": (PLUM, "^"),
+    "contragan": (CRIMSON, "o"),
+    "reacgan": (CRIMSON, "s"),
 }
 
 

@@ -20,7 +20,7 @@ UNCONDITIONAL = "effectively unconditional"
 
 def labels_of(study: Study) -> list[str]:
     """Return the factors that both networks are told, the first one first; [] in a study without labels."""
-    return list(study.plan["data"].get("labels") or ())
+    return list(study.plan.get("data", {}).get("labels") or ())
 
 
 def accuracy_metric(study: Study) -> str:
