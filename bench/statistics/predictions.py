@@ -14,7 +14,7 @@ from bench.metrics.catalogue import metric_info
 from bench.runs.registered import predictions_of
 from bench.statistics.arms import Arm, Better, badness, untested
 from bench.statistics.intervals import ALPHA
-from bench.statistics.significance import ARRANGEMENTS, Floats, difference_interval, holm
+from bench.statistics.significance import difference_interval, holm, lower_permutation_p
 from bench.statistics.summary import Summary
 
 Answer = Literal["confirmed", "refuted", "undecided"]
@@ -158,20 +158,7 @@ def p_better(first: Arm, second: Arm, better: Better, by: float = 0.0) -> float:
     if first.complete and second.complete and (np.ptp(one) > 0 or np.ptp(other) > 0):
         return float(stats.ttest_ind(one, other, equal_var=False, alternative="less").pvalue)
     ranks = stats.rankdata(np.concatenate([one, other]))
-    test = stats.permutation_test(
-        (ranks[: len(one)], ranks[len(one) :]),
-        _mean_difference,
-        vectorized=True,
-        n_resamples=ARRANGEMENTS,
-        alternative="less",
-        axis=-1,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
-
-
-def _mean_difference(first: Floats, second: Floats, axis: int = -1) -> Floats:
-    return np.asarray(first.mean(axis=axis) - second.mean(axis=axis))
+    return lower_permutation_p(ranks[: len(one)], ranks[len(one) :])
 
 
 def _better(metric: str) -> Better | None:

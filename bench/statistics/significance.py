@@ -126,6 +126,20 @@ def permutation_tests(pairs: Sequence[tuple[Floats, Floats]]) -> list[Permutatio
     return [tests[index] for index in range(len(pairs))]
 
 
+def lower_permutation_p(first: Floats, second: Floats) -> float:
+    """Return the one-sided p of a permutation test of whether the mean of `first` is lower; see `permutation_tests`."""
+    test = stats.permutation_test(
+        (first, second),
+        _mean_difference,
+        vectorized=True,
+        n_resamples=ARRANGEMENTS,
+        alternative="less",
+        axis=-1,
+        random_state=np.random.default_rng(0),
+    )
+    return float(test.pvalue)
+
+
 def smallest_permutation_p(first: Floats, second: Floats) -> float:
     """Return the least two-sided p that an exact permutation test of means could give with these pooled values."""
     pooled = np.sort(np.concatenate([first, second]))
