@@ -23,11 +23,13 @@ from bench.report.model import (
     Fold,
     Group,
     Page,
+    Pairs,
     Panels,
     Points,
     Prose,
     ReportOptions,
     Section,
+    Table,
     Walls,
 )
 from bench.report.pictures.closer import how_to_read
@@ -79,29 +81,30 @@ def _every_metric(subject: Subject) -> tuple[Block, ...]:
     return together(subject.each(every_metric_table))
 
 
+def _if_any(block: Table | Pairs | None, words: str = "") -> tuple[Block, ...]:
+    """Return a block under the words that lead to it; nothing where there is none."""
+    lead = (Prose(words),) if words else ()
+    return (*lead, block) if block else ()
+
+
 def _pairs(subject: Subject) -> tuple[Block, ...]:
-    answers = pairs_section(subject.study)
-    return (answers,) if answers else ()
+    return _if_any(pairs_section(subject.study))
 
 
 def _protocols(subject: Subject) -> tuple[Block, ...]:
-    table = protocols_table(subject.study)
-    return (table,) if table else ()
+    return _if_any(protocols_table(subject.study))
 
 
 def _predictions(subject: Subject) -> tuple[Block, ...]:
-    table = predictions_table(subject.study)
-    return (table,) if table else ()
+    return _if_any(predictions_table(subject.study))
 
 
 def _external(subject: Subject) -> tuple[Block, ...]:
-    table = external.external_table(subject.study)
-    return (Prose(external.WORDS), table) if table else ()
+    return _if_any(external.external_table(subject.study), external.WORDS)
 
 
 def _forgives(subject: Subject) -> tuple[Block, ...]:
-    table = forgives.forgives_table(subject.study)
-    return (Prose(forgives.WORDS), table) if table else ()
+    return _if_any(forgives.forgives_table(subject.study), forgives.WORDS)
 
 
 def _planes(subject: Subject) -> tuple[Block, ...]:
