@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.browser import Browser, browser, find_browser
 from helpers.fast import FAST
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 torch.set_num_threads(1)
 
 TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium; where there is none, tests skip, and fail in CI."""
+    executable = find_browser()
+    if executable is None:
+        missing = "Chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with browser(executable) as found:
+        yield found
 
 
 @pytest.fixture

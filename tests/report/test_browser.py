@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.browser import Browser, browser, find_browser
+from helpers.browser import Browser
 from helpers.report_fixture import hostile_report
 from helpers.study_fixture import OBJECTIVES, StudyFixture
 from PIL import Image
@@ -41,18 +39,6 @@ def first_screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = root / "report.html"
     page.write_text(render_html(whole, ReportOptions()), encoding="utf-8")
     return page
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    executable = find_browser()
-    if executable is None:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with browser(executable) as found:
-        yield found
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from helpers.browser import browser, find_browser
+from helpers.browser import Browser
 from helpers.report_fixture import Rendered, hostile_report
 from helpers.statistics_fixture import DIVERGED, PLANNED, Fate, study_of
 
@@ -93,10 +93,7 @@ def test_page_and_markdown_have_every_pairs_sentence(report: Rendered) -> None:
     assert all(f"{answer.first} / {answer.second} " in latex for answer in answers)
 
 
-def test_two_lists_choose_a_pair(report: Rendered, tmp_path: Path) -> None:
-    executable = find_browser()
-    if executable is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+def test_two_lists_choose_a_pair(chromium: Browser, report: Rendered) -> None:
     choose = """(() => {
         const [first, second] = document.querySelectorAll('.pair select');
         const pick = (list, label) => { list.value = [...list.options].find((o) => o.text === label).value; };
@@ -104,14 +101,14 @@ def test_two_lists_choose_a_pair(report: Rendered, tmp_path: Path) -> None:
         second.dispatchEvent(new Event('change'));
         return document.querySelector('.pair [role=status]').innerText;
     })()"""
-    with browser(executable) as chromium:
-        chromium.show(report.paths.html, 360)
-        found = chromium.evaluate(choose)
-        assert chromium.evaluate("document.querySelector('.pair').hidden") is False
-        assert chromium.evaluate("document.documentElement.scrollWidth") <= 360
-        chromium.call("Emulation.setScriptExecutionDisabled", value=True)
-        chromium.show(report.paths.html, 360)
-        assert chromium.evaluate("document.querySelector('.pair').hidden") is True
+    chromium.show(report.paths.html, 360)
+    found = chromium.evaluate(choose)
+    assert chromium.evaluate("document.querySelector('.pair').hidden") is False
+    assert chromium.evaluate("document.documentElement.scrollWidth") <= 360
+    chromium.call("Emulation.setScriptExecutionDisabled", value=True)
+    chromium.show(report.paths.html, 360)
+    assert chromium.evaluate("document.querySelector('.pair').hidden") is True
+    chromium.call("Emulation.setScriptExecutionDisabled", value=False)
     ((expected,),) = [
         re.findall(rf"^\| {pair} \| (.*?) \|", report.markdown, flags=re.MULTILINE) for pair in ("nsgan / vae",)
     ]

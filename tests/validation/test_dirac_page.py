@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from helpers.browser import browser, find_browser
+from helpers.browser import Browser
 
 from bench.cli.shared import Roots
 from bench.cli.verbs.theory import theory
@@ -90,18 +89,11 @@ def test_the_figure_is_a_drawing_of_every_objective(folder: Path) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_no_page_is_wider_than_its_window(folder: Path, width: int, dark: bool) -> None:
-    executable = find_browser()
-    if executable is None:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with browser(executable) as chromium:
-        chromium.show(folder / "index.html", width, dark=dark)
-        chromium.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-        assert chromium.evaluate("document.documentElement.scrollWidth") == width
-        assert chromium.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+def test_no_page_is_wider_than_its_window(chromium: Browser, folder: Path, width: int, dark: bool) -> None:
+    chromium.show(folder / "index.html", width, dark=dark)
+    chromium.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    assert chromium.evaluate("document.documentElement.scrollWidth") == width
+    assert chromium.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
 
 
 def test_the_page_says_nothing_of_objectives_that_were_not_simulated(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
-from helpers.browser import Browser, browser, find_browser
+from helpers.browser import Browser
 from helpers.study_fixture import HOSTILE, Fate, StudyFixture
 from PIL import Image
 
@@ -21,18 +20,6 @@ from bench.files import append_jsonl
 from bench.runs.folder import RunFolder, Status
 from bench.watch.server import WatchServer
 from bench.watch.state import WatchedStudy
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    executable = find_browser()
-    if executable is None:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with browser(executable) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
