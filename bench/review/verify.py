@@ -260,8 +260,8 @@ def _runs(report: Path, written: dict[str, Any], runs_root: Path) -> Iterator[Fi
 def _identities(report: Path, study: Path) -> Iterator[Finding]:
     """Hold every run's records against its id, the plan and its row; the plan's own against itself comes before."""
     plan = read_plan(study.parent, study.name)
-    if (report / PLAN_FILE).is_file() and plan != read_json(report / PLAN_FILE):
-        yield Finding("runs", "FAILS", f"{PLAN_FILE} is not that of these runs")
+    if (report / PLAN_FILE).is_file() and plan != (told := read_json(report / PLAN_FILE)):
+        yield Finding("runs", "FAILS", f"{PLAN_FILE} is not that of these runs{_since(told, plan)}")
     problems = list(identities.run_problems(study, plan))
     yield from failing("runs", problems)
     if not problems:
@@ -270,6 +270,18 @@ def _identities(report: Path, study: Path) -> Iterator[Finding]:
         yield Finding(
             "runs", "not checked", f"not summed, as older versions wrote them: {len(old)} files, {old[0]} first"
         )
+
+
+def _since(told: dict[str, Any], now: dict[str, Any]) -> str:
+    """Say which rows or runs the study has lost or gained since the report was made, where that is how plans differ."""
+    parts = []
+    for what, name in (("entries", "{label}-{protocol}"), ("runs", "{path}")):
+        before, after = ({name.format(**each) for each in plan[what]} for plan in (told, now))
+        parts += [f"without {some(sorted(before - after))}"] if before - after else []
+        parts += [f"with {some(sorted(after - before))}"] if after - before else []
+        if parts:
+            return f": the study is now {' and '.join(parts)}; `bench report` makes the report anew"
+    return ""
 
 
 def check_images(written: dict[str, Any], data_root: Path) -> Iterator[Finding]:

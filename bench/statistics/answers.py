@@ -18,7 +18,7 @@ from bench.statistics.power import fewest_seeds
 from bench.statistics.study import StudyStatistics
 from bench.statistics.summary import Summary, twins_of
 
-Kind = Literal["declared", "exploratory", "a/a"]
+Kind = Literal["declared", "added", "exploratory", "a/a"]
 Outcome = Literal["better", "undecided", "lost", "none finished", "same", "unjudged"]
 
 
@@ -26,16 +26,17 @@ Outcome = Literal["better", "undecided", "lost", "none finished", "same", "unjud
 class Answer:
     """Two rows under one protocol on the primary metric.
 
-    `kind`: "declared" before running (a row and the baseline), "exploratory" (any other pair) or "a/a" (the baseline
-    and its twin). `outcome`: `ahead` is "better"; or "undecided"; "lost", where no run of one finished and `ahead` is
-    the other; "none finished"; "same" scores to the last bit; or "unjudged", for the reason `why`. `ahead` is the row
-    with the better mean (mean rank where a run was lost), "" where there is none.
+    `kind`: "declared" before running (a row of bench.toml and the baseline), "added" (a row added by hand and the
+    baseline, in the same family of tests), "exploratory" (any other pair) or "a/a" (the baseline and its twin).
+    `outcome`: `ahead` is "better"; or "undecided"; "lost", where no run of one finished and `ahead` is the other;
+    "none finished"; "same" scores to the last bit; or "unjudged", for the reason `why`. `ahead` is the row with the
+    better mean (mean rank where a run was lost), "" where there is none.
 
-    `difference` is first's mean less second's, over the runs that have a score, with an interval at 95 %:
-    Welch's for a declared pair, which holds for one comparison and excludes zero wherever Holm's correction decides;
+    `difference` is first's mean less second's, over the runs that have a score, with an interval at 95 %: Welch's for
+    a pair with the baseline, which holds for one comparison and excludes zero wherever Holm's correction decides;
     Games and Howell's (`simultaneous`) for an exploratory one, which must exclude zero too before that is better.
     `p` is uncorrected, `p_holm` corrected over the `family` of comparisons. `permutation_p`, uncorrected, is given for
-    declared pairs, and `permutation_smallest_p` is the least it could be.
+    pairs with the baseline, and `permutation_smallest_p` is the least it could be.
 
     `ahead_on` of `shared` seeds that both have a score of, `ahead` has the better one. `own_intervals` tells whether
     the intervals of the two means, as a figure shows them, overlap. `tie_groups`: whether the groups, corrected over
@@ -84,6 +85,22 @@ class Answer:
         return self.second if self.ahead == self.first else self.first
 
     @property
+    def with_baseline(self) -> bool:
+        """Return whether the pair is one of the family of comparisons with the baseline."""
+        return self.kind in ("declared", "added")
+
+    def turned(self) -> Answer:
+        """Return the same answer with `first` and `second` in each other's place."""
+        swapped = {
+            to: getattr(self, of)
+            for a, b in (("first", "second"), ("second", "first"))
+            for to, of in ((a, b), *((f"{a}_{count}", f"{b}_{count}") for count in ("planned", "scored", "lost")))
+        }
+        ends = {"difference": self.difference, "difference_low": self.difference_high}
+        ends["difference_high"] = self.difference_low
+        return replace(self, **swapped, **{name: None if end is None else -end for name, end in ends.items()})
+
+    @property
     def advantage(self) -> tuple[float, float | None, float | None] | None:
         """Return by how much `ahead` is better and the ends of that interval: positive where it is."""
         if self.difference is None:
@@ -103,12 +120,16 @@ def answer_pairs(statistics: StudyStatistics, plan: Mapping[str, Any]) -> list[A
     letters = {(s.protocol, s.label): set(s.letters) for s in statistics.standings}
     against = {(c.protocol, frozenset((c.label, c.baseline))): c for c in statistics.comparisons}
     twin = {c.protocol: _size_of(c) for c in statistics.same}
+    by_hand = {(entry["protocol"], entry["label"]) for entry in plan.get("entries", ()) if entry.get("added")}
     answers = []
     for pair in statistics.pairs:
         family = sum(other.protocol == pair.protocol for other in statistics.pairs)
         declared = against.get((pair.protocol, frozenset((pair.first, pair.second))))
         first, second = (rows[pair.protocol, label] for label in (pair.first, pair.second))
-        answer = _described(first, second, "declared" if declared else "exploratory", family, better)
+        kind: Kind = "exploratory"
+        if declared:
+            kind = "added" if (declared.protocol, declared.label) in by_hand else "declared"
+        answer = _described(first, second, kind, family, better)
         chance, reach = twin.get(pair.protocol, (None, None))
         answer = replace(answer, twin_difference=chance, twin_reach=reach)
         judged = _by_baseline(answer, declared) if declared else _by_all_pairs(answer, pair)
@@ -125,7 +146,7 @@ def answer_pairs(statistics: StudyStatistics, plan: Mapping[str, Any]) -> list[A
 
 
 def answers_for(statistics: StudyStatistics, plan: Mapping[str, Any], first: str, second: str) -> list[Answer]:
-    """Answer one pair under every protocol that has both rows.
+    """Answer one pair, first and second as named here, under every protocol that has both rows.
 
     Raises BenchError for a label that the study lacks, for one row twice, for a pair under no common protocol, and for
     a metric that never ranks.
@@ -134,7 +155,7 @@ def answers_for(statistics: StudyStatistics, plan: Mapping[str, Any], first: str
     pair = {first, second}
     found = [answer for answer in answer_pairs(statistics, plan) if {answer.first, answer.second} == pair]
     if found:
-        return found
+        return [answer if answer.first == first else answer.turned() for answer in found]
     for twin, label in twins_of(plan).items():
         if twin in pair:
             raise BenchError(
@@ -189,7 +210,7 @@ def _size_of(same: Comparison) -> tuple[float | None, float | None]:
 
 
 def _by_baseline(answer: Answer, comparison: Comparison) -> Answer:
-    """Take over a comparison that was declared, or of the A/A arm."""
+    """Take over a comparison with the baseline, or of the A/A arm."""
     turn = -1 if answer.first == comparison.baseline else 1
     ends = [turn * end for end in (comparison.difference_low, comparison.difference_high) if end is not None]
     answer = replace(

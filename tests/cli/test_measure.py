@@ -45,7 +45,8 @@ def test_any_images_are_measured_against_files(workplace: Path, bench: Bench) ->
 def test_samples_from_elsewhere_stand_beside_a_studys_rows(workplace: Path, bench: Bench) -> None:
     for number in range(3):
         np.save(workplace / f"made{number}.npy", draw_faces(30 + number, range(60), 32))
-    told = json.loads(bench("measure", "made0.npy", "--against", "tiny", "--device", "cpu", "--json"))
+    (workplace / "tiny").mkdir()  # a path is meant where there is one, unless the study is named as one
+    told = json.loads(bench("measure", "made0.npy", "--against", "study:tiny", "--device", "cpu", "--json"))
     sets = [f"made{number}.npy" for number in range(3)]
     assert "bench run" in bench("add-samples", "tiny", "theirs", *sets, code=2)  # never planned
     assert "1 done" in bench("run", "nsgan")

@@ -131,7 +131,7 @@ def test_a_shipped_report_answers_without_runs(zipped: str) -> None:
     assert code == 0, text
     answers = json.loads(text)
     assert [answer["protocol"] for answer in answers] == ["controlled", "published"]
-    assert answers[0]["sentence"] in run("report", "--compare", "nsgan, r3gan", "--from", zipped)[1]
+    assert answers[0]["sentence"] in run("report", "--compare", "r3gan, nsgan", "--from", zipped)[1]
     code, text = run("plan", "--resolve", "nsgan,r3gan", "--from", zipped, "--json")
     assert code == 0, text
     assert [answer["seeds_needed"] for answer in json.loads(text)] == [answers[0]["seeds_needed"], None]

@@ -24,6 +24,7 @@ from bench.report import render
 from bench.review.findings import Finding, Outcome, is_sound
 from bench.review.measuring import verify_metrics
 from bench.review.verify import check_images, verify
+from bench.runs.folder import PLAN_FILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -223,6 +224,16 @@ def test_missing_and_changed_runs_are_named(place: Path) -> None:
     words = [finding.what for finding in failures(place)]
     assert any(first.name in text and "is missing" in text for text in words)
     assert any(second.name in text and "metrics.jsonl is not the one reported" in text for text in words)
+
+
+def test_a_report_of_a_study_that_has_lost_a_row_since_says_so(place: Path) -> None:
+    file = place / "runs" / "quick" / PLAN_FILE
+    plan = {key: value for key, value in read_json(file).items() if key != CHECKSUM}
+    for what in ("entries", "runs"):
+        plan[what] = [each for each in plan[what] if each["label"] != "vae"]
+    write_json(file, plan)
+    told = [finding.what for finding in failures(place) if finding.what.startswith(PLAN_FILE)]
+    assert ["without vae-controlled" in text and "bench report" in text for text in told] == [True]
 
 
 def test_a_manifest_that_hides_what_it_is_of_does_not_pass(place: Path) -> None:

@@ -19,6 +19,7 @@ from bench.statistics import (
     compare_pairs,
     compare_to_baseline,
     mean_interval,
+    resolve_in_study,
     standings,
     study_statistics,
 )
@@ -199,8 +200,23 @@ def test_one_pair_is_found_whichever_way_it_is_named() -> None:
     results, plan = study_of({"nsgan": BEST, "wgan": WORST, "vae": NEAR}, protocols=("controlled", "published"))
     statistics = study_statistics(results, plan)
     one, other = answers_for(statistics, plan, "vae", "wgan"), answers_for(statistics, plan, "wgan", "vae")
-    assert one == other
+    assert [(answer.first, answer.second) for answer in other] == [("wgan", "vae")] * 2
+    assert [answer.turned() for answer in other] == one
+    # As `bench plan --resolve` has it: the first's mean less the second's.
+    planned = resolve_in_study(results, plan, "wgan", "vae")
+    assert [answer.difference for answer in other] == [answer.difference for answer in planned]
     assert [answer.protocol for answer in one] == ["controlled", "published"]
     for pair, words in ((("vae", "wgn"), "did you mean"), (("vae", "vae"), "one entry")):
         with pytest.raises(BenchError, match=words):
             answers_for(statistics, plan, *pair)
+
+
+def test_a_row_added_by_hand_is_tested_among_the_declared_ones_and_is_not_called_declared() -> None:
+    results, plan = study_of({"nsgan": BEST, "wgan": WORST, "mine": NEAR})
+    declared = {frozenset((a.first, a.second)): a for a in answer_pairs(study_statistics(results, plan), plan)}
+    for entry in plan["entries"]:
+        entry["added"] = entry["label"] == "mine"
+    added = {frozenset((a.first, a.second)): a for a in answer_pairs(study_statistics(results, plan), plan)}
+    kinds = {pair: answer.kind for pair, answer in added.items() if "nsgan" in pair}
+    assert kinds == {frozenset(("nsgan", "wgan")): "declared", frozenset(("nsgan", "mine")): "added"}
+    assert [answer.p_holm for answer in added.values()] == [answer.p_holm for answer in declared.values()]

@@ -15,10 +15,12 @@ from bench.errors import EXIT_DONE, BenchError
 if TYPE_CHECKING:
     from bench.config.models import Study
 
+_STUDY = "study:"  # before the name of a study that is a path's name too
+
 
 @click.command()
 @click.argument("images", type=click.Path(path_type=Path))
-@click.option("--against", metavar="REFERENCE", required=True, help="Real images: a path, or a study's name.")
+@click.option("--against", metavar="REFERENCE", required=True, help="Real images: a path, or [study:]NAME, a study's.")
 @click.option("--training", type=click.Path(path_type=Path), help="The images that the generator was trained on.")
 @click.option(
     "--extractor",
@@ -56,11 +58,12 @@ def measure(
     """Compute every metric of any images against real ones.
 
     IMAGES and REFERENCE are folders or zips of images, .npz or .npy arrays of bytes, or parquet shards. Where REFERENCE
-    is a study's name and no path, IMAGES are measured as that study's runs are: comparable with its tables.
+    is study:NAME, or a study's name and no path, IMAGES are measured as that study's runs are: comparable with its
+    tables.
 
     \b
     bench measure samples/ --against celeba-test.zip --samples 5000
-    bench measure samples.npz --against faces
+    bench measure samples.npz --against study:faces
     """
     from bench.cli.console import Console, plain_table, progress_bar
     from bench.cli.measured import HEADINGS, Told
@@ -70,7 +73,7 @@ def measure(
 
     reference, place = Path(against), device_named(device)
     with progress_bar() as progress:
-        if reference.exists():
+        if not against.startswith(_STUDY) and reference.exists():
             _warn_of_a_study(roots, against)
             files = {
                 "images": (images, images_recipe),
@@ -88,7 +91,7 @@ def measure(
             )
             told = Told(measured, _name(images), f"real ones of {_name(reference)}")
         else:
-            study = _study(roots, against)
+            study = _study(roots, against.removeprefix(_STUDY))
             unfit = {"--training": training, "--resolution": resolution, "--recipe": recipe != "square"}
             if given := [name for name, value in unfit.items() if value]:
                 raise BenchError(f"{given[0]} is what study {study.name} says", hint="Leave it out.")
@@ -121,7 +124,8 @@ def _warn_of_a_study(roots: Roots, path: str) -> None:
     """Say that a path was taken where a study has the same name: docs/your-images.md has both."""
     with contextlib.suppress(BenchError):
         if path in roots.read_config().studies:
-            say(f"{path} is a path here and a study's name too: the path is meant.", err=True)
+            told = f"the path is meant; {_STUDY}{path} is the study"
+            say(f"{path} is a path here and a study's name too: {told}.", err=True)
 
 
 def _study(roots: Roots, name: str) -> Study:

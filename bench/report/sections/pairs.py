@@ -33,7 +33,8 @@ def pairs_section(study: Study) -> Pairs | None:
 def sentence(answer: Answer) -> str:
     """Return what the seeds say of a pair: one sentence, and what must be known beside it."""
     told = " ".join(part for part in _parts(answer) if part)
-    return f"Exploratory. {told}" if answer.kind == "exploratory" else told
+    lead = {"exploratory": "Exploratory. ", "added": "Added by hand, not declared. "}
+    return lead.get(answer.kind, "") + told
 
 
 def _parts(answer: Answer) -> Iterator[str]:
@@ -84,7 +85,7 @@ def _decided(answer: Answer) -> Iterator[str]:
     yield _permutation(answer)
     if answer.own_intervals == "overlap" and answer.test == "Welch":
         yield "The intervals of their two means overlap; what decides is the interval of the difference."
-    if answer.kind == "declared" and answer.tie_groups == "together":
+    if answer.with_baseline and answer.tie_groups == "together":
         yield "The tie groups, which are corrected over all pairs of rows, do not tell the two apart."
     yield _beside_twin(answer)
 
@@ -105,7 +106,7 @@ def _undecided(answer: Answer) -> Iterator[str]:
             "The intervals of their two means do not overlap, but each holds for one row alone, and this is one of "
             f"{plural(answer.family, 'comparison')}."
         )
-    if answer.kind == "declared" and answer.tie_groups == "apart":
+    if answer.with_baseline and answer.tie_groups == "apart":
         yield "The tie groups, which are corrected step by step over all pairs of rows, do tell them apart."
     yield _what_would_decide(answer, seeds)
     yield _beside_twin(answer)
@@ -211,7 +212,8 @@ def _p(answer: Answer) -> str:
         return ""
     if answer.kind == "a/a":
         return f"p {format_number(answer.p)}, one comparison"
-    what = f"the {answer.family} declared comparisons" if answer.kind == "declared" else f"all {answer.family} pairs"
+    with_baseline = f"the {answer.family} comparisons with the baseline"
+    what = with_baseline if answer.with_baseline else f"all {answer.family} pairs"
     if answer.family == 1:
         return f"p {format_number(answer.p)}, one comparison"
     return f"Holm-adjusted p {format_number(answer.p_holm)} over {what}"
@@ -273,9 +275,15 @@ def _table(study: Study, protocol: str, rows: tuple[Row, ...]) -> Table:
 
 def _lead(study: Study) -> str:
     return (
-        f"Any two rows, by {describe_metric(study.primary).title}. The comparisons with {study.plan['baseline']} were "
-        "declared before running and are corrected among themselves; any other pair is exploratory and is corrected "
-        "over all pairs of its protocol. Difference: the first’s mean less the second’s, with Welch’s "
-        f"{PERCENT_95} interval (declared pairs) or Games and Howell’s simultaneous one. First is better: the "
+        f"Any two rows, by {describe_metric(study.primary).title}. The comparisons with {study.plan['baseline']} are "
+        f"corrected among themselves, and were declared before running{_but_for_added(study)}; any other pair is "
+        "exploratory and is corrected over all pairs of its protocol. Difference: the first’s mean less the second’s, "
+        f"with Welch’s {PERCENT_95} interval (pairs with {study.plan['baseline']}) or Games and Howell’s simultaneous "
+        "one. First is better: the "
         "probability that a run of the first is better than one of the second, lost runs worst, equal ones half."
     )
+
+
+def _but_for_added(study: Study) -> str:
+    added = dict.fromkeys(entry["label"] for entry in study.plan["entries"] if entry.get("added"))
+    return f" except for {', '.join(added)}, added by hand" if added else ""
