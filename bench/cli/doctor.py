@@ -12,6 +12,7 @@ from typing import Literal
 
 from bench.config.reading import load_config
 from bench.data import is_prepared
+from bench.data.request import TORCHVISION_SOURCES
 from bench.errors import BenchError
 from bench.version import __version__
 
@@ -125,6 +126,9 @@ def _studies(config: Path | None, data_root: Path) -> list[Finding]:
             findings.append(Finding("ok", f"study {name}: images prepared, every byte as it was written"))
         elif study.data.source == "faces":
             findings.append(Finding("ok", f"study {name}: images will be drawn when it runs"))
+        elif study.data.source in TORCHVISION_SOURCES and study.data.path is None:
+            what = f"images will be taken from {data_root / 'cache' / 'torchvision'}, or downloaded there, when it runs"
+            findings.append(Finding("ok", f"study {name}: {what}"))
         else:
             where = study.data.path or f"{data_root}/{study.data.source}"
             there = Path(where).exists()

@@ -30,6 +30,7 @@ def render_html(page: Page, options: ReportOptions) -> str:
     words = Words(page.terms)
     environment.filters |= {
         "anchor": anchor,
+        "breakable": _breakable,
         "dark": dark,
         "document": document_link,
         "file_stem": file_stem,
@@ -114,6 +115,11 @@ def _led(sentence: Markup) -> Markup:
 def anchor(name: str) -> str:
     """Return a name that is safe as an id."""
     return "t-" + re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+
+
+def _breakable(label: str) -> Markup:
+    """Return a label that a narrow column may break after its marks: nsgan@0.0005 before the rate."""
+    return Markup("<wbr>").join(re.findall(r"[^@_/]*[@_/]|[^@_/]+", label))
 
 
 def _grid(board: Board) -> str:

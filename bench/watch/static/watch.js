@@ -33,6 +33,24 @@ function node(tag, attributes, text) {
   if (text !== undefined) made.textContent = text;
   return made;
 }
+// Round values between two ends of a scale: even steps on a linear one, else 1, 2 and 5 times powers of ten.
+function ticks(low, high, most, bend, back, linear) {
+  const round = [1, 2, 5, 10], ten = value => 10 ** Math.floor(Math.log10(value));
+  const even = (from, to) => {
+    const unit = ten((to - from) / most), step = unit * (round.findLast(many => Math.floor(to / unit / many) > Math.ceil(from / unit / many)) ?? 1);
+    const found = [];
+    for (let at = Math.ceil(from / step - 1e-9); at * step <= to * (1 + Math.sign(to) * 1e-9) && found.length < 20; at++) found.push(at * step + 0);
+    return found.filter((_, at) => at % Math.ceil(found.length / (most + 1)) === 0);
+  };
+  if (linear) return even(low, high);
+  const found = new Set();
+  for (let row = 0; row <= most; row++) {
+    const value = back(low + (high - low) * row / most), size = Math.abs(value), unit = size ? ten(size) : 1;
+    const rounded = Math.sign(value) * unit * (round.findLast(many => many * unit <= 1.001 * size) ?? 0);
+    if (bend(rounded) >= low && bend(rounded) <= high) found.add(rounded);
+  }
+  return found.size > 1 ? [...found] : even(back(low), back(high));
+}
 // Curves with gaps where a value is null. A few values far beyond the others get a scale that is linear near 0 alone.
 function plot(svg, lines, {floor = null, label = "", log = false, end = 0} = {}) {
   const width = svg.clientWidth || 300, height = svg.clientHeight || 100, left = 46, right = 8, top = 6, bottom = 18;
@@ -53,10 +71,9 @@ function plot(svg, lines, {floor = null, label = "", log = false, end = 0} = {})
   const x = step => left + (width - left - right) * step / last;
   const y = value => top + (height - top - bottom) * (high - bend(value)) / (high - low);
   const rows = height > 150 ? 4 : 2;
-  for (let row = 0; row <= rows; row++) {
-    const value = back(low + (high - low) * row / rows);
+  for (const value of ticks(low, high, rows, bend, back, !log && !stretched)) {
     svg.append(node("line", {class: "axis", x1: left, x2: width - right, y1: y(value), y2: y(value)}));
-    svg.append(node("text", {x: left - 5, y: y(value) + 4, "text-anchor": "end"}, number(Number(value.toPrecision(3)))));
+    svg.append(node("text", {x: left - 5, y: y(value) + 4, "text-anchor": "end"}, number(Number(value.toPrecision(6)))));
   }
   svg.append(node("text", {x: left, y: height - 3}, "0"));
   svg.append(node("text", {x: width - right, y: height - 3, "text-anchor": "end"}, `step ${number(last)}`));
