@@ -24,7 +24,7 @@ class JudgeExtractor:
     recipe = "judge"
 
     def __init__(self, device: torch.device) -> None:
-        from bench.data.faces.judge import JUDGE_SHA256, load_judge, modes
+        from bench.data.judge import JUDGE_SHA256, load_judge, modes
 
         self.sha256 = JUDGE_SHA256
         self.device = device
@@ -101,7 +101,7 @@ def known_digests(settings: EvaluationSettings, source: str) -> dict[str, str]:
     for name, own in settings.own_extractors.items():
         digests[name] = str(own.sha256 or own.digest())
     if "judge" in active_extractors(settings, source):
-        from bench.data.faces.judge import JUDGE_SHA256
+        from bench.data.judge import JUDGE_SHA256
 
         digests["judge"] = JUDGE_SHA256
     return digests

@@ -57,14 +57,14 @@ SOURCES: dict[Code, tuple[str, ...]] = {
             for name in ("extractors", "features", "inception", "inception_network", "lite0", "own")
         ),
         "evaluation/resizing.py",
-        "data/faces/judge/__init__.py",
+        "data/judge/__init__.py",
         "data/sampler.py",
     ),
     # the metrics of a finished run
     "evaluation": (
         "evaluation",
         "metrics/settings.py",
-        "data/faces/judge/__init__.py",
+        "data/judge/__init__.py",
         "data/faces/features.py",
         "data/faces/sampling.py",
         "data/sampler.py",

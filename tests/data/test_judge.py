@@ -12,9 +12,9 @@ from safetensors import safe_open
 from torch import Generator, Tensor
 
 from bench.data import faces
-from bench.data.faces.judge import FEATURES, JUDGE_SHA256, WEIGHTS, Judge, JudgeOutput, confidence, load_judge, modes
-from bench.data.faces.judge import training as judge_training
-from bench.data.faces.judge.training import accuracy, blurred, drawn
+from bench.data.judge import FEATURES, JUDGE_SHA256, WEIGHTS, Judge, JudgeOutput, confidence, load_judge, modes
+from bench.data.judge import training as judge_training
+from bench.data.judge.training import accuracy, blurred, drawn
 from bench.errors import BenchError
 
 COUNT = 600
@@ -183,7 +183,7 @@ def test_other_input_is_refused(images: Tensor, judge: Judge) -> None:
 def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damaged = tmp_path / "judge.safetensors"
     damaged.write_bytes(WEIGHTS.read_bytes()[:-1] + b"\0")
-    monkeypatch.setattr("bench.data.faces.judge.WEIGHTS", damaged)
+    monkeypatch.setattr("bench.data.judge.WEIGHTS", damaged)
     with pytest.raises(BenchError, match="SHA-256"):
         load_judge()
     damaged.unlink()

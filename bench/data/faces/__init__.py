@@ -1,7 +1,7 @@
 """Drawn faces: a data set that needs no download, whose every image is a pure function of (seed, index).
 
 Ten discrete factors say what is in the picture, continuous traits say how it is seen. Five of the factors are the
-*mode factors*: uniform, independent, and never hidden by another one, so that a classifier (`bench.data.faces.judge`)
+*mode factors*: uniform, independent, and never hidden by another one, so that a classifier (`bench.data.judge`)
 can count which of the 1,080 modes a generator reaches.
 """
 

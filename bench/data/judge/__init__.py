@@ -1,6 +1,6 @@
 """The judge: a small classifier that recovers what a drawn face shows, for counting modes and for a Fréchet distance.
 
-Its weights ship with the package; `python -m bench.data.faces.judge.training` makes them again. It was also shown
+Its weights ship with the package; `python -m bench.data.judge.training` makes them again. It was also shown
 pictures that are no faces (noise, blurs, averages, mixtures) with the answer "any value alike", so that its confidence
 falls where there is nothing to recognise (outlier exposure, Hendrycks et al. 2019, arXiv 1812.04606).
 """
@@ -101,7 +101,7 @@ def load_judge() -> Judge:
     if found != JUDGE_SHA256:
         raise BenchError(
             f"{WEIGHTS} has the SHA-256 {found}, not {JUDGE_SHA256}",
-            hint="Install the package again; after training a new judge, set JUDGE_SHA256 in bench.data.faces.judge.",
+            hint="Install the package again; after training a new judge, set JUDGE_SHA256 in bench.data.judge.",
         )
     return judge_from(content)
 

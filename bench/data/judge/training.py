@@ -1,4 +1,4 @@
-"""Trains the judge again: `python -m bench.data.faces.judge.training`, a few minutes on one core.
+"""Trains the judge again: `python -m bench.data.judge.training`, a few minutes on one core.
 
 Every batch holds real faces (clean, at 32 pixels, or slightly spoilt), and pictures that are no faces, for which every
 answer is to be equally likely. Blur fades the answer: sharp is certain, a blur of three pixels and more is nothing.
@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d, conv2d, cross_entropy, interpolate, pad
 
 from bench.data import faces
-from bench.data.faces.judge import JUDGE_SHA256, Judge, JudgeOutput, as_light, confidence, enlarged, judge_from, modes
+from bench.data.judge import JUDGE_SHA256, Judge, JudgeOutput, as_light, confidence, enlarged, judge_from, modes
 from bench.files import write_atomic
 
 FACES_SEED = 20_260_101
@@ -226,7 +226,7 @@ def _share(right: Tensor) -> float:
 
 def main() -> None:
     """Train the judge, write its weights, and say how good they are on held-out faces."""
-    parser = argparse.ArgumentParser(prog="python -m bench.data.faces.judge.training", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.data.judge.training", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("judge.safetensors"), help="where to write the weights")
     parser.add_argument("--faces", type=int, default=20_000, help="how many faces to draw and train on")
     parser.add_argument("--steps", type=int, default=4_000, help="how many batches to train on")
