@@ -52,6 +52,7 @@ from bench.report.sections.results import results
 from bench.report.sections.seeds import seeds
 from bench.report.sections.stability import mixtures_table, seeds_figure, stability_table
 from bench.report.sections.tables import every_metric_table, headline_table, metrics_table
+from bench.report.sections.telling import telling
 from bench.report.sections.together import together
 from bench.report.study import Study
 from bench.report.subject import Subject
@@ -263,6 +264,7 @@ OUTLINE = (
     Part("stability", "Stability", "hour", _stability),
     Part("published-figures", "Published figures", "hour", published_figures),
     Part("losses", "Losses", "hour", _losses),
+    Part("telling", "What the losses tell", "hour", telling, "Losses and quality"),
     Part("equal", "What was held equal", "hour", _setup, "Held equal"),
     Part("recipes", "Recipes and parameters", "hour", _recipes, "Recipes"),
     Part("objectives", "The objectives", "hour", _cards, "Objectives"),
