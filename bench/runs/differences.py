@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.config.models import Study, expanded_entries
+from bench.config.models import Entry, Study, expanded_entries
 from bench.errors import BenchError
 from bench.formatting import format_setting
 from bench.runs.folder import RunFolder
@@ -67,8 +67,11 @@ def study_changes(plan: Mapping[str, Any], study: Study) -> list[str]:
     entries = expanded_entries(study)
     protocols = {protocol for entry in entries for protocol in (("custom",) if entry.recipe else study.protocols)}
     rows = [entry for entry in plan["entries"] if not (entry.get("same_as") or entry.get("added"))]
+    twins = [(entry["label"], entry["protocol"]) for entry in plan["entries"] if entry.get("same_as")]
+    twin = twins[0] if twins else None
     was = {
         **{name: plan.get(name) for name in ("baseline", "primary_metric", "secondary", "generator", "seeds")},
+        "twin_seeds": [run["seed"] for run in plan["runs"] if (run["label"], run["protocol"]) == twin],
         "protocols": sorted({entry["protocol"] for entry in rows}),
         "rows": list(dict.fromkeys(entry["label"] for entry in rows)),
         **{name: plan.get(name, {}) for name in ("data", "backbone", "schedule", "recipe", "training")},
@@ -79,6 +82,7 @@ def study_changes(plan: Mapping[str, Any], study: Study) -> list[str]:
         "secondary": list(study.secondary_metrics),
         "generator": study.generator,
         "seeds": list(study.seeds),
+        "twin_seeds": list(study.twin_seeds),
         "protocols": sorted(protocols),
         "rows": [entry.label for entry in entries],
         "data": study.data.model_dump(mode="json"),
@@ -88,8 +92,23 @@ def study_changes(plan: Mapping[str, Any], study: Study) -> list[str]:
         "training": study.training.model_dump(mode="json"),
     }
     words = changes(_in_both(was, now), _in_both(now, was))
+    planned = {row["label"]: row for row in reversed(rows)}
+    for entry in entries:
+        if entry.label in planned:
+            words += [f"{entry.label}: {change}" for change in _row_changes(planned[entry.label], entry, study)]
     predicted = [prediction.model_dump(mode="json") for prediction in study.predictions]
     return [*words, *(["predictions"] if predicted != predictions_of(plan) else [])]
+
+
+def _row_changes(planned: Mapping[str, Any], entry: Entry, study: Study) -> list[str]:
+    """Name what the file gives a row otherwise than it was planned with; what the file no longer gives is not seen."""
+    settings = {name: value for name, value in study.settings.items() if name in planned["settings"]} | entry.settings
+    recipe = entry.recipe.model_dump(mode="json", exclude_unset=True) if entry.recipe else {}
+    return [
+        change
+        for what, asked in (("settings", settings), ("recipe", recipe))
+        for change in changes({name: planned[what].get(name) for name in asked}, asked)
+    ]
 
 
 def _in_both(values: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

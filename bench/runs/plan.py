@@ -101,7 +101,6 @@ class Plan:
         Raises BenchError for an unknown label or protocol.
         """
         self._require("protocol", protocols, {entry.protocol for entry in self.entries})
-        more = tuple(sorted({*seeds} - {*self.study.seeds, *self.study.twin_seeds}))
         chosen = self._matching(patterns)
         rows = [
             AddedSeeds(label=entry.label, protocol=entry.protocol, seeds=more)
@@ -109,8 +108,9 @@ class Plan:
             if (entry.label, entry.protocol) in chosen
             and not entry.same_as
             and (not protocols or entry.protocol in protocols)
+            and (more := tuple(sorted({*seeds} - _own_seeds(self.study, entry.label))))
         ]
-        added = self.added.joined(Additions(seeds=tuple(rows) if more else ()))
+        added = self.added.joined(Additions(seeds=tuple(rows)))
         return self if added == self.added else make_plan(self.study, added)
 
     def dangling(self) -> list[str]:
@@ -155,7 +155,7 @@ class Plan:
             )
 
     def _has_added_seed(self, run: RunSpec) -> bool:
-        return run.training.seed not in (*self.study.seeds, *self.study.twin_seeds)
+        return run.training.seed not in _own_seeds(self.study, run.label)
 
     def _finished(self, runs_root: Path) -> int:
         folders = (RunFolder(runs_root / self.study.name / run.folder) for run in self.runs)
@@ -258,9 +258,18 @@ def make_plan(study: Study, added: Additions | None = None) -> Plan:
     specs = {(entry.label, entry.protocol): _Specs(study, entry, code) for entry in entries}
     runs = [specs[row].run(seed) for seed in study.seeds for row in specs]
     runs += [specs[entry.label, entry.protocol].run(seed) for seed in study.twin_seeds for entry in repeated]
-    known = {*study.seeds, *study.twin_seeds}
-    runs += [specs[row].run(seed) for row in specs for seed in added.seeds_of(*row) if seed not in known]
+    runs += [
+        specs[label, protocol].run(seed)
+        for label, protocol in specs
+        for seed in added.seeds_of(label, protocol)
+        if seed not in _own_seeds(study, label)
+    ]
     return Plan(study, (*entries, *twins), tuple(runs), added)
+
+
+def _own_seeds(study: Study, label: str) -> set[int]:
+    """Return the seeds that bench.toml gives a row; the baseline also has its A/A arm's."""
+    return {*study.seeds, *(study.twin_seeds if label == study.baseline else ())}
 
 
 def run_state(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None = None) -> PlanState:

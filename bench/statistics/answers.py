@@ -26,11 +26,12 @@ Outcome = Literal["better", "undecided", "lost", "none finished", "same", "unjud
 class Answer:
     """Two rows under one protocol on the primary metric.
 
-    `kind`: "declared" before running (a row of bench.toml and the baseline), "added" (a row added by hand and the
-    baseline, in the same family of tests), "exploratory" (any other pair) or "a/a" (the baseline and its twin).
-    `outcome`: `ahead` is "better"; or "undecided"; "lost", where no run of one finished and `ahead` is the other;
-    "none finished"; "same" scores to the last bit; or "unjudged", for the reason `why`. `ahead` is the row with the
-    better mean (mean rank where a run was lost), "" where there is none.
+    `kind`: "declared" before running (a row of bench.toml and the baseline), "added" (one of the two, or seeds of one,
+    were added by hand, maybe after a look at results; the same family of tests), "exploratory" (any other pair) or
+    "a/a" (the baseline and its twin). `outcome`: `ahead` is "better"; or "undecided"; "lost", where no run of one
+    finished and `ahead` is the other; "none finished"; "same" scores to the last bit; or "unjudged", for the reason
+    `why`. `ahead` is the row with the better mean (mean rank where a run was lost and ranks decide), "" where there is
+    none.
 
     `difference` is first's mean less second's, over the runs that have a score, with an interval at 95 %: Welch's for
     a pair with the baseline, which holds for one comparison and excludes zero wherever Holm's correction decides;
@@ -91,14 +92,21 @@ class Answer:
 
     def turned(self) -> Answer:
         """Return the same answer with `first` and `second` in each other's place."""
-        swapped = {
-            to: getattr(self, of)
-            for a, b in (("first", "second"), ("second", "first"))
-            for to, of in ((a, b), *((f"{a}_{count}", f"{b}_{count}") for count in ("planned", "scored", "lost")))
-        }
-        ends = {"difference": self.difference, "difference_low": self.difference_high}
-        ends["difference_high"] = self.difference_low
-        return replace(self, **swapped, **{name: None if end is None else -end for name, end in ends.items()})
+        low, high = self.difference_low, self.difference_high
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            first_planned=self.second_planned,
+            second_planned=self.first_planned,
+            first_scored=self.second_scored,
+            second_scored=self.first_scored,
+            first_lost=self.second_lost,
+            second_lost=self.first_lost,
+            difference=None if self.difference is None else -self.difference,
+            difference_low=None if high is None else -high,
+            difference_high=None if low is None else -low,
+        )
 
     @property
     def advantage(self) -> tuple[float, float | None, float | None] | None:
@@ -120,7 +128,7 @@ def answer_pairs(statistics: StudyStatistics, plan: Mapping[str, Any]) -> list[A
     letters = {(s.protocol, s.label): set(s.letters) for s in statistics.standings}
     against = {(c.protocol, frozenset((c.label, c.baseline))): c for c in statistics.comparisons}
     twin = {c.protocol: _size_of(c) for c in statistics.same}
-    by_hand = {(entry["protocol"], entry["label"]) for entry in plan.get("entries", ()) if entry.get("added")}
+    by_hand = added_by_hand(plan)
     answers = []
     for pair in statistics.pairs:
         family = sum(other.protocol == pair.protocol for other in statistics.pairs)
@@ -128,7 +136,7 @@ def answer_pairs(statistics: StudyStatistics, plan: Mapping[str, Any]) -> list[A
         first, second = (rows[pair.protocol, label] for label in (pair.first, pair.second))
         kind: Kind = "exploratory"
         if declared:
-            kind = "added" if (declared.protocol, declared.label) in by_hand else "declared"
+            kind = "added" if {(pair.protocol, pair.first), (pair.protocol, pair.second)} & by_hand else "declared"
         answer = _described(first, second, kind, family, better)
         chance, reach = twin.get(pair.protocol, (None, None))
         answer = replace(answer, twin_difference=chance, twin_reach=reach)
@@ -143,6 +151,16 @@ def answer_pairs(statistics: StudyStatistics, plan: Mapping[str, Any]) -> list[A
         answer = _by_baseline(_described(first, second, "a/a", 1, better), same)
         answers.append(_concluded(answer, first.arm, second.arm))
     return _with_seeds(answers, rows)
+
+
+def added_by_hand(plan: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return the rows, as protocol and label, that were added by hand, or seeds of which were."""
+    return {
+        (each["protocol"], each["label"])
+        for what in ("entries", "runs")
+        for each in plan.get(what, ())
+        if each.get("added")
+    }
 
 
 def answers_for(statistics: StudyStatistics, plan: Mapping[str, Any], first: str, second: str) -> list[Answer]:

@@ -185,6 +185,31 @@ def test_predictions_are_of_the_studys_own_steps_and_are_told_where_they_changed
     assert study_changes(read_json(make_plan(before).write(tmp_path / "before")), study) == ["predictions"]
 
 
+def test_status_names_the_settings_and_twin_seeds_that_bench_toml_has_otherwise(tmp_path: Path) -> None:
+    row = {"objective": "wgan-gp", "settings": {"penalty_weight": 10.0}, "recipe": {"learning_rate": 1e-4}}
+    file = write_tiny_study(tmp_path, objectives=["nsgan"], seeds="0-1")
+    was = load_study(config=file, overrides={"objectives": ["nsgan", row], "twin_seeds": "10-11"})
+    plan = read_json(make_plan(was).write(tmp_path))
+    assert study_changes(plan, was) == []
+    other = row | {"settings": {"penalty_weight": 1.0}, "recipe": {"learning_rate": 2e-4}}
+    now = load_study(config=file, overrides={"objectives": ["nsgan", other], "twin_seeds": "10-12"})
+    words = study_changes(plan, now)
+    assert len(words) == 3
+    assert "twin_seeds" in words[0]
+    assert "wgan-gp: penalty_weight 10" in words[1]
+    assert "wgan-gp: learning_rate 0.0001" in words[2]
+
+
+def test_seeds_of_the_twin_can_be_added_to_other_rows(tmp_path: Path) -> None:
+    file = write_tiny_study(tmp_path, objectives=["nsgan", "vae"], seeds="0-1")
+    plan = make_plan(load_study(config=file, overrides={"twin_seeds": "10-11"}))
+    more = plan.with_seeds({1, 10, 12})
+    added = {(run.label, run.training.seed) for run in more.runs if more.is_added(run)}
+    assert added == {("vae", 10), ("vae", 12), ("nsgan", 12)}
+    assert len(more.runs) == len(plan.runs) + 3
+    assert {more.label_of(run) for run in more.runs if run.training.seed == 10} == {"nsgan-twin", "vae"}
+
+
 def test_the_settings_in_which_a_run_differs_are_named(tmp_path: Path) -> None:
     old = load_study(config=write_tiny_study(tmp_path))
     (run,) = make_plan(old).runs

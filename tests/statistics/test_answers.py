@@ -217,6 +217,13 @@ def test_a_row_added_by_hand_is_tested_among_the_declared_ones_and_is_not_called
     for entry in plan["entries"]:
         entry["added"] = entry["label"] == "mine"
     added = {frozenset((a.first, a.second)): a for a in answer_pairs(study_statistics(results, plan), plan)}
+    for entry in plan["entries"]:
+        del entry["added"]
+    plan["runs"] = [{"label": "mine", "protocol": "controlled", "seed": 4, "added": True}]
     kinds = {pair: answer.kind for pair, answer in added.items() if "nsgan" in pair}
+    more = {frozenset((a.first, a.second)): a.kind for a in answer_pairs(study_statistics(results, plan), plan)}
+    assert {
+        pair: kind for pair, kind in more.items() if "nsgan" in pair
+    } == kinds  # seeds of a row alone: as a whole row
     assert kinds == {frozenset(("nsgan", "wgan")): "declared", frozenset(("nsgan", "mine")): "added"}
     assert [answer.p_holm for answer in added.values()] == [answer.p_holm for answer in declared.values()]

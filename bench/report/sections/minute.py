@@ -47,8 +47,10 @@ def what_was_compared(study: Study) -> str:
     info = describe_metric(study.primary)
     better = f", {info.better} is better" if info.better else ""
     told = f", told {joined(labels_of(study))}" if labels_of(study) else ""
+    objectives = len(set(study.objectives.values()))
+    rows = f" in {len(study.labels)} rows" if objectives < len(study.labels) else ""
     return (
-        f"{plural(len(study.labels), 'objective')} trained one DCGAN ({side}, width {backbone['width']}) on "
+        f"{plural(objectives, 'objective')}{rows} trained one DCGAN ({side}, width {backbone['width']}) on "
         f"{study.data_title}{told}, {plan['final_step']:,} generator steps and {plural(len(study.seeds), 'seed')} "
         f"each, under {recipes}; {info.title} compares them{better}."
     )
@@ -82,7 +84,9 @@ def _lower(clause: str) -> str:
 def _first(study: Study, protocol: str) -> Iterator[str]:
     """Tell which row leads, and from which it is not told apart."""
     field = field_of(study, protocol)
-    if field is None or not field.leaders:
+    if field is None:  # one row alone: nothing is compared
+        return
+    if not field.leaders:
         yield "No row has all its runs yet"
         return
     first, *level = field.leaders
@@ -125,8 +129,8 @@ def _labels(comparisons: list[Comparison], verdict: str) -> list[str]:
 
 
 def _with_care(study: Study) -> list[str]:
-    """Return, in clauses, how far from real images the best row is, whether the first is hollow, what collapsed."""
-    return [*_far_from_real(study), *_hollow(study), *_collapsed(study)]
+    """Return, in clauses, how far the best row is from real images, if it is hollow, what collapsed or came later."""
+    return [*_far_from_real(study), *_hollow(study), *_collapsed(study), *_added_seeds(study)]
 
 
 def _far_from_real(study: Study) -> Iterator[str]:
@@ -167,6 +171,12 @@ def _collapsed(study: Study) -> Iterator[str]:
         )
     elif total.by_study:
         yield f"{total.by_study} of {plural(total.judged, 'run')} collapsed"
+
+
+def _added_seeds(study: Study) -> Iterator[str]:
+    rows = dict.fromkeys(run["label"] for run in study.plan["runs"] if run.get("added"))
+    if rows:
+        yield f"seeds were added by hand to {joined([*rows])}, and p is too small if that was after a look at results"
 
 
 def what_is_missing(study: Study) -> tuple[str, ...]:

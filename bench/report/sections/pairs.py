@@ -9,6 +9,7 @@ from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Pairs, Row, Table
 from bench.report.study import Study
 from bench.statistics import ALPHA, SEEDS_FOR_VERDICT, Answer, answer_pairs
+from bench.statistics.answers import added_by_hand
 
 MOST_TIMES = 100  # a difference is told to be so many times the A/A twin's at most
 
@@ -33,7 +34,7 @@ def pairs_section(study: Study) -> Pairs | None:
 def sentence(answer: Answer) -> str:
     """Return what the seeds say of a pair: one sentence, and what must be known beside it."""
     told = " ".join(part for part in _parts(answer) if part)
-    lead = {"exploratory": "Exploratory. ", "added": "Added by hand, not declared. "}
+    lead = {"exploratory": "Exploratory. ", "added": "Not as declared: a row or seeds were added by hand. "}
     return lead.get(answer.kind, "") + told
 
 
@@ -68,7 +69,9 @@ def _unjudged(answer: Answer) -> Iterator[str]:
         )
     else:
         yield f"Not answered yet between {answer.first} and {answer.second}: {answer.why}."
-    if answer.ahead:
+    if lost := _lost(answer):
+        yield f"Lost: {lost}, so that means would compare survivors alone."
+    elif answer.ahead:
         facts = [_interval(answer), _ahead_on(answer)]
         yield f"So far {answer.ahead} is ahead by {_gap(answer)}{_in_parentheses(facts)}."
 
@@ -285,5 +288,5 @@ def _lead(study: Study) -> str:
 
 
 def _but_for_added(study: Study) -> str:
-    added = dict.fromkeys(entry["label"] for entry in study.plan["entries"] if entry.get("added"))
-    return f" except for {', '.join(added)}, added by hand" if added else ""
+    added = sorted({label for _, label in added_by_hand(study.plan)})
+    return f", but for what was added by hand ({', '.join(added)})" if added else ""
