@@ -46,10 +46,10 @@ def map_images(
 ) -> npt.NDArray[np.uint8]:
     """Return images of files as `load_images` does, mapped from a new file in `folder`: memory does not grow with them.
 
-    `most`: no more than so many, the first ones. Raises BenchError as it does, and where the disk is too full.
+    `most`: no more than so many, by a fixed random choice (`drawn_places`). Raises BenchError as it does, and where the
+    disk is too full.
     """
-    count, blocks = count_and_blocks(source.expanduser(), resolution, recipe)
-    count = count if most is None else min(count, most)
+    count, blocks = count_and_blocks(source.expanduser(), resolution, recipe, most)
     path = folder / f"images-{len(list(folder.iterdir()))}.npy"
     at = 0
     try:
@@ -60,11 +60,8 @@ def map_images(
                     _refuse_full_disk(source, folder, count * block[0].nbytes)
                     header = {"descr": "|u1", "fortran_order": False, "shape": (count, *block.shape[1:])}
                     np.lib.format.write_array_header_1_0(file, header)
-                taken = block[: count - at]
-                file.write(np.ascontiguousarray(taken).data)
-                at += len(taken)
-                if at == count:
-                    break
+                file.write(np.ascontiguousarray(block).data)
+                at += len(block)
     except OSError as error:
         raise disk_error(path, error) from error
     mapped: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -28,22 +28,36 @@ _WAYS = "Name a folder or a zip of images, a .npz or .npy of uint8, or parquet s
 Blocks = Iterator[Pixels]
 
 
-def count_and_blocks(path: Path, resolution: int | None, recipe: str = "square") -> tuple[int, Blocks]:
+def count_and_blocks(
+    path: Path, resolution: int | None, recipe: str = "square", most: int | None = None
+) -> tuple[int, Blocks]:
     """Return how many images lie at `path`, and blocks of them, uint8 (N, 3, R, R), in a fixed order.
 
-    `resolution` None takes arrays as they are, which must be square, and image files at 64 pixels. Raises BenchError,
-    at once or while blocks are taken, for what holds no images or some that cannot be used.
+    `most`: where there are more, only `drawn_places` of them. `resolution` None takes arrays as they are, which must be
+    square, and image files at 64 pixels. Raises BenchError, at once or while blocks are taken, for what holds no images
+    or some that cannot be used.
     """
     if recipe not in RECIPES:
         raise BenchError(f"{recipe!r} is no recipe{suggest(recipe, RECIPES)}", hint=f"There are: {', '.join(RECIPES)}.")
     if not path.exists():
         raise BenchError(f"There is nothing at {path}", hint=_WAYS)
     if path.is_file() and path.suffix in (".npy", ".npz"):
-        return _array_file(path, resolution)
-    return _image_files(path, resolution or 64, recipe)
+        return _array_file(path, resolution, most)
+    return _image_files(path, resolution or 64, recipe, most)
 
 
-def _image_files(path: Path, resolution: int, recipe: str) -> tuple[int, Blocks]:
+def drawn_places(count: int, most: int | None) -> Sequence[int]:
+    """Return which of `count` images are taken where no more than `most` are wanted: all, or a fixed random choice.
+
+    Generated images often lie class by class, so that the first ones, or every tenth, would be no sample of them.
+    """
+    if most is None or count <= most:
+        return range(count)
+    drawn: list[int] = np.sort(np.random.default_rng(0).choice(count, most, replace=False)).tolist()
+    return drawn
+
+
+def _image_files(path: Path, resolution: int, recipe: str, most: int | None) -> tuple[int, Blocks]:
     places: Sequence[Any]
     shards = sorted(path.rglob("*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
     names = image_names(path)[0] if path.is_dir() else []
@@ -66,6 +80,7 @@ def _image_files(path: Path, resolution: int, recipe: str) -> tuple[int, Blocks]
 
     if not places:
         raise BenchError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})", hint="Name where the images lie.")
+    places = [places[place] for place in drawn_places(len(places), most)]
     return len(places), _rendered(path, places, read, recipe, resolution, archive)
 
 
@@ -112,18 +127,20 @@ def _is_image(info: zipfile.ZipInfo) -> bool:
     return not info.is_dir() and not hidden and Path(info.filename).suffix.lower() in SUFFIXES
 
 
-def _array_file(path: Path, resolution: int | None) -> tuple[int, Blocks]:
+def _array_file(path: Path, resolution: int | None, most: int | None) -> tuple[int, Blocks]:
     """Open an array of images, in .npz the only one or the one with a name of images, by its header alone."""
     try:
         if path.suffix == ".npy":
             with path.open("rb") as file:
                 shape, layout = _header(path, file)
-            return shape[0], _array_blocks(path, lambda: path.open("rb"), shape, layout, resolution)
+            places = drawn_places(shape[0], most)
+            return len(places), _array_blocks(path, lambda: path.open("rb"), shape, layout, resolution, places)
         with zipfile.ZipFile(path) as archive:
             member = _image_array(path, archive)
             with archive.open(member) as entry:
                 shape, layout = _header(path, entry)
-        return shape[0], _array_blocks(path, lambda: _member(path, member), shape, layout, resolution)
+        places = drawn_places(shape[0], most)
+        return len(places), _array_blocks(path, lambda: _member(path, member), shape, layout, resolution, places)
     except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
         raise BenchError(f"{path} holds no array that can be read ({error})", hint=_WAYS) from error
 
@@ -161,7 +178,12 @@ def _header(path: Path, file: IO[bytes]) -> tuple[tuple[int, ...], str]:
 
 
 def _array_blocks(
-    path: Path, opened: Callable[[], IO[bytes]], shape: tuple[int, ...], layout: str, resolution: int | None
+    path: Path,
+    opened: Callable[[], IO[bytes]],
+    shape: tuple[int, ...],
+    layout: str,
+    resolution: int | None,
+    places: Sequence[int],
 ) -> Blocks:
     height, width = shape[2:4] if layout == "first" else shape[1:3]
     if resolution is None and height != width:
@@ -171,6 +193,8 @@ def _array_blocks(
         )
     one = int(np.prod(shape[1:]))
     step = max(min(BLOCK, (64 << 20) // one), 1)
+    taken = np.zeros(shape[0], dtype=np.bool_)
+    taken[places] = True
     with opened() as file:
         _header(path, file)
         for at in range(0, shape[0], step):
@@ -178,7 +202,9 @@ def _array_blocks(
             content = file.read(wanted * one)
             if len(content) != wanted * one:
                 raise BenchError(f"{path} is cut off: it holds fewer images than it says", hint="Copy it again.")
-            yield _as_planes(np.frombuffer(content, np.uint8).reshape(wanted, *shape[1:]), layout, resolution)
+            block = np.frombuffer(content, np.uint8).reshape(wanted, *shape[1:])[taken[at : at + wanted]]
+            if len(block):
+                yield _as_planes(block, layout, resolution)
 
 
 def _as_planes(block: Pixels, layout: str, resolution: int | None) -> Pixels:

@@ -17,6 +17,7 @@ import torch
 from bench.data import PreparedData, PreparedSet
 from bench.data.build import array_sha256
 from bench.data.images import load_images, map_images
+from bench.data.streams import drawn_places
 from bench.errors import BenchError, suggest
 from bench.evaluation.evaluate import measured_lines
 from bench.evaluation.extractors import load_extractors
@@ -99,10 +100,10 @@ def measure(
     images      generated images: an array, a folder, a zip, a .npz, .npy or parquet file, see `load_images`
     reference   real images that the generator has not seen, of the same resolution
     training    the images it was trained on; adds the distances to them, which tell whether it copies
-    extractors  "lite0" (ImageNet), "inception" (the FID's; its weights are downloaded once) and "judge", which knows
-                the package's drawn faces alone
-    samples     N, at least 50: the first N images are measured, against as many real ones in a fixed random order
-                [all the images there are]
+    extractors  "lite0" (ImageNet), "inception" (the FID's; its weights are downloaded once) and "judge", which here
+                is that of the package's drawn faces
+    samples     N, at least 50: of more images a fixed random choice is measured, against as many real ones in a fixed
+                random order [all the images there are]
     resolution  32, 64 or 128: what images are cropped and scaled to [the arrays' own; 64 for files]
     data        the folder in which features of real images and weights are cached
     device      "auto" (a GPU, else the CPU), "cpu", "cuda:0", ...
@@ -186,7 +187,8 @@ def count_measured(generated: npt.NDArray[np.uint8], samples: int | None) -> int
 def _opened(images: Images, place: Path, resolution: int | None, most: int | None = None) -> npt.NDArray[np.uint8]:
     if isinstance(images, str | Path):
         return map_images(Path(images), place, resolution=resolution, most=most)
-    return load_images(images, resolution=resolution)
+    loaded = load_images(images, resolution=resolution)
+    return loaded if most is None or len(loaded) <= most else loaded[drawn_places(len(loaded), most)]
 
 
 def _settings(extractors: Sequence[str], count: int) -> EvaluationSettings:

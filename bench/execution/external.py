@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from bench.config.models import LABEL, Study
-from bench.data import prepare
+from bench.data import is_prepared, prepare
 from bench.data.images import map_images
 from bench.errors import BenchError
 from bench.evaluation.extractors import require_extractors
@@ -22,7 +22,7 @@ from bench.files import sha256_file, write_record
 from bench.metrics.own import OwnExtractor
 from bench.metrics.settings import EvaluationSettings
 from bench.runs.extras import external_file
-from bench.runs.folder import read_plan
+from bench.runs.folder import read_plan, run_folder
 from bench.training.environment import prepare_process
 
 
@@ -154,12 +154,25 @@ def add_samples(
             f'Study "{study.name}" was run under other evaluation settings than it has now',
             hint="`bench evaluate` measures its runs under the present ones first.",
         )
+    _refuse_other_images(study, plan, runs_root, data_root)
     sets = [measure_for_study(study, path, data_root, device, recipe=recipe, progress=progress) for path in images]
     if len({one.images_sha256 for one in sets}) < len(sets):
         raise BenchError("Two of the sets hold the same images", hint="Name each set once.")
     file = external_file(runs_root / study.name, label)
     write_record(file, record_of(label, source, seeds, sets))
     return file
+
+
+def _refuse_other_images(study: Study, plan: Mapping[str, Any], runs_root: Path, data_root: Path) -> None:
+    """Raise BenchError where the study's runs were held to other images than it has now: nothing would compare."""
+    present = is_prepared(study.data, data_root)
+    statuses = [run_folder(runs_root / study.name, run["path"]).status() for run in plan["runs"]]
+    seen = {status.data_sha256["heldout"] for status in statuses if status.data_sha256}
+    if present is not None and seen and present.heldout.sha256 not in seen:
+        raise BenchError(
+            f'The runs of "{study.name}" were measured against other images than the study has now',
+            hint="`bench status` says in what bench.toml differs; `bench run --all` trains on the present images.",
+        )
 
 
 def record_of(label: str, source: str, seeds: bool, sets: Sequence[Measured]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bench.data import streams
 from bench.data.faces import draw_faces
 from bench.data.images import load_images, map_images
 from bench.data.readers import archives
+from bench.data.streams import drawn_places
 from bench.errors import BenchError
 
 FACES = draw_faces(4, range(7), 32)
@@ -57,20 +59,29 @@ def test_every_kind_gives_the_same_images(tmp_path: Path, kind: str, monkeypatch
     mapped = map_images(path, place, resolution=32)
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, FACES)
-    np.testing.assert_array_equal(map_images(path, place, resolution=32, most=3), FACES[:3])
+    np.testing.assert_array_equal(map_images(path, place, resolution=32, most=3), FACES[drawn_places(len(FACES), 3)])
 
 
 def test_mapped_images_are_read_a_block_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BLOCK", 2)
     sizes: list[int] = []
 
-    def counted(path: Path, resolution: int | None, recipe: str) -> tuple[int, streams.Blocks]:
-        count, blocks = streams.count_and_blocks(path, resolution, recipe)
+    def counted(*words: Any) -> tuple[int, streams.Blocks]:
+        count, blocks = streams.count_and_blocks(*words)
         return count, (sizes.append(len(block)) or block for block in blocks)  # type: ignore[func-returns-value]
 
     monkeypatch.setattr(images_module, "count_and_blocks", counted)
-    map_images(write(tmp_path, "npz"), tmp_path, resolution=32, most=3)
-    assert sizes == [2, 2]  # what comes after the third is never read
+    map_images(write(tmp_path, "npz"), tmp_path, resolution=32)
+    assert sizes == [2, 2, 2, 1]
+
+
+def test_a_part_is_drawn_from_all_classes_however_they_lie() -> None:
+    """Sorted by class, or class after class in turn: neither the first images nor every tenth would be a sample."""
+    drawn = np.array(drawn_places(50_000, 5_000))
+    assert len(set(drawn)) == 5_000
+    for classes in (drawn // 5_000, drawn % 10):
+        assert np.bincount(classes, minlength=10).min() > 400
+    assert list(drawn_places(7, 7)) == list(drawn_places(7, None)) == list(range(7))
 
 
 def test_arrays_that_hold_no_images_are_refused(tmp_path: Path) -> None:

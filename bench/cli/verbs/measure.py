@@ -30,7 +30,12 @@ _STUDY = "study:"  # before the name of a study that is a path's name too
     help="lite0, lite0-96-stage7, inception, judge, one that a study declares, or a .py file of your own; may be "
     "repeated [the study's; lite0].",
 )
-@click.option("--samples", type=click.IntRange(min=50), metavar="N", help="How many images [the study's; all].")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=50),
+    metavar="N",
+    help="How many images, drawn at random in a fixed way [the study's; all].",
+)
 @click.option(
     "--resolution", type=click.Choice(["32", "64", "128"]), help="Crop and scale to it [the study's; arrays' own; 64]."
 )

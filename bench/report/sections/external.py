@@ -30,7 +30,7 @@ def external_table(study: Study) -> Table | None:
     metrics = [study.primary, *(m for m in study.headline_metrics() if m != study.primary)]
     rows = []
     for record in study.external:
-        current = record["evaluation_id"] == study.settings.id()
+        current = _is_current(study, record)
         values = _values(record) if current else {}
         rows.append(
             Row(
@@ -38,14 +38,15 @@ def external_table(study: Study) -> Table | None:
                     Cell(
                         record["label"],
                         detail=_told(record),
-                        badges=("external", *(() if current else ("measured under other settings",))),
+                        badges=("external", *(() if current else ("measured under other settings or images",))),
                     ),
                     *(_cell(record, metric, values.get(metric, {})) for metric in metrics),
                 ),
                 "beside",
             )
         )
-    floors = {line["metric"]: line["floor"] for record in study.external for line in record["sets"][0]["lines"]}
+    comparable = [record for record in study.external if _is_current(study, record)]
+    floors = {line["metric"]: line["floor"] for record in comparable for line in record["sets"][0]["lines"]}
     floor = (Cell(format_metric(metric, floors.get(metric)), numeric=True) for metric in metrics)
     rows.append(Row((Cell("real against real", detail=floor_detail(study, study.primary)), *floor), "floor"))
     return Table(
@@ -55,6 +56,13 @@ def external_table(study: Study) -> Table | None:
         (Heading("samples"), *(Heading(metric_heading(metric), metric, numeric=True) for metric in metrics)),
         tuple(rows),
     )
+
+
+def _is_current(study: Study, record: Mapping[str, Any]) -> bool:
+    """Tell whether a record was measured under the study's settings, against the images that its runs were held to."""
+    seen = {run.status.data_sha256.get("heldout") for run in study.runs if run.status.data_sha256} - {None}
+    same_images = not seen or record["data_sha256"] in seen
+    return bool(record["evaluation_id"] == study.settings.id() and same_images)
 
 
 def external_frame(study: Study) -> pd.DataFrame | None:
