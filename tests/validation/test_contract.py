@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.cli.verbs.check import check
 from bench.errors import BenchError
 from bench.validation.contract import CHECKS, check_objective
+from bench.validation.contract.watching import GradientsTaken
 
 GOOD = """
 from __future__ import annotations
@@ -395,3 +397,18 @@ def test_check_prints_and_returns_what_it_found(tmp_path: Path, capsys: pytest.C
 def test_constants_that_need_no_copy_pass(same: str, tmp_path: Path) -> None:
     path = planted(tmp_path, "-D(real)", same)
     assert check_objective(path, [check for check in CHECKS if check.name == "device"]).passed
+
+
+@pytest.mark.parametrize("way", ["grad", "backward", "Tensor.backward"])
+def test_gradients_are_seen_whichever_way_they_are_taken(way: str) -> None:
+    points = torch.ones(3, requires_grad=True)
+    with GradientsTaken() as taken:
+        loss = points.square().sum()
+        assert not taken.any
+        if way == "grad":
+            torch.autograd.grad(loss, points)
+        elif way == "backward":
+            torch.autograd.backward(loss, inputs=[points])
+        else:
+            loss.backward(inputs=[points])  # type: ignore[no-untyped-call]
+    assert taken.any

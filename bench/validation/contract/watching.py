@@ -77,6 +77,9 @@ def _in_a_function_of_autograd() -> bool:
     return False
 
 
+_DIFFERENTIATE = (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward)
+
+
 class GradientsTaken(TorchFunctionMode):
     """Notes whether a computation takes gradients of its own, as a gradient penalty does."""
 
@@ -91,7 +94,7 @@ class GradientsTaken(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        self.any = self.any or func is torch.autograd.grad
+        self.any = self.any or func in _DIFFERENTIATE
         return func(*args, **(kwargs or {}))
 
 
