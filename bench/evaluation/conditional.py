@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bench.data.judge import KNOWN
 from bench.evaluation.features import Features
 from bench.evaluation.neighbours import compare, draw_subsets, generated_geometry, real_geometry
 
@@ -115,12 +116,10 @@ class Read:
         return np.asarray(self.right.all(axis=1))
 
 
-def read_labels(features: Features, labels: npt.NDArray[np.uint8], factors: Factors) -> Read:
-    """Hold what the judge answers of drawn faces against what they were told."""
-    from bench.data.faces import FACTORS
-
+def read_labels(features: Features, labels: npt.NDArray[np.uint8], factors: Factors, source: str) -> Read:
+    """Hold what the judge of `source` answers of images against what they were told."""
     assert features.answers is not None
     assert features.certainty is not None
-    columns = [list(FACTORS).index(name) for name in factors]
+    columns = [list(KNOWN[source].factors).index(name) for name in factors]
     sure = features.certainty[:, columns].double().prod(dim=1) >= _SURE
     return Read(features.answers[:, columns].cpu().numpy() == labels, sure.cpu().numpy())

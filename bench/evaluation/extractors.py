@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.data.judge import KNOWN
 from bench.errors import BenchError
 from bench.evaluation.features import UNSURE, Extractor, Features
 from bench.evaluation.inception import load_inception, obtain_weights
@@ -17,41 +18,44 @@ from bench.metrics.settings import EvaluationSettings
 
 
 class JudgeExtractor:
-    """The judge of drawn faces: its features, what it recognises of each factor, and the mode of each image."""
+    """A source's judge: its features, what it recognises of each factor, and the mode of each image."""
 
     name = "judge"
     label = "judge"
     recipe = "judge"
 
-    def __init__(self, device: torch.device) -> None:
-        from bench.data.judge import JUDGE_SHA256, load_judge, modes
+    def __init__(self, source: str, device: torch.device) -> None:
+        from bench.data.judge.network import load_judge
 
-        self.sha256 = JUDGE_SHA256
+        known = KNOWN[source]
+        self.sha256 = known.sha256
         self.device = device
-        self._judge = load_judge().to(device)
-        self._modes = modes
+        self._judge = load_judge(known).to(device)
+        self._mode_factors = known.mode_factors
 
     def features(self, images: Tensor) -> Features:
+        from bench.data.judge.network import modes
+
         output = self._judge(images.to(self.device))
-        modes, confident = self._modes(output)
+        found, confident = modes(output, self._mode_factors)
         certainty, answers = zip(*(logits.softmax(1).max(1) for logits in output.logits.values()), strict=True)
         return Features(
             output.features,
-            modes=torch.where(confident, modes, UNSURE),
+            modes=torch.where(confident, found, UNSURE),
             answers=torch.stack(answers, dim=1).to(torch.uint8),
             certainty=torch.stack(certainty, dim=1),
         )
 
 
 def active_extractors(settings: EvaluationSettings, source: str) -> tuple[str, ...]:
-    """Return the extractors that apply to a data source: the judge knows drawn faces alone.
+    """Return the extractors that apply to a data source: the judges know drawn faces and Fashion-MNIST.
 
     Raises BenchError when none is left.
     """
-    names = tuple(name for name in settings.extractors if name != "judge" or source == "faces")
+    names = tuple(name for name in settings.extractors if name != "judge" or source in KNOWN)
     if not names:
         raise BenchError(
-            f"The judge works only on drawn faces; these images come from {source}",
+            f"A judge is there for {' and '.join(KNOWN)} alone; these images come from {source}",
             hint='Set evaluation.extractors to ["lite0"] or ["inception"] in the study.',
         )
     return names
@@ -88,7 +92,7 @@ def load_extractors(
         elif name in settings.extractor:
             loaded.append(load_own(name, settings.extractor[name], device, run_code))
         else:
-            loaded.append(JudgeExtractor(device))
+            loaded.append(JudgeExtractor(source, device))
     return tuple(loaded)
 
 
@@ -101,7 +105,5 @@ def known_digests(settings: EvaluationSettings, source: str) -> dict[str, str]:
     for name, own in settings.own_extractors.items():
         digests[name] = str(own.sha256 or own.digest())
     if "judge" in active_extractors(settings, source):
-        from bench.data.judge import JUDGE_SHA256
-
-        digests["judge"] = JUDGE_SHA256
+        digests["judge"] = KNOWN[source].sha256
     return digests

@@ -43,7 +43,7 @@ class Features:
     pool       N x d float32, pooled features
     logits     N x K float32 over the classes it was trained on, None where it has none
     modes      N int64, the judge's mode of each image or UNSURE; None for other extractors
-    answers    N x F uint8, which value of each factor of `bench.data.faces.FACTORS` the judge sees; None for others
+    answers    N x F uint8, which value of each of its factors the judge sees; None for others
     certainty  N x F float32, with what probability
     """
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from bench.data.judge import KNOWN
 from bench.evaluation.conditional import MOST_CLASSES, class_name, classes_of, read_labels, within_classes
 from bench.evaluation.diversity import birthday_support, vendi_score
 from bench.evaluation.features import Extractor, Features, Progress, Sliced, extract
@@ -233,7 +234,7 @@ def _with_labels(
     joint = reference.beside_labels(features.pool, labels, extractor, heldout)
     by_name = {f"fjd_{extractor.label}": frechet_distance(joint, reference.joint_gaussian(extractor, heldout))}
     if features.answers is not None:
-        read = read_labels(features, labels, reference.factors)
+        read = read_labels(features, labels, reference.factors, reference.source)
         by_name["label_accuracy_judge"] = float(read.all_right.mean())
         by_name["label_accuracy_gated_judge"] = float((read.all_right & read.sure).mean())
     return by_name
@@ -249,7 +250,7 @@ def _by_class(
     classes = reference.measured_classes(reference.settings.samples)
     of_each = classes if 2 <= len(classes) <= MOST_CLASSES else []
     if features.answers is not None:
-        read = read_labels(features, labels, factors)
+        read = read_labels(features, labels, factors, reference.source)
         if len(factors) > 1:
             by_name |= {
                 f"label_accuracy_judge+{factor}": float(read.right[:, place].mean())
@@ -319,14 +320,13 @@ def _training_floors(reference: Reference, samples: int) -> dict[str, float]:
 
 
 def _mode_values(modes: Tensor, heldout: Part, extractor: Extractor, reference: Reference) -> list[Value]:
-    from bench.data.faces import mode_count
-
-    found = mode_scores(modes, mode_count())
+    mode_count = KNOWN[reference.source].mode_count
+    found = mode_scores(modes, mode_count)
     # As many real images as generated ones: the reference, unless the held-out part is too small for that.
     real = heldout if len(heldout) == len(modes) else reference.training_part(len(modes))
     real_modes = reference.features(extractor, real).modes
     assert real_modes is not None
-    ceiling = mode_scores(real_modes, mode_count())["modes"]
+    ceiling = mode_scores(real_modes, mode_count)["modes"]
     by_name = {
         "modes_judge": found["modes"],
         "modes_judge_share": found["modes"] / max(ceiling, 1),

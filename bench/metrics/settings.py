@@ -46,7 +46,7 @@ class EvaluationSettings(BaseModel):
     """How generators are measured: frozen, strict, closed to unknown keys.
 
     extractors           networks that turn images into features; the first one is the headline's and decides collapse.
-                         `judge` is left out where the data are not drawn faces
+                         `judge` is left out where the data are neither drawn faces nor Fashion-MNIST
     extractor            extractors of one's own, by the name that `extractors` calls them
     metric               metrics of one's own, by name
     samples              images generated (and images of the reference) at the final step

@@ -58,6 +58,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
         ),
         "evaluation/resizing.py",
         "data/judge/__init__.py",
+        "data/judge/network.py",
         "data/sampler.py",
     ),
     # the metrics of a finished run
@@ -65,6 +66,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
         "evaluation",
         "metrics/settings.py",
         "data/judge/__init__.py",
+        "data/judge/network.py",
         "data/faces/features.py",
         "data/faces/sampling.py",
         "data/sampler.py",

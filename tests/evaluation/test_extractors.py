@@ -236,10 +236,11 @@ def test_a_download_is_checked_and_kept(monkeypatch: pytest.MonkeyPatch, random_
 # --- which ones apply, and what they may not return
 
 
-def test_the_judge_knows_faces_alone() -> None:
+def test_a_judge_knows_its_source_alone() -> None:
     assert active_extractors(EvaluationSettings(), "faces") == ("lite0", "judge")
+    assert active_extractors(EvaluationSettings(), "fashion-mnist") == ("lite0", "judge")
     assert active_extractors(EvaluationSettings(), "celeba") == ("lite0",)
-    with pytest.raises(BenchError, match="only on drawn faces"):
+    with pytest.raises(BenchError, match="come from celeba"):
         active_extractors(EvaluationSettings(extractors=("judge",)), "celeba")
 
 

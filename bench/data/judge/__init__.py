@@ -1,136 +1,57 @@
-"""The judge: a small classifier that recovers what a drawn face shows, for counting modes and for a Fréchet distance.
+"""The judges: small classifiers that recognise what an image shows, for counting modes and for a Fréchet distance.
 
-Its weights ship with the package; `python -m bench.data.judge.training` makes them again. It was also shown
-pictures that are no faces (noise, blurs, averages, mixtures) with the answer "any value alike", so that its confidence
-falls where there is nothing to recognise (outlier exposure, Hendrycks et al. 2019, arXiv 1812.04606).
+One knows drawn faces, one Fashion-MNIST. Their weights ship with the package; `python -m bench.data.judge.training`
+makes them again. They were also shown pictures that are nothing of the kind (noise, blurs, averages, mixtures) with the
+answer "any value alike", so that their confidence falls where there is nothing to recognise (outlier exposure,
+Hendrycks et al. 2019, arXiv 1812.04606). What they know is here, without torch; `network.py` has the network.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from math import prod
 from pathlib import Path
 
-import torch
-from safetensors.torch import load as load_tensors
-from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu
-
 from bench.data import faces
-from bench.errors import BenchError
-
-JUDGE_SHA256 = "6e2f8d878c7661fa9a69525c560e0c6e74319a265fd77d5ae73c6e467ce6f597"
-"""SHA-256 of the weights file that belongs to this version."""
-
-WEIGHTS = Path(__file__).with_name("judge.safetensors")
-FEATURES = 128
-CHUNK = 64  # larger ones leave the processor's cache and take twice the time
+from bench.data.readers.torchvision_sets import FASHION_CLASSES
 
 
 @dataclass(frozen=True)
-class JudgeOutput:
-    """`features`: float32 (N, 128), about unit variance on real faces. `logits`: by factor, float32 (N, values)."""
+class Knowledge:
+    """What a judge knows of a source: each factor's values, which factors make a mode; and its weights' SHA-256."""
 
-    features: Tensor
-    logits: dict[str, Tensor]
+    source: str
+    factors: Mapping[str, Sequence[str]]
+    mode_factors: tuple[str, ...]
+    sha256: str
 
+    @property
+    def weights(self) -> Path:
+        """Return the file of its weights."""
+        return Path(__file__).with_name(f"{self.source}.safetensors")
 
-class Judge(nn.Module):
-    """Four strided convolutions, one hidden layer that keeps places apart, and one linear head per factor."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (3, 24, 48, 80, 96)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            kernel = 4 if inputs == 3 else 3
-            layers += [nn.Conv2d(inputs, outputs, kernel, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-        self.trunk = nn.Sequential(*layers, nn.Flatten())
-        self.hidden = nn.Linear(widths[-1] * 4 * 4, FEATURES, bias=False)
-        self.scale = nn.BatchNorm1d(FEATURES, affine=False)
-        self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, len(values)) for name, values in faces.FACTORS.items()})
-
-    def forward(self, images: Tensor) -> JudgeOutput:
-        """Judge uint8 images (N, 3, R, R) with R 32, 64 or 128, in chunks that bound the memory.
-
-        Raises BenchError for anything else.
-        """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise BenchError(f"The judge takes uint8 images (N, 3, R, R), not {images.dtype} {tuple(images.shape)}")
-        if images.shape[2] not in faces.RESOLUTIONS or images.shape[2] != images.shape[3]:
-            raise BenchError(f"The judge takes images of 32, 64 or 128 pixels, not {tuple(images.shape[2:])}")
-        parts = [self.judge(as_light(chunk)) for chunk in torch.split(images, CHUNK)]
-        return JudgeOutput(
-            torch.cat([part.features for part in parts]),
-            {name: torch.cat([part.logits[name] for part in parts]) for name in faces.FACTORS},
-        )
-
-    def judge(self, light: Tensor) -> JudgeOutput:
-        """Judge float32 images (N, 3, 64, 64) in [-1, 1]."""
-        features = self.scale(self.hidden(self.trunk(light)))
-        active = relu(features)
-        return JudgeOutput(features, {name: head(active) for name, head in self.heads.items()})
+    @property
+    def mode_count(self) -> int:
+        """Return how many modes there are: combinations of the mode factors' values."""
+        return prod(len(self.factors[name]) for name in self.mode_factors)
 
 
-def as_light(images: Tensor) -> Tensor:
-    """Turn uint8 images (N, 3, R, R) into float32 (N, 3, 64, 64) in [-1, 1]: enlarged or averaged to 64 pixels."""
-    light = images.float() / 127.5 - 1.0
-    if light.shape[2] == 128:
-        light = avg_pool2d(light, 2)
-    elif light.shape[2] == 32:
-        light = enlarged(light)
-    return light
-
-
-def enlarged(light: Tensor) -> Tensor:
-    """Enlarge images to 64 pixels as every 32-pixel image is enlarged: bilinear, corners not aligned."""
-    return interpolate(light, size=(64, 64), mode="bilinear", align_corners=False)
-
-
-def load_judge() -> Judge:
-    """Return the judge with its shipped weights: frozen, in eval mode, on the CPU.
-
-    Raises BenchError when the weights file is missing or is not the one that belongs to this version.
-    """
-    try:
-        content = WEIGHTS.read_bytes()
-    except OSError as error:
-        raise BenchError(f"The judge's weights are missing: {WEIGHTS}", hint="Install the package again.") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != JUDGE_SHA256:
-        raise BenchError(
-            f"{WEIGHTS} has the SHA-256 {found}, not {JUDGE_SHA256}",
-            hint="Install the package again; after training a new judge, set JUDGE_SHA256 in bench.data.judge.",
-        )
-    return judge_from(content)
-
-
-def judge_from(content: bytes) -> Judge:
-    """Return the judge whose weights are the given safetensors file's bytes (stored as float16)."""
-    judge = Judge()
-    state = {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_tensors(content).items()
-    }
-    judge.load_state_dict(state)
-    return judge.eval().requires_grad_(False)
-
-
-def modes(output: JudgeOutput, gate: float = 0.9) -> tuple[Tensor, Tensor]:
-    """Return each image's mode, int64 (N,), and whether the judge is confident of it, bool (N,).
-
-    Confident means that the product of the mode factors' highest probabilities reaches the gate: without it a blurry
-    generator covers modes by chance.
-    """
-    mode = torch.zeros(len(output.features), dtype=torch.int64, device=output.features.device)
-    for name in faces.MODE_FACTORS:
-        mode = mode * len(faces.FACTORS[name]) + output.logits[name].argmax(dim=1)
-    return mode, confidence(output) >= gate
-
-
-def confidence(output: JudgeOutput) -> Tensor:
-    """Return the probability that the judge gives to each image's mode: float32 (N,)."""
-    certain = torch.ones(len(output.features), device=output.features.device)
-    for name in faces.MODE_FACTORS:
-        certain = certain * output.logits[name].softmax(dim=1).amax(dim=1)
-    return certain
+KNOWN = {
+    known.source: known
+    for known in (
+        Knowledge(
+            "faces",
+            faces.FACTORS,
+            faces.MODE_FACTORS,
+            "6e2f8d878c7661fa9a69525c560e0c6e74319a265fd77d5ae73c6e467ce6f597",
+        ),
+        Knowledge(
+            "fashion-mnist",
+            {"class": FASHION_CLASSES},
+            ("class",),
+            "825f4bc6efe8849c61d8c6e69e95092f7ec0e1ce982b9ec0e08ebdecc3f5d6a4",
+        ),
+    )
+}
+"""What the judges of this version know, by source."""

@@ -1,8 +1,8 @@
-"""Trains the judge again: `python -m bench.data.judge.training`, a few minutes on one core.
+"""Trains a judge again: `python -m bench.data.judge.training faces`, a few minutes on one core.
 
-Every batch holds real faces (clean, at 32 pixels, or slightly spoilt), and pictures that are no faces, for which every
-answer is to be equally likely. Blur fades the answer: sharp is certain, a blur of three pixels and more is nothing.
-The same machine and thread count give the same weights, bit for bit.
+Every batch holds real images (clean, at 32 pixels, or slightly spoilt), and pictures that are nothing of the kind, for
+which every answer is to be equally likely. Blur fades the answer: sharp is certain, a blur of three pixels and more is
+nothing. The same machine and thread count give the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save as save_tensors
 from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d, conv2d, cross_entropy, interpolate, pad
 
-from bench.data import faces
-from bench.data.judge import JUDGE_SHA256, Judge, JudgeOutput, as_light, confidence, enlarged, judge_from, modes
+from bench.data import DataRequest, PreparedSet, faces, prepare
+from bench.data.judge import KNOWN, Knowledge
+from bench.data.judge.network import Judge, JudgeOutput, as_light, confidence, enlarged, judge_from, modes
 from bench.files import write_atomic
 
 FACES_SEED = 20_260_101
 """The judge's training faces: a set of their own, which no study draws by default."""
 
+FACES_COUNT = 20_000
+STEPS = {"faces": 4_000, "fashion-mnist": 6_000}
 CLEAN_IMAGES, SMALL_IMAGES, SPOILT_IMAGES, JUNK_IMAGES = 28, 14, 10, 8
 LEARNING_RATE = 4e-3
 SHARP_BLUR, LOST_BLUR = 1.2, 2.4
@@ -36,8 +40,8 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Faces:
-    """Drawn faces: uint8 (N, 3, 64, 64), and each factor's numbers, int64 (N,)."""
+class Shown:
+    """Images that a judge is shown: uint8 (N, 3, R, R), and each factor's numbers, int64 (N,)."""
 
     images: Tensor
     labels: dict[str, Tensor]
@@ -46,26 +50,34 @@ class Faces:
         return len(self.images)
 
 
-def drawn(seed: int, start: int, count: int, resolution: int = 64, progress: Progress | None = None) -> Faces:
+def photographed(prepared: PreparedSet) -> Shown:
+    """Return the images of a prepared set with their labels."""
+    told = prepared.labels()
+    assert told is not None
+    labels = {name: torch.from_numpy(told[:, place].astype("int64")) for place, name in enumerate(prepared.factors)}
+    return Shown(torch.from_numpy(np.array(prepared.images())), labels)
+
+
+def drawn(seed: int, start: int, count: int, resolution: int = 64, progress: Progress | None = None) -> Shown:
     """Draw `count` faces from index `start` on."""
     report = None if progress is None else (lambda done, total: progress("drawing", done, total))
     images = faces.draw_faces(seed, range(start, start + count), resolution, report)
     chosen = [faces.factors(seed, index) for index in range(start, start + count)]
     labels = {name: torch.tensor([one[name] for one in chosen]) for name in faces.FACTORS}
-    return Faces(torch.from_numpy(images), labels)
+    return Shown(torch.from_numpy(images), labels)
 
 
-def train(training: Faces, steps: int, seed: int = 0, progress: Progress | None = None) -> Judge:
-    """Train a judge on drawn faces: AdamW, one cycle, soft cross-entropy summed over the factors."""
+def train(training: Shown, known: Knowledge, steps: int, seed: int = 0, progress: Progress | None = None) -> Judge:
+    """Train a judge on real images: AdamW, one cycle, soft cross-entropy summed over the factors."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        judge = Judge().to(memory_format=torch.channels_last)  # trains in two thirds of the time
+        judge = Judge(known.factors).to(memory_format=torch.channels_last)  # trains in two thirds of the time
     random = Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.15)
     judge.train()
     for step in range(steps):
-        light, targets = batch(training, random)
+        light, targets = batch(training, known, random)
         loss = _loss(judge.judge(light.contiguous(memory_format=torch.channels_last)), targets)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -84,7 +96,7 @@ def weights(judge: Judge) -> bytes:
     return save_tensors({name: tensor.contiguous() for name, tensor in state.items()})
 
 
-def batch(training: Faces, random: Generator) -> tuple[Tensor, dict[str, Tensor]]:
+def batch(training: Shown, known: Knowledge, random: Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """Return one batch: float32 (N, 3, 64, 64) in [-1, 1], and each factor's target probabilities (N, values)."""
     counts = (CLEAN_IMAGES, SMALL_IMAGES, SPOILT_IMAGES)
     chosen = torch.randint(len(training), (sum(counts),), generator=random)
@@ -95,21 +107,23 @@ def batch(training: Faces, random: Generator) -> tuple[Tensor, dict[str, Tensor]
     faded = ((deviation - SHARP_BLUR) / (LOST_BLUR - SHARP_BLUR)).clamp(0.0, 1.0)
     certain = torch.cat([torch.ones(CLEAN_IMAGES + SMALL_IMAGES), 1.0 - faded, torch.zeros(JUNK_IMAGES)])[:, None]
     targets = {}
-    for name, values in faces.FACTORS.items():
+    for name, values in known.factors.items():
         true = torch.zeros(len(certain), len(values))
         true[torch.arange(sum(counts)), training.labels[name][chosen]] = 1.0
         targets[name] = certain * true + (1.0 - certain) / len(values)
-    light = torch.cat([clean, enlarged(avg_pool2d(small, 2)), spoilt, junk(training, JUNK_IMAGES, random)])
+    if training.images.shape[2] > 32:
+        small = enlarged(avg_pool2d(small, 2))
+    light = torch.cat([clean, small, spoilt, junk(training, JUNK_IMAGES, random)])
     return light.clamp(-1.0, 1.0), targets
 
 
-def junk(training: Faces, count: int, random: Generator) -> Tensor:
+def junk(training: Shown, count: int, random: Generator) -> Tensor:
     """Return pictures that are no faces, float32 (count, 3, 64, 64): equally many of each kind in JUNK."""
     share = count // len(JUNK)
     return torch.cat([kind(_some(training, share, random), random) for kind in JUNK])
 
 
-def _some(training: Faces, count: int, random: Generator) -> Tensor:
+def _some(training: Shown, count: int, random: Generator) -> Tensor:
     """Return 8 faces for each picture to be made: (count, 8, 3, 64, 64)."""
     chosen = torch.randint(len(training), (count, 8), generator=random)
     return as_light(training.images[chosen.flatten()]).reshape(count, 8, 3, 64, 64)
@@ -206,17 +220,17 @@ def _loss(output: JudgeOutput, targets: dict[str, Tensor]) -> Tensor:
     return total
 
 
-def accuracy(judge: Judge, tested: Faces) -> dict[str, float]:
+def accuracy(judge: Judge, known: Knowledge, tested: Shown) -> dict[str, float]:
     """Return the share of right answers by factor, of right modes, and of images above the gate."""
     output = judge(tested.images)
-    shares = {name: _share(output.logits[name].argmax(1) == tested.labels[name]) for name in faces.FACTORS}
-    mode, confident = modes(output)
+    shares = {name: _share(output.logits[name].argmax(1) == tested.labels[name]) for name in known.factors}
+    mode, confident = modes(output, known.mode_factors)
     true = torch.zeros_like(mode)
-    for name in faces.MODE_FACTORS:
-        true = true * len(faces.FACTORS[name]) + tested.labels[name]
+    for name in known.mode_factors:
+        true = true * len(known.factors[name]) + tested.labels[name]
     shares |= {"mode": _share(mode == true), "confident": _share(confident)}
     shares["confident and right"] = _share((mode == true) & confident)
-    shares["mean confidence"] = float(confidence(output).mean())
+    shares["mean confidence"] = float(confidence(output, known.mode_factors).mean())
     return shares
 
 
@@ -225,27 +239,38 @@ def _share(right: Tensor) -> float:
 
 
 def main() -> None:
-    """Train the judge, write its weights, and say how good they are on held-out faces."""
+    """Train a judge, write its weights, and say how good they are on held-out images."""
     parser = argparse.ArgumentParser(prog="python -m bench.data.judge.training", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=Path("judge.safetensors"), help="where to write the weights")
-    parser.add_argument("--faces", type=int, default=20_000, help="how many faces to draw and train on")
-    parser.add_argument("--steps", type=int, default=4_000, help="how many batches to train on")
-    parser.add_argument("--heldout", type=int, default=2_000, help="how many held-out faces to test on")
+    parser.add_argument("source", choices=KNOWN, help="which judge")
+    parser.add_argument("--images", type=Path, help="where the images lie, unless they are drawn")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="where they are prepared [data]")
+    parser.add_argument("--out", type=Path, help="where to write the weights [SOURCE.safetensors]")
+    parser.add_argument("--steps", type=int, help="how many batches to train on [faces 4000, fashion-mnist 6000]")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     started = time.perf_counter()
-    training = drawn(FACES_SEED, 0, options.faces, progress=_print_progress)
-    content = weights(train(training, options.steps, progress=_print_progress))
-    write_atomic(options.out, content)
+    known, tested = KNOWN[options.source], []
+    if options.source == "faces":
+        training = drawn(FACES_SEED, 0, FACES_COUNT, progress=_print_progress)
+        tested = [drawn(0, faces.HELDOUT_START, 2_000, resolution) for resolution in (64, 32)]
+    else:
+        path = None if options.images is None else str(options.images)
+        request = DataRequest(source=options.source, path=path, labels=tuple(known.factors))
+        data = prepare(request, options.data)
+        training, tested = photographed(data.train), [photographed(data.heldout)]
+    steps = options.steps or STEPS[options.source]
+    content = weights(train(training, known, steps, progress=_print_progress))
+    out = options.out or Path(known.weights.name)
+    write_atomic(out, content)
     digest = hashlib.sha256(content).hexdigest()
-    print(f"\n{options.out}: {len(content):,} bytes, {time.perf_counter() - started:.0f} s, SHA-256 {digest}")
-    print("These are the shipped weights." if digest == JUDGE_SHA256 else "The shipped weights are others.")
-    judge = judge_from(content)
-    for resolution in (64, 32):
-        tested = drawn(0, faces.HELDOUT_START, options.heldout, resolution)
-        shares = accuracy(judge, tested)
-        print(f"{resolution} pixels: " + ", ".join(f"{name} {share:.4f}" for name, share in shares.items()))
+    print(f"\n{out}: {len(content):,} bytes, {time.perf_counter() - started:.0f} s, SHA-256 {digest}")
+    print("These are the shipped weights." if digest == known.sha256 else "The shipped weights are others.")
+    judge = judge_from(content, known)
+    for each in tested:
+        shares = accuracy(judge, known, each)
+        told = ", ".join(f"{name} {share:.4f}" for name, share in shares.items())
+        print(f"{len(each):,} held-out images of {each.images.shape[2]} pixels: {told}")
 
 
 def _print_progress(what: str, done: int, total: int) -> None:

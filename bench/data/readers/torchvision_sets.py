@@ -40,6 +40,12 @@ class _Kind:
     label_files: tuple[str, ...] = ()
 
 
+FASHION_CLASSES = (
+    *("T-shirt", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+"""What Fashion-MNIST's labels 0 to 9 stand for (Xiao et al. 2017, arXiv 1708.07747)."""
+
 _KINDS = {
     "mnist": _Kind(
         "MNIST",
@@ -54,7 +60,7 @@ _KINDS = {
         "FashionMNIST/raw",
         _MNIST_FILES,
         "the four *-ubyte.gz files of Fashion-MNIST",
-        ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        FASHION_CLASSES,
         _MNIST_LABELS,
     ),
     "cifar10": _Kind(

@@ -100,7 +100,7 @@ _WORDS = (
     ),
     Term(
         "judge",
-        "This project’s own small classifier, trained to tell what a drawn face shows; it ships with bench. Metrics "
+        "This project’s own small classifier, trained to tell what these images show; it ships with bench. Metrics "
         "marked (judge) are taken in its features; they describe and never rank.",
         _EVALUATION,
         ("(judge)",),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
-from bench.data.faces import FACTORS
+from bench.data.judge import KNOWN
 from bench.formatting import PERCENT_95, format_number, joined
 from bench.metrics.catalogue import of_a_part, part_title
 from bench.report.metric_text import describe_metric, metric_heading
@@ -25,13 +26,19 @@ def labels_of(study: Study) -> list[str]:
 
 def accuracy_metric(study: Study) -> str:
     """Return the label accuracy where it was measured and what chance gives is known, else ""."""
-    known = labels_of(study) and set(labels_of(study)) <= set(FACTORS)
+    known = labels_of(study) and set(labels_of(study)) <= set(_factors(study))
     return ACCURACY if known and any(s.values for s in study.summaries if s.metric == ACCURACY) else ""
 
 
 def chance(study: Study) -> float:
-    """Return the label accuracy of images that ignore what they are told: drawn faces show each value equally often."""
-    return math.prod(1 / len(FACTORS[factor]) for factor in labels_of(study))
+    """Return the label accuracy of images that ignore what they are told: each value is shown equally often."""
+    return math.prod(1 / len(_factors(study)[factor]) for factor in labels_of(study))
+
+
+def _factors(study: Study) -> Mapping[str, Sequence[str]]:
+    """Return the values of each factor that the judge of the study's data knows; {} where they have no judge."""
+    known = KNOWN.get(study.plan.get("data", {}).get("source"))
+    return known.factors if known else {}
 
 
 def is_unconditional(study: Study, entry: Entry) -> bool:
@@ -77,7 +84,7 @@ def grid_words(study: Study) -> str:
     if not factors:
         return ""
     first, *others = factors
-    values = f" ({joined([*FACTORS[first]])}, from the top)" if first in FACTORS else ""
+    values = f" ({joined([*_factors(study)[first]])}, from the top)" if first in _factors(study) else ""
     turn = f"; {joined(others)} change{'s' if len(others) == 1 else ''} from column to column" if others else ""
     return f"A grid has a row for each value of {first}{values} and the same latent down a column{turn}."
 
