@@ -103,7 +103,11 @@ def study_changes(plan: Mapping[str, Any], study: Study) -> list[str]:
 def _row_changes(planned: Mapping[str, Any], entry: Entry, study: Study) -> list[str]:
     """Name what the file gives a row otherwise than it was planned with; what the file no longer gives is not seen."""
     settings = {name: value for name, value in study.settings.items() if name in planned["settings"]} | entry.settings
-    recipe = entry.recipe.model_dump(mode="json", exclude_unset=True) if entry.recipe else {}
+    recipe = {}
+    if entry.recipe is not None:
+        shared = controlled_recipe(study)
+        own, others = entry.recipe.over(shared).model_dump(mode="json"), shared.model_dump(mode="json")
+        recipe = {name: value for name, value in own.items() if value != others[name]}
     return [
         change
         for what, asked in (("settings", settings), ("recipe", recipe))

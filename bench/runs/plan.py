@@ -98,17 +98,19 @@ class Plan:
     def with_seeds(self, seeds: Collection[int], patterns: Sequence[str] = (), protocols: Collection[str] = ()) -> Plan:
         """Return the plan with these seeds added to the rows of these labels and protocols, where the study lacks them.
 
+        A seed of the A/A arm is lacked by the rows that `patterns` name; without any it asks for that arm alone.
         Raises BenchError for an unknown label or protocol.
         """
         self._require("protocol", protocols, {entry.protocol for entry in self.entries})
         chosen = self._matching(patterns)
+        known = set() if patterns else {*self.study.twin_seeds}
         rows = [
             AddedSeeds(label=entry.label, protocol=entry.protocol, seeds=more)
             for entry in self.entries
             if (entry.label, entry.protocol) in chosen
             and not entry.same_as
             and (not protocols or entry.protocol in protocols)
-            and (more := tuple(sorted({*seeds} - _own_seeds(self.study, entry.label))))
+            and (more := tuple(sorted({*seeds} - _own_seeds(self.study, entry.label) - known)))
         ]
         added = self.added.joined(Additions(seeds=tuple(rows)))
         return self if added == self.added else make_plan(self.study, added)

@@ -63,11 +63,12 @@ def test_what_the_study_has_not_is_named(
 
 def test_more_seeds_are_added_to_the_rows_they_were_asked_for(plan: Plan) -> None:
     wider = plan.with_seeds({1, 2, 100}, ("vae",), ("published",))
-    assert wider.added.seeds == (AddedSeeds(label="vae", protocol="published", seeds=(2,)),)
-    assert names(wider.runs) == [*names(plan.runs), "vae-published/seed-2"]
-    assert [run.name for run in wider.runs if wider.is_added(run)] == ["vae-published/seed-2"]
-    assert wider.with_seeds({3}, ("vae",)).added.seeds_of("vae", "published") == (2, 3)
+    assert wider.added.seeds == (AddedSeeds(label="vae", protocol="published", seeds=(2, 100)),)
+    assert names(wider.runs) == [*names(plan.runs), "vae-published/seed-2", "vae-published/seed-100"]
+    assert [run.name for run in wider.runs if wider.is_added(run)] == names(wider.runs)[-2:]
+    assert wider.with_seeds({3}, ("vae",)).added.seeds_of("vae", "published") == (2, 3, 100)
     assert plan.with_seeds({0, 1}) == plan
+    assert plan.with_seeds({100}) == plan  # no row is named: the A/A arm is meant
 
     without = plan.study.model_copy(update={"objectives": plan.study.objectives[:1]})
     assert make_plan(without, wider.added).dangling() == ["vae-published"]
@@ -186,24 +187,24 @@ def test_predictions_are_of_the_studys_own_steps_and_are_told_where_they_changed
 
 
 def test_status_names_the_settings_and_twin_seeds_that_bench_toml_has_otherwise(tmp_path: Path) -> None:
-    row = {"objective": "wgan-gp", "settings": {"penalty_weight": 10.0}, "recipe": {"learning_rate": 1e-4}}
+    row = {"objective": "wgan-gp", "penalty_weight": 10.0, "learning_rate": 1e-4}
     file = write_tiny_study(tmp_path, objectives=["nsgan"], seeds="0-1")
     was = load_study(config=file, overrides={"objectives": ["nsgan", row], "twin_seeds": "10-11"})
     plan = read_json(make_plan(was).write(tmp_path))
     assert study_changes(plan, was) == []
-    other = row | {"settings": {"penalty_weight": 1.0}, "recipe": {"learning_rate": 2e-4}}
+    other = row | {"penalty_weight": 1.0, "learning_rate": 2e-4}
     now = load_study(config=file, overrides={"objectives": ["nsgan", other], "twin_seeds": "10-12"})
     words = study_changes(plan, now)
     assert len(words) == 3
     assert "twin_seeds" in words[0]
     assert "wgan-gp: penalty_weight 10" in words[1]
-    assert "wgan-gp: learning_rate 0.0001" in words[2]
+    assert "wgan-gp: learning_rate 1e-4 → 2e-4" in words[2]
 
 
 def test_seeds_of_the_twin_can_be_added_to_other_rows(tmp_path: Path) -> None:
     file = write_tiny_study(tmp_path, objectives=["nsgan", "vae"], seeds="0-1")
     plan = make_plan(load_study(config=file, overrides={"twin_seeds": "10-11"}))
-    more = plan.with_seeds({1, 10, 12})
+    more = plan.with_seeds({1, 10, 12}, ("*",))
     added = {(run.label, run.training.seed) for run in more.runs if more.is_added(run)}
     assert added == {("vae", 10), ("vae", 12), ("nsgan", 12)}
     assert len(more.runs) == len(plan.runs) + 3
