@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError
-from bench.files import disk_error, is_held, leftovers, read_json, write_record
+from bench.files import disk_error, is_held, leftovers, read_json, read_jsonl, write_record
 from bench.owning import MARK, TAKE_OVER_SECONDS, Claim, Mark, check_owned, taken
 
 if TYPE_CHECKING:
@@ -270,12 +270,16 @@ class RunFolder:
         return found + (self._checkpoints() if self.status().state in ("done", "diverged") else [])
 
     def sweep(self) -> None:
-        """Delete what killed processes left, the word that a trained run is being measured too. Needs the lock held."""
+        """Delete what killed processes left, the word that a trained run is being measured too. Needs the lock held.
+
+        One that was killed after the last metric had no time to say how many there are.
+        """
         for path in self.leftovers():
             path.unlink(missing_ok=True)
         status = self.status()
         if status.state in ("done", "diverged") and status.phase is not None:
-            self.write_status(replace(status, phase=None))
+            lines = None if self.again_file.exists() else len(read_jsonl(self.metrics_file))
+            self.write_status(replace(status, phase=None, metric_lines=lines))
 
     def damaged_snapshots(self) -> list[Path]:
         """Return the snapshots that are not as long as they say: cut off by a full disk or a copy that broke off."""

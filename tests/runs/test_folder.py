@@ -139,6 +139,7 @@ def killed_process() -> int:
 def test_the_owner_deletes_what_killed_processes_left(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_status(Status(state="done", phase="evaluating"))
+    append_jsonl(folder.metrics_file, [{"metric": "fd", "value": 1.0}] * 3)
     gone = killed_process()
     left = [
         *(tmp_path / name for name in (f".status.json.{gone}.ab_c1", "checkpoint-00000008.ckpt")),
@@ -152,7 +153,9 @@ def test_the_owner_deletes_what_killed_processes_left(tmp_path: Path) -> None:
     with folder.owned():
         folder.sweep()
     assert folder.status().phase is None
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [mine.name, ".lock", "status.json"]
+    assert folder.status().metric_lines == 3
+    kept = [mine.name, ".lock", "metrics.jsonl", "status.json"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == kept
 
 
 def test_a_checkpoint_of_an_unfinished_run_is_kept(tmp_path: Path) -> None:
