@@ -10,6 +10,7 @@ import hashlib
 import io
 import tokenize
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +111,12 @@ def hash_sources(paths: Iterable[Path]) -> str:
 
 def code_without_comments(path: Path) -> str:
     """Return a Python file's text without comments, trailing spaces and blank lines."""
-    text = path.read_text(encoding="utf-8")
+    return _without_comments(path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1024)
+def _without_comments(text: str) -> str:
+    # Kept by content, which is read anew: one command asks for the same hashes several times, a second of CPU each.
     lines = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
