@@ -25,7 +25,7 @@ from bench.execution.jobs import Job
 from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import leftovers, read_json, write_record
-from bench.owning import TakenError
+from bench.owning import MARK, TakenError
 from bench.runs.added import study_locked
 from bench.runs.cost import Estimates, guessed_evaluation_seconds, read_calibration
 from bench.runs.folder import RunFolder
@@ -216,7 +216,7 @@ def run_all(
 
 def sweep(folder: RunFolder) -> None:
     """Delete what a process left that was killed at the very end of a run; not where another one works on it."""
-    if folder.leftovers() or folder.status().phase is not None:
+    if folder.leftovers() or (folder.path / MARK).exists() or folder.status().phase is not None:
         with suppress(TakenError), folder.owned():
             folder.sweep()
 

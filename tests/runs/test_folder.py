@@ -15,7 +15,9 @@ from helpers.worker_functions import own_run
 from safetensors.numpy import save
 
 from bench.errors import BenchError
+from bench.execution.running import sweep
 from bench.files import append_jsonl, read_json, read_jsonl, write_atomic, write_json
+from bench.owning import MARK, this_machine
 from bench.runs.folder import RunFolder, Status, read_plan
 
 
@@ -156,6 +158,14 @@ def test_the_owner_deletes_what_killed_processes_left(tmp_path: Path) -> None:
     assert folder.status().metric_lines == 3
     kept = [mine.name, ".lock", "metrics.jsonl", "status.json"]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == kept
+
+
+def test_the_mark_of_a_process_that_was_killed_at_its_very_end_is_swept_away(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_status(Status(state="done", metric_lines=0))
+    (tmp_path / MARK).write_text(f"{'0' * 16} {this_machine()} {killed_process()}\n")
+    sweep(folder)
+    assert not (tmp_path / MARK).exists()
 
 
 def test_a_checkpoint_of_an_unfinished_run_is_kept(tmp_path: Path) -> None:
