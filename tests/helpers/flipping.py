@@ -4,7 +4,8 @@
 
 FOLDER gets a tiny study of two rows and two seeds with its report. Every flip draws a file (of runs/, reports/ and
 data/ alike), a byte of it and a bit, and keeps the file's size and times, as a failing disk would. `bench verify` sees
-it first, then, where that holds and nothing but an evaluation reads the file, `bench evaluate --again`. A flip is
+it first, then, where that holds and nothing but an evaluation reads the file, `bench evaluate --again` (its function,
+so that no process has to start). A flip is
 *named* when one of them fails with the file's name or its run's; *harmless* when both pass (verify makes the whole
 report again from the runs, and every file of it is the same) and all metrics come out as without it. Anything else is
 *silent*. Prints counts as JSON, and every silent flip.
@@ -15,6 +16,7 @@ Every flip is a fork of this process, which has imported torch and computed noth
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import random
@@ -30,10 +32,13 @@ import torch  # noqa: F401 - so that the forks need not
 from click.testing import CliRunner
 from helpers.killing import TIMES
 from helpers.tiny_study import on_cpu, write_tiny_study
+from rich.console import Console
 
+import bench
 import bench.execution.evaluating
+import bench.execution.study
 import bench.report.render.writing
-import bench.review.verify  # noqa: F401
+import bench.review.verify
 from bench.cli import bench as command
 from bench.errors import BenchError
 from bench.files import read_jsonl
@@ -49,6 +54,18 @@ def type_(words: Sequence[str]) -> tuple[int, str]:
     if done.exception is not None:
         return 70, f"traceback: {done.exception!r}"
     return done.return_value, done.output
+
+
+def measure_again() -> tuple[int, str]:
+    """Do what `bench evaluate --again` does, in this process."""
+    said = io.StringIO()
+    try:
+        outcomes = bench.evaluate_study(
+            bench.make_plan(bench.load_study()), again=True, in_process=True, devices="cpu", console=Console(file=said)
+        )
+    except BenchError as error:
+        return 2, error.message
+    return outcomes.failed, said.getvalue() + "".join(str(job.reason) for job in outcomes.jobs)
 
 
 def build(folder: Path) -> None:
@@ -94,12 +111,13 @@ def judged(folder: Path, file: Path, expected: dict[str, Any]) -> str:
         {file.parent.as_posix()} if file.parts[0] == "data" else set()
     )  # an array and its manifest: one prepared set
     measured = file.parts[0] == "data" or file.suffix == ".safetensors"
-    for words in (["verify"], ["evaluate", "--again"])[: 2 if measured else 1]:
-        code, text = type_(words)
+    steps = {"verify": lambda: type_(["verify"]), "evaluate --again": measure_again}
+    for words, step in list(steps.items())[: 2 if measured else 1]:
+        code, text = step()
         if "traceback" in text:
             return f"{words} ends in a {text}"
         if code and any(name in text for name in names):
-            return f"named by {' '.join(words)}"
+            return f"named by {words}"
         if code:
             return f"silent: {words} fails without the file's name: {text[-600:]}"
     found = results(folder)
