@@ -50,7 +50,7 @@ def _runs(study: Study) -> int:
     """Count a study's runs, the baseline's A/A arm with them. An entry with a recipe of its own has one protocol."""
     return sum(
         (len(study.seeds) + (len(study.twin_seeds) if entry.label == study.baseline else 0))
-        * (1 if entry.recipe is not None else len(study.protocols))
+        * (1 if entry.custom else len(study.protocols))
         for entry in expanded_entries(study)
     )
 

@@ -68,7 +68,7 @@ class Training(Table):
 
 
 class Entry(Table):
-    """One row of a study. A recipe of its own makes its protocol `custom`.
+    """One row of a study. A recipe of its own makes its protocol `custom`; how D is told labels alone does not.
 
     objective   an objective's name, or the path of a file of one's own
     label       what the row is called, unique in the study (not given: the objective's name)
@@ -78,6 +78,11 @@ class Entry(Table):
     label: str
     settings: dict[str, Any] = Field(default_factory=dict)
     recipe: RecipeOverrides | None = None
+
+    @property
+    def custom(self) -> bool:
+        """Tell whether its recipe is its own: how D is told labels is a part of the row, as the objective is."""
+        return self.recipe is not None and bool(self.recipe.model_dump(exclude_none=True, exclude={"conditioning"}))
 
 
 class Study(Table):

@@ -42,6 +42,7 @@ def problems_of(error: ValidationError, where: tuple[str | int, ...], model: typ
             what = item["msg"][0].lower() + item["msg"][1:]
             what = what.replace("input should be a valid", "must be a").replace("input should be", "must be")
             what = what.replace("must be a integer", "must be an integer")
+            what = re.sub("must be a (tuple|array)", "must be a list in brackets", what)
             what = what.removeprefix("value error, ")
         problems.append(Problem((*where, *location), value, what))
     return problems

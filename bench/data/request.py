@@ -70,6 +70,8 @@ class DataRequest(BaseModel):
         if not isinstance(source, str) or source not in RECIPES_OF:
             return values
         filled: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
+        if isinstance(filled.get("labels"), list):  # what comes from here is strict Python, also when read from JSON
+            filled["labels"] = tuple(filled["labels"])
         filled.setdefault("recipe", RECIPES_OF[source][0])
         filled.setdefault("resolution", 32 if source in TORCHVISION_SOURCES else 64)
         return FACES_COUNTS | filled if source == "faces" else filled
@@ -153,6 +155,8 @@ class DataRequest(BaseModel):
         if not labels or source is None:
             return labels
         allowed = labels_of(source)
+        if not allowed:
+            raise ValueError("the images of a file of your own have none; a folder with a folder a class has")
         if unknown := [name for name in labels if name not in allowed]:
             near = suggest(unknown[0], allowed)
             raise ValueError(f"{unknown[0]} {_WHY_NOT[source]}{near or ': ' + ', '.join(allowed)}")
@@ -162,11 +166,13 @@ class DataRequest(BaseModel):
 
 
 def labels_of(source: SourceName) -> tuple[str, ...]:
-    """Return the labels that a source's images can have."""
+    """Return the labels that a source's images can have, () for none."""
     if source == "faces":
         from bench.data.faces import MODE_FACTORS  # only where it is asked for: drawing takes a while to import
 
         return MODE_FACTORS
+    if source == "own":
+        return ()
     return ATTRIBUTES if source == "celeba" else ("class",)
 
 

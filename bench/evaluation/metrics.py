@@ -25,6 +25,7 @@ from bench.evaluation.nearest import (
 )
 from bench.evaluation.neighbours import compare, effective_unique_share, generated_geometry
 from bench.evaluation.own_metrics import own_values
+from bench.evaluation.probe import fit_probe
 from bench.evaluation.reference import Part, Reference
 from bench.evaluation.scores import inception_score, mode_scores
 from bench.evaluation.similarity import mean_similarity, pairs_of
@@ -142,7 +143,7 @@ def final_values(sample: Sample, reference: Reference) -> list[Value]:
             values.extend(_mode_values(modes, heldout, extractor, reference))
         if sample.labels is not None:
             told = sample.features[extractor.label], sample.labels, heldout, extractor, reference
-            by_name = _with_labels(*told) | _by_class(*told)
+            by_name = _with_labels(*told) | _by_probe(*told) | _by_class(*told)
             values.extend(Value(name, value, heldout, extractor) for name, value in by_name.items())
     if sample.pixels is not None:
         values.extend(_pixel_values(sample.pixels, sample.own_place, heldout, reference))
@@ -159,16 +160,23 @@ def floors(reference: Reference, samples: int, *, final: bool) -> dict[str, floa
         measured = final_values(sample, reference) if final else snapshot_values(sample, reference)
         found = {value.metric: value.value for value in measured}
         if final:
-            found |= _training_floors(reference, samples)
+            found |= _training_floors(reference, samples) | _probe_floors(reference, samples)
         return found
 
     return reference.floors(samples, final, compute)
 
 
 def floor_part(reference: Reference, metric: str, samples: int) -> Part:
-    """Return the real images whose value is a metric's floor; for the distance to training images, the reference."""
-    to_training = {f"{frechet_name(extractor.label)}_train" for extractor in reference.extractors}
-    return reference.heldout_part(samples) if metric in to_training else reference.floor_part(samples)
+    """Return the real images whose value is a metric's floor.
+
+    For what training images are held against that is the reference; for what generated images teach, training images.
+    """
+    labels = [extractor.label for extractor in reference.extractors]
+    if metric in {*(f"{frechet_name(label)}_train" for label in labels), *(f"gan_test_{label}" for label in labels)}:
+        return reference.heldout_part(samples)
+    if metric in {f"gan_train_{label}" for label in labels}:
+        return reference.training_part(samples)
+    return reference.floor_part(samples)
 
 
 def _feature_values(sample: Sample, heldout: Part, extractor: Extractor, reference: Reference) -> list[Value]:
@@ -238,6 +246,22 @@ def _with_labels(
         by_name["label_accuracy_judge"] = float(read.all_right.mean())
         by_name["label_accuracy_gated_judge"] = float((read.all_right & read.sure).mean())
     return by_name
+
+
+def _by_probe(
+    features: Features, labels: npt.NDArray[np.uint8], heldout: Part, extractor: Extractor, reference: Reference
+) -> dict[str, float]:
+    """Return what a classifier that real images taught reads of these, and what these teach one to read of real ones.
+
+    Both classifiers are taught by equally many images.
+    """
+    training = reference.training_part(len(features))
+    taught = fit_probe(features.pool[: len(training)], labels[: len(training)], reference.factor_sizes)
+    real = reference.features(extractor, heldout).pool
+    return {
+        f"gan_test_{extractor.label}": reference.probe(extractor, training).accuracy(features.pool, labels),
+        f"gan_train_{extractor.label}": taught.accuracy(real, reference.labels(heldout)),
+    }
 
 
 def _by_class(
@@ -317,6 +341,19 @@ def _training_floors(reference: Reference, samples: int) -> dict[str, float]:
         )
         for extractor in reference.extractors
     }
+
+
+def _probe_floors(reference: Reference, samples: int) -> dict[str, float]:
+    """Return what a classifier that training images taught reads of held-out ones: the floor of both probes."""
+    if not reference.factors:
+        return {}
+    heldout, training = reference.heldout_part(samples), reference.training_part(samples)
+    found: dict[str, float] = {}
+    for extractor in reference.extractors:
+        real, labels = reference.features(extractor, heldout).pool, reference.labels(heldout)
+        accuracy = reference.probe(extractor, training).accuracy(real, labels)
+        found |= {f"gan_test_{extractor.label}": accuracy, f"gan_train_{extractor.label}": accuracy}
+    return found
 
 
 def _mode_values(modes: Tensor, heldout: Part, extractor: Extractor, reference: Reference) -> list[Value]:

@@ -31,6 +31,7 @@ from bench.evaluation.features import Extractor, Features, Progress, extract
 from bench.evaluation.frechet import Gaussian, fit
 from bench.evaluation.nearest import Distances, Thumbnails, nearest_in_features, nearest_in_pixels, thumbnails
 from bench.evaluation.neighbours import Geometry, Subsets, draw_subsets, real_geometry
+from bench.evaluation.probe import Probe, fit_probe
 from bench.evaluation.similarity import mean_similarity, pairs_of
 from bench.metrics.settings import NEIGHBOURS_DENSITY_COVERAGE, EvaluationSettings, floor_split
 from bench.runs.identity import code_hash
@@ -140,6 +141,11 @@ class Reference:
         """What the labels say: each factor's values by name; {} in a study without labels."""
         return self._sets["heldout"].factors
 
+    @property
+    def factor_sizes(self) -> tuple[int, ...]:
+        """Return how many values each factor has."""
+        return tuple(len(values) for values in self.factors.values())
+
     def labels(self, part: Part) -> npt.NDArray[np.uint8]:
         """Return the labels of real images, (N, F) numbers into `factors`, which must not be empty.
 
@@ -205,7 +211,17 @@ class Reference:
             ("label weight", extractor.label, part),
             lambda: label_weight(self.features(extractor, part).pool, len(self.factors)),
         )
-        return with_labels(features, labels, [len(values) for values in self.factors.values()], weight)
+        return with_labels(features, labels, self.factor_sizes, weight)
+
+    def probe(self, extractor: Extractor, part: Part) -> Probe:
+        """Return the classifier of labels that real images teach."""
+
+        def compute() -> Arrays:
+            found = fit_probe(self.features(extractor, part).pool, self.labels(part), self.factor_sizes)
+            return _arrays(mean=found.mean, scale=found.scale, weights=found.weights, biases=found.biases)
+
+        found = self._statistics("probe", extractor, part, self._labels_key(), compute)
+        return Probe(**found, sizes=self.factor_sizes)
 
     def vendi(self, extractor: Extractor, part: Part) -> float:
         """Return the Vendi score of real images."""

@@ -65,7 +65,7 @@ def study_changes(plan: Mapping[str, Any], study: Study) -> list[str]:
     Metrics' settings are left out (they change no run), and so is what was added by hand.
     """
     entries = expanded_entries(study)
-    protocols = {protocol for entry in entries for protocol in (("custom",) if entry.recipe else study.protocols)}
+    protocols = {protocol for entry in entries for protocol in (("custom",) if entry.custom else study.protocols)}
     rows = [entry for entry in plan["entries"] if not (entry.get("same_as") or entry.get("added"))]
     twins = [(entry["label"], entry["protocol"]) for entry in plan["entries"] if entry.get("same_as")]
     twin = twins[0] if twins else None

@@ -79,15 +79,15 @@ def plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
     shared = controlled_recipe(study)
     planned = []
     notes: tuple[str, ...]
-    protocols: tuple[Protocol, ...] = ("custom",) if entry.recipe is not None else study.protocols
+    protocols: tuple[Protocol, ...] = ("custom",) if entry.custom else study.protocols
     for protocol in protocols:
         recipe, spec, notes = shared, controlled_spec, ()
         if protocol == "published":
             recipe, spec = _published(objective, controlled_spec, given, shared)
-        elif protocol == "custom" and entry.recipe is not None:
-            recipe = entry.recipe.over(shared)
-        else:
+        elif protocol == "controlled":
             notes = objective.card.controlled_notes
+        if entry.recipe is not None:
+            recipe = entry.recipe.over(recipe)
         instance = objective.model_validate(spec.settings)
         if recipe.norm not in instance.allowed_norms():
             raise BenchError(

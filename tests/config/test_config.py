@@ -109,6 +109,8 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         (('default_study = "one"', 'default_study = "onne"'), 'names no study (did you mean "one"?)'),
         (("[common]", "[comon]"), 'did you mean "common"?'),
         (('source = "faces"', 'source = "face"'), 'did you mean "faces"?'),
+        (('source = "faces"', 'source = "faces", labels = "hat"'), "must be a list in brackets"),
+        (('source = "faces"', 'source = "faces", labels = ["hatt"]'), 'did you mean "hat"?'),
         (('source = "faces"', 'source = "faces", train_count = 4'), "is more than train_count 4"),
     ],
 )

@@ -62,6 +62,9 @@ def test_images_are_the_same_with_labels_and_without(tmp_path: Path) -> None:
         ("faces", ("hat", "hat"), "twice"),
         ("celeba", ("Smilng",), 'did you mean "Smiling"'),
         ("mnist", ("digit",), "class"),
+        ("folder", ("kind",), "class"),
+        ("own", ("class",), "have none"),
+        ("own", ("hat",), "have none"),
     ],
 )
 def test_a_label_that_a_source_has_not_is_refused(source: str, labels: tuple[str, ...], said: str) -> None:
@@ -72,6 +75,11 @@ def test_a_label_that_a_source_has_not_is_refused(source: str, labels: tuple[str
 def test_a_request_without_labels_is_written_as_before_there_were_any() -> None:
     assert "labels" not in DataRequest(source="faces").model_dump()
     assert DataRequest(source="faces", labels=("hat",)).model_dump(mode="json", exclude={"path"})["labels"] == ["hat"]
+
+
+def test_a_request_with_labels_is_read_back_from_json() -> None:
+    asked = DataRequest(source="faces", labels=("hat", "glasses"))
+    assert DataRequest.model_validate_json(asked.model_dump_json()) == asked
 
 
 def test_damaged_labels_are_found(tmp_path: Path) -> None:

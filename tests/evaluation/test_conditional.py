@@ -29,7 +29,7 @@ from bench.evaluation.conditional import (
 )
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.frechet import fit, frechet_distance
-from bench.evaluation.metrics import final_values, floors, sample_of_generated, snapshot_values
+from bench.evaluation.metrics import final_values, floor_part, floors, sample_of_generated, snapshot_values
 from bench.evaluation.reference import Reference
 from bench.evaluation.units import Unit
 from bench.metrics.catalogue import METRICS, metric_info, of_a_part
@@ -213,6 +213,16 @@ def test_real_faces_reach_the_floor_and_shuffled_labels_do_not(data: PreparedDat
     for metric in ("fjd_judge", "label_accuracy_judge", "intra_kid_judge", "worst_class_coverage_judge"):
         assert real[metric] == pytest.approx(floor[metric], rel=1e-9)
         assert metric not in untold
+    # Both probes' floor is what training images teach of the held-out reference.
+    assert floor["gan_test_judge"] == floor["gan_train_judge"] > 0.9
+    assert floor_part(reference, "gan_train_judge", SETTINGS.samples).split == "train"
+    assert floor_part(reference, "gan_test_judge", SETTINGS.samples) == reference.heldout_part(SETTINGS.samples)
+    for metric in ("gan_test_judge", "gan_train_judge"):
+        assert real[metric] > 0.9
+        assert wrong[metric] == pytest.approx(1 / 9, abs=0.08)
+        assert wrong[metric] < halves[metric] < real[metric] + 1e-9
+        assert metric not in untold
+    assert halves["gan_train_judge"] > halves["gan_test_judge"]  # half the labels still teach most of them
     assert real["label_accuracy_judge"] > 0.98
     assert 0.9 < real["label_accuracy_gated_judge"] <= real["label_accuracy_judge"]
     assert wrong["label_accuracy_judge"] == pytest.approx(1 / 9, abs=0.07)

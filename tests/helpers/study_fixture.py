@@ -432,6 +432,8 @@ def _told(
         "fjd_lite0": (distance * (1.9 if objective == "wgan" else 1.1), 2.1),
         "label_accuracy_judge": (accuracy, 0.999),
         "label_accuracy_gated_judge": (accuracy * 0.9, 0.97),
+        "gan_test_lite0": (0.99 if objective == "wgan-gp" else accuracy, 0.97),
+        "gan_train_lite0": (accuracy * 0.95, 0.97),
         "intra_kid_lite0": (0.03, 0.0002),
         "worst_class_coverage_lite0": (0.4, 0.95),
         **factors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,17 @@ from bench.report.pictures.images import GRID
 from bench.report.pictures.walls import STRIP, strip
 from bench.report.render.html import render_html
 from bench.report.render.markdown import render_markdown
-from bench.report.sections.labelled import ACCURACY, UNCONDITIONAL, accuracy_words, chance, grid_words, is_unconditional
+from bench.report.sections.labelled import (
+    ACCURACY,
+    UNCONDITIONAL,
+    accuracy_metric,
+    accuracy_words,
+    chance,
+    easy_words,
+    grid_words,
+    is_too_easy,
+    is_unconditional,
+)
 from bench.report.sections.results import results_table
 from bench.report.sections.tables import every_metric_table, metrics_table
 from bench.report.study import Study, load_study
@@ -60,6 +71,36 @@ def test_a_row_whose_interval_contains_chance_is_told_in_words(study: Study, tmp
     few = of(tmp_path, seeds=2)  # without an interval nothing is said of any row
     assert not any(is_unconditional(few, entry) for entry in few.entries)
     assert UNCONDITIONAL.capitalize() not in accuracy_words(few)
+
+
+def test_gan_test_above_its_floor_is_told_and_stands_beside_gan_train(study: Study, page: Page) -> None:
+    assert [entry.label for entry in study.entries if is_too_easy(study, entry)] == ["wgan-gp"]
+    assert easy_words(study).endswith(": wgan-gp.")
+    words, table, *_ = section(page, "labels")
+    assert isinstance(words, Prose)
+    assert easy_words(study) in words.text
+    assert isinstance(table, Table)
+    assert [heading.code for heading in table.headings[1:5]] == [
+        ACCURACY,
+        "label_accuracy_gated_judge",
+        "fjd_lite0",
+        "gan_test_lite0",
+    ]
+    floors = dict(zip([heading.code for heading in table.headings], table.rows[-1].cells, strict=True))
+    assert (floors["gan_test_lite0"].text, floors["gan_train_lite0"].text) == ("0.970", "0.970")
+
+
+def test_without_a_judge_the_classifier_tells_which_rows_ignore_labels(study: Study) -> None:
+    plan = {**study.plan, "data": {"source": "fashion-mnist", "labels": ["class"]}}
+    kept = tuple(summary for summary in study.summaries if summary.metric != ACCURACY)
+    unread = replace(study.statistics, summaries=kept)
+    fashion = replace(study, plan=plan, statistics=unread)
+    assert chance(fashion) == 0.1
+    assert accuracy_metric(fashion) == "gan_test_lite0"
+    assert accuracy_words(fashion) != accuracy_words(study)
+    assert [entry.label for entry in fashion.entries if is_unconditional(fashion, entry)] == ["wgan"]
+    rare = replace(study, plan={**plan, "data": {"source": "celeba", "labels": ["Bald"]}}, statistics=unread)
+    assert accuracy_metric(rare) == accuracy_words(rare) == ""
 
 
 def test_each_class_has_its_column_in_the_fold_and_nowhere_else(study: Study, page: Page) -> None:

@@ -36,6 +36,7 @@ def test_rows_are_told_by_concatenation_where_nothing_else_is_said() -> None:
     )
     told = {entry.label: entry.recipe.conditioning for entry in plan.entries}
     assert told == {"nsgan": "concat", "untold": "none", "vae": "concat"}
+    assert {entry.protocol for entry in plan.entries} == {"controlled"}
     assert plan.entries[0].deviations == ()
     assert plan.entries[1].deviations == ("conditioning none",)
     assert len({run.id for run in plan.runs}) == 3
@@ -50,6 +51,22 @@ def test_rows_that_recognise_labels_are_not_told_and_published_rows_as_their_aut
     assert told["acgan", "controlled"] == told["acgan", "published"] == "none"
     assert (told["r3gan", "controlled"], told["r3gan", "published"]) == ("concat", "product")
     assert told["nsgan", "published"] == "concat"
+
+
+def test_how_a_row_is_told_is_no_recipe_of_its_own() -> None:
+    plan = plan_of(
+        {"objective": "nsgan"},
+        {"objective": "nsgan", "label": "projection", "recipe": {"conditioning": "projection"}},
+        {"objective": "r3gan", "recipe": {"conditioning": "projection"}},
+        {"objective": "nsgan", "label": "spectral", "recipe": {"conditioning": "projection", "norm": "spectral"}},
+        protocols=("controlled", "published"),
+    )
+    rows = {(entry.label, entry.protocol): entry.recipe for entry in plan.entries}
+    assert [protocol for label, protocol in rows if label == "projection"] == ["controlled", "published"]
+    assert [protocol for label, protocol in rows if label == "spectral"] == ["custom"]
+    told, plain = rows["projection", "published"], rows["nsgan", "published"]
+    assert told == plain.model_copy(update={"conditioning": "projection"})
+    assert rows["r3gan", "published"].conditioning == "projection"  # not the authors' product
 
 
 def test_a_study_s_way_goes_to_every_row_that_has_it() -> None:

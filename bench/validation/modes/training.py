@@ -26,7 +26,7 @@ from bench.training.state import TrainingState
 from bench.validation.modes.counting import LOST, ModeCount, count_points
 from bench.validation.modes.jobs import Job
 from bench.validation.modes.networks import build_point_networks
-from bench.validation.modes.tasks import LATENT, PointTask, draw_points, find_task
+from bench.validation.modes.tasks import LATENT, PointTask, draw_points, find_task, told
 
 CHECK_EVERY = 100  # generator steps between two looks at whether a loss has left the finite numbers
 
@@ -51,23 +51,40 @@ def train_points(job: Job) -> Trained:
     task = find_task(job.task)
     assert isinstance(task, PointTask)
     objective = load_objective(job)
-    G, D = build_point_networks(objective.head, job.seed, job.recipe.packing)
+    labels = len(task.classes)
+    G, D = build_point_networks(
+        objective.head, job.seed, job.recipe.packing, labels, job.recipe.conditioning or "none"
+    )
     real = torch.from_numpy(draw_points(task, task.training_samples, "training", job.seed) / task.scale).float()
     sampler = Sampler(len(real), job.batch, job.seed)
 
-    def batches(step: int) -> Batch:
-        return Batch(real[torch.from_numpy(sampler.batch_indices(step))])
+    def conditions(count: int) -> Tensor | None:
+        return torch.eye(labels)[torch.from_numpy(told(task, count))] if labels else None
 
-    trained = play(job, objective, G, D, LATENT, batches)
+    hot = conditions(len(real))
+
+    def batches(step: int) -> Batch:
+        chosen = torch.from_numpy(sampler.batch_indices(step))
+        return Batch(real[chosen], None if hot is None else hot[chosen])
+
+    trained = play(job, objective, G, D, LATENT, batches, (labels,) if labels else ())
     if trained.diverged:
         return trained
     latents = draw_latents(latent_law(job, objective), task.samples, LATENT, job.seed, "modes")
     with torch.no_grad():
-        points = (G(latents) * task.scale).numpy()
+        points = (G(latents, conditions(len(latents))) * task.scale).numpy()
     return with_count(trained, count_points(task, points), points)
 
 
-def play(job: Job, objective: Objective, G: nn.Module, D: nn.Module, latent: int, batches: Batches) -> Trained:
+def play(
+    job: Job,
+    objective: Objective,
+    G: nn.Module,
+    D: nn.Module,
+    latent: int,
+    batches: Batches,
+    factor_sizes: tuple[int, ...] = (),
+) -> Trained:
     """Take a job's generator steps, up to where a loss or a weight stops being finite. The count is still LOST."""
     settings = IterationSettings(
         recipe=job.recipe,
@@ -78,6 +95,7 @@ def play(job: Job, objective: Objective, G: nn.Module, D: nn.Module, latent: int
         ema_decay=0.999,
         precision="fp32",
         seed=job.seed,
+        factor_sizes=factor_sizes,
     )
     state = TrainingState(settings, objective, G, D, torch.device("cpu"))
     engine = EagerEngine(state)
@@ -129,6 +147,7 @@ def as_record(job: Job, trained: Trained) -> dict[str, Any]:
         "modes": count.found,
         "high_quality": count.high_quality,
         "kl": count.kl,
+        **({} if count.as_told is None else {"as_told": count.as_told, "shared": count.shared}),
         "diverged": trained.diverged,
         "generator_steps": trained.generator_steps,
         "discriminator_steps": trained.discriminator_steps,
