@@ -58,7 +58,7 @@ class Setting:
             "baseline": self.objective,
             "seeds": (0,),
             "data": data_for(self.objective, self.resolution),
-            "backbone": {"width": self.width},
+            "backbone": {"width": self.width} | codes_for(self.objective),
             "recipe": {
                 "learning_rate": 2e-4,
                 "norm": self.norm or ("batch" if self.objective == "nsgan" else "layer"),
@@ -73,8 +73,13 @@ class Setting:
 
 def data_for(objective: str, resolution: int) -> dict[str, Any]:
     """Return what a study's data are in a benchmark: with labels where the objective needs some."""
-    labels = {"labels": LABELS} if load(objective).needs else {}
+    labels = {"labels": LABELS} if load(objective).needs == "labels" else {}
     return {"source": "faces", "resolution": resolution, **labels}
+
+
+def codes_for(objective: str) -> dict[str, Any]:
+    """Return what a study's backbone has of codes in a benchmark: some where the objective needs them."""
+    return {"codes": {"categorical": (10,), "continuous": 2}} if load(objective).needs == "codes" else {}
 
 
 class OurStep:

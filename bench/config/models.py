@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from bench.config.predictions import Prediction
 from bench.config.recipe import RecipeOverrides, Table
@@ -16,10 +16,30 @@ from bench.data import DataRequest
 from bench.errors import BenchError, suggest
 from bench.metrics.settings import EvaluationSettings
 
+if TYPE_CHECKING:
+    from bench.networks.codes import Codes
+
 Protocol = Literal["controlled", "published", "custom"]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 MOST_STEPS = 10**9  # a thousand times what GANs are trained for
 _OTHER_STEPS = re.compile(r"(.+)\.steps-([1-9][0-9]{0,8})")
+
+
+class CodesTable(Table):
+    """What an image is generated from beside the latent: uniform, and meant to be read off it again (docs/codes.md).
+
+    categorical   how many values each categorical code has, one after the other: [10], or [6, 5, 4]
+    continuous    how many numbers on [-1, 1]
+    """
+
+    categorical: tuple[Annotated[int, Field(ge=2, le=1000)], ...] = ()
+    continuous: int = Field(0, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _has_some(self) -> CodesTable:
+        if not self.categorical and not self.continuous:
+            raise ValueError("has no code: give categorical, such as [10], or continuous, such as 2")
+        return self
 
 
 class Backbone(Table):
@@ -28,11 +48,28 @@ class Backbone(Table):
     width        channels of the maps at half the resolution, doubled at every further halving (DCGAN: 64)
     latent       numbers that an image is generated from
     latent_law   what they are drawn from: N(0, 1), or uniform on [-1, 1]
+    codes        further numbers that it is generated from, see the table codes (not given: none)
     """
 
     width: int = Field(64, ge=4, le=512)
     latent: int = Field(100, ge=1, le=4096)
     latent_law: Literal["normal", "uniform"] = "normal"
+    codes: CodesTable | None = None
+
+    @property
+    def drawn_codes(self) -> Codes | None:
+        """The codes as networks take them."""
+        if self.codes is None:
+            return None
+        from bench.networks.codes import Codes  # brings torch, which nothing that only reads plans needs
+
+        return Codes(self.codes.categorical, self.codes.continuous)
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what backbones did not have when the ids of runs without codes were made."""
+        values: dict[str, Any] = write(self)
+        return values if self.codes else {key: value for key, value in values.items() if key != "codes"}
 
 
 class Budget(Table):

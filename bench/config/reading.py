@@ -298,15 +298,22 @@ def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> li
         info = find_metric(metric) if isinstance(metric, str) else None
         if isinstance(metric, str) and ("@" in metric or "+" in metric or info is None):
             problems.append(Problem((*where, key), metric, f"is no metric{suggest(metric, METRICS)}"))
-        elif (
-            info is not None and info.labels and isinstance(data := values.get("data"), dict) and not data.get("labels")
-        ):
+        elif info is not None and info.labels and _lacks(values, "data", "labels"):
             problems.append(
                 Problem((*where, key), metric, "is measured of images with labels; name some in data.labels")
+            )
+        elif info is not None and info.codes and _lacks(values, "backbone", "codes"):
+            problems.append(
+                Problem((*where, key), metric, "is measured of images with codes; give some in backbone.codes")
             )
     if isinstance(primary, str) and (known := find_metric(primary)) is not None and not known.ranks:
         problems.append(Problem((*where, "primary_metric"), primary, "is a diagnostic and never ranks"))
     return problems
+
+
+def _lacks(values: Mapping[str, Any], table: str, key: str) -> bool:
+    """Tell whether a table of a study is without a key."""
+    return isinstance(given := values.get(table, {}), dict) and not given.get(key)
 
 
 def _tuples(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from bench.config.models import Backbone, Budget, Entry, Study, Training
+from bench.config.models import Backbone, Budget, CodesTable, Entry, Study, Training
 from bench.config.predictions import Prediction
 from bench.config.recipe import Recipe, RecipeOverrides, WarmUp
 from bench.data import DataRequest
@@ -31,6 +31,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[study.NAME]", Study),
     ("[study.NAME.data]", DataRequest),
     ("[study.NAME.backbone]", Backbone),
+    ("codes, in a backbone", CodesTable),
     ("[study.NAME.budget]", Budget),
     ("[study.NAME.recipe]", RecipeOverrides),
     ("warm_up, in a recipe", WarmUp),

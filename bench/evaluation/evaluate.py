@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from bench.data import PreparedData
+from bench.evaluation.codes import Coded, code_values, floors_of_codes
 from bench.evaluation.extractors import known_digests, load_extractors
 from bench.evaluation.features import NotFiniteError, Progress
 from bench.evaluation.machine import measured_on
 from bench.evaluation.metrics import Value, final_values, floor_part, floors, sample_of_generated, snapshot_values
 from bench.evaluation.own_metrics import load_metrics
 from bench.evaluation.reference import Reference
-from bench.evaluation.samples import Conditions, conditions_of, generate
+from bench.evaluation.samples import conditions_for, images_of
 from bench.evaluation.units import Line, Unit, missing_evaluations, record
 from bench.metrics.settings import EvaluationSettings
-from bench.networks.sampling import LatentLaw
+from bench.networks.codes import Codes
+from bench.networks.sampling import LatentLaw, recalibrated
 from bench.runs.folder import SCHEMA, RunFolder
 
 __all__ = ["Evaluator", "LoadGenerator", "evaluate_run", "missing_evaluations"]
@@ -61,43 +63,50 @@ class Evaluator:
         own_metrics = load_metrics(self.settings, self._run_code)
         return Reference(self.settings, self.data, extractors, self._data_root, self._progress, own_metrics)
 
-    @cached_property
-    def conditions(self) -> Conditions | None:
-        """What generators are told; None without labels."""
-        return conditions_of(self.data)
-
     def missing(self, run: Path) -> list[Unit]:
         """Return what of a run is still to be measured; loads nothing."""
         source = str(self.data.heldout.manifest["source"])
         digests = known_digests(self.settings, source)
         return missing_evaluations(run, self.settings, self.data.heldout.sha256, digests)
 
-    def evaluate_generator(self, G: nn.Module, unit: Unit, *, latent: int, latent_law: LatentLaw) -> list[Line]:
+    def evaluate_generator(
+        self, G: nn.Module, unit: Unit, *, latent: int, latent_law: LatentLaw, coded: Coded | None = None
+    ) -> list[Line]:
         """Return the lines of metrics.jsonl about one generator: everything at the final step, else Fréchet distances.
 
-        Raises NotFiniteError when its images or a metric of them are not finite.
+        `coded`: what it is given beside latents. Raises NotFiniteError when its images or a metric of them are not
+        finite.
         """
         settings = self.settings
-        images = generate(
-            G,
-            settings.samples if unit.final else settings.snapshot_samples,
-            unit.sample_seed,
+        count = settings.samples if unit.final else settings.snapshot_samples
+        conditions = conditions_for(self.data, coded.codes if coded else None, count, unit.sample_seed)
+        calibration, told = conditions or (None, None)
+        draw = partial(
+            images_of,
+            recalibrated(G, latent_law, latent, self._device, calibration),
+            sample_seed=unit.sample_seed,
             latent=latent,
             law=latent_law,
             device=self._device,
-            conditions=self.conditions,
             progress=self._progress,
         )
-        told = self.reference.told(len(images))
-        sample = sample_of_generated(images, self.reference, final=unit.final, progress=self._progress, labels=told)
+        images = draw(count, told=told)
+        labels = self.reference.told(len(images))
+        sample = sample_of_generated(images, self.reference, final=unit.final, progress=self._progress, labels=labels)
         lines = []
         if unit.final:
             lines = self._lines(unit, final_values(sample, self.reference), settings.samples)
+            if coded is not None and told is not None:
+                values = code_values(sample, self.reference, coded, told, draw, unit.sample_seed)
+                floor = floors_of_codes(self.reference, settings.samples, coded.codes) if values else {}
+                lines += self._lines(unit, values, settings.samples, floor)
         if not unit.final or settings.snapshot_samples != settings.samples:
             lines += self._lines(unit, snapshot_values(sample, self.reference), settings.snapshot_samples)
         return lines
 
-    def _lines(self, unit: Unit, values: list[Value], samples: int) -> list[Line]:
+    def _lines(
+        self, unit: Unit, values: list[Value], samples: int, floor: Mapping[str, float] | None = None
+    ) -> list[Line]:
         final = samples == self.settings.samples and unit.final
         asked = {
             "schema": SCHEMA,
@@ -106,23 +115,29 @@ class Evaluator:
             "generator": unit.generator,
             "sample_seed": unit.sample_seed,
         }
-        return [
-            {**asked, **line, "final": unit.final} for line in measured_lines(values, self.reference, samples, final)
-        ]
+        lines = measured_lines(values, self.reference, samples, final, floor=floor)
+        return [{**asked, **line, "final": unit.final} for line in lines]
 
 
 def measured_lines(
-    values: list[Value], reference: Reference, samples: int, final: bool, with_floor: bool = True
+    values: list[Value],
+    reference: Reference,
+    samples: int,
+    final: bool,
+    with_floor: bool = True,
+    floor: Mapping[str, float] | None = None,
 ) -> list[Line]:
     """Return values as records have them, each with its floor and with what measured it.
 
-    `with_floor`: whether there are real images left that stand in for generated ones; else the floor is None.
+    `with_floor`: whether there are real images left that stand in for generated ones; else the floor is None. `floor`:
+    that of each metric where it is known already.
     Raises NotFiniteError for a value that is none.
     """
     for value in values:
         if not math.isfinite(value.value):
             raise NotFiniteError(f"The metric {value.metric} and others")
-    floor = floors(reference, samples, final=final) if with_floor else {}
+    if floor is None:
+        floor = floors(reference, samples, final=final) if with_floor else {}
     machine = measured_on(reference.extractors[0].device)
     lines = []
     for value in values:
@@ -148,16 +163,26 @@ def measured_lines(
 
 
 def evaluate_run(
-    run: Path, load_generator: LoadGenerator, evaluator: Evaluator, *, latent: int, latent_law: LatentLaw
+    run: Path,
+    load_generator: LoadGenerator,
+    evaluator: Evaluator,
+    *,
+    latent: int,
+    latent_law: LatentLaw,
+    codes: Codes | None = None,
+    load_recogniser: Callable[[Path], nn.Module | None] = lambda file: None,
 ) -> int:
     """Measure what is missing of a run, each generator as one unit, and return how many units that were.
 
+    `codes` are what the run's generators are given beside latents; `load_recogniser` gives what reads them, or None.
     May be interrupted at any moment and called again; what is there is not measured twice. Call it with the run's lock
     held. Raises NotFiniteError at a generator whose images are not finite; what came before it is kept.
     """
     folder = RunFolder(run)
     missing = evaluator.missing(run)
     for unit in missing:
-        G = load_generator(folder.snapshot_file(unit.generator_steps), unit.generator)
-        record(run, unit, evaluator.evaluate_generator(G, unit, latent=latent, latent_law=latent_law))
+        file = folder.snapshot_file(unit.generator_steps)
+        coded = None if codes is None else Coded(codes, load_recogniser(file))
+        G = load_generator(file, unit.generator)
+        record(run, unit, evaluator.evaluate_generator(G, unit, latent=latent, latent_law=latent_law, coded=coded))
     return len(missing)

@@ -25,13 +25,25 @@ from bench.evaluation.evaluate import LoadGenerator
 from bench.evaluation.features import NotFiniteError, extract
 from bench.evaluation.nearest import SIDE, thumbnails
 from bench.evaluation.reference import Reference
-from bench.evaluation.samples import conditions_of
+from bench.evaluation.samples import conditions_for
 from bench.files import write_atomic
-from bench.networks.sampling import GRID, LatentLaw, draw_latents, drawn, grid_samples, recalibrated, to_uint8
-from bench.runs.folder import INTERPOLATIONS, NEAREST, RunFolder
+from bench.networks.codes import Codes
+from bench.networks.sampling import (
+    GRID,
+    LatentLaw,
+    draw_codes,
+    draw_latents,
+    drawn,
+    grid_samples,
+    recalibrated,
+    to_uint8,
+)
+from bench.runs.folder import INTERPOLATIONS, NEAREST, TRAVERSALS, RunFolder
 from bench.runs.plan import RunSpec
 
 ROWS, COLUMNS = 6, 8
+LATENTS_OF_A_CODE = 2  # rows of a traversal for each code
+MOST_VALUES = 10  # columns of a traversal
 _CANDIDATES = 4_096  # training images held as float64 at once
 _GAP_SHARE = 8  # the gap under the generated images is an eighth of an image
 _GAP_GREY = 128
@@ -53,17 +65,17 @@ class Neighbours:
     distances: npt.NDArray[np.float64]
 
 
-def missing_pictures(folder: RunFolder, source: str, allow_real: bool = False) -> list[Path]:
+def missing_pictures(folder: RunFolder, spec: RunSpec, allow_real: bool = False) -> list[Path]:
     """Return the pictures that a run should have and has not; none before it is done, or when it diverged.
 
-    Training images are shown where they are drawn (`source` "faces"); others may be photographs of people, and are
+    Training images are shown where they are drawn (source "faces"); others may be photographs of people, and are
     shown only on request.
     """
     status = folder.status()
     if status.state != "done" or not folder.snapshot_file(status.total_generator_steps).exists():
         return []
-    shown = allow_real or source == "faces"
-    names = (INTERPOLATIONS, NEAREST) if shown else (INTERPOLATIONS,)
+    shown = allow_real or spec.training.data.source == "faces"
+    names = [INTERPOLATIONS, *([NEAREST] if shown else []), *([TRAVERSALS] if spec.training.backbone.codes else [])]
     return [path for name in names if not (path := folder.samples / name).exists()]
 
 
@@ -86,22 +98,29 @@ def write_pictures(
                          is, which training images it shows, and at what distances. Not for photographs: see
                          `missing_pictures`
 
+    traversals.png       of a run with codes: for each code two rows, in which it alone changes from image to image; see
+                         `traversal`. Row by row, the codes are in their order
+
     Call it with the run's lock held. Raises NotFiniteError when the generator's images are not finite.
     """
-    missing = missing_pictures(folder, spec.training.data.source, allow_real)
+    missing = missing_pictures(folder, spec, allow_real)
     if not missing:
         return []
     backbone = spec.training.backbone
     law, latent = backbone.latent_law, backbone.latent
     loaded = load_generator(folder.snapshot_file(folder.status().total_generator_steps), "raw")
-    conditions = conditions_of(data)
+    codes = backbone.drawn_codes
+    conditions = conditions_for(data, codes, ROWS, sample_seed=0)
     G = recalibrated(loaded, law, latent, device, conditions and conditions.calibration)
     for path in missing:
         if path.name == INTERPOLATIONS:
             told = conditions and conditions.samples[:ROWS].repeat_interleave(COLUMNS, dim=0)
             content = _png(_sheet(_images(G, interpolation_latents(law, latent), told, device).numpy()))
+        elif path.name == TRAVERSALS and codes is not None:
+            images = _images(G, *traversal(law, latent, codes), device).numpy()
+            content = _png(_sheet(images, columns=columns_of(codes)))
         else:
-            latents, told = grid_samples(law, latent, [len(values) for values in data.train.factors.values()])
+            latents, told = grid_samples(law, latent, [len(values) for values in data.train.factors.values()], codes)
             first_row = _images(G, latents[:GRID], None if told is None else told[:GRID], device)
             content = _nearest_png(first_row, data, reference)
         write_atomic(path, content)
@@ -123,6 +142,35 @@ def interpolation_latents(law: LatentLaw, latent: int) -> Tensor:
         arc = (((1 - share) * angle).sin() * left + (share * angle).sin() * right) / angle.sin()
         way = torch.where(angle.sin() > 1e-6, arc, way)  # (anti)parallel latents, as of size 1, have no arc
     return way.flatten(end_dim=1).float()
+
+
+def columns_of(codes: Codes) -> int:
+    """Return how many images a row of a traversal has: the most values of a code, 10 at most and 5 at least."""
+    most = 8 if codes.continuous else 5
+    return min(max([most, *codes.categorical]), MOST_VALUES)
+
+
+def traversal(law: LatentLaw, latent: int, codes: Codes) -> tuple[Tensor, Tensor]:
+    """Return latents and codes, row by row: each code in turn takes its values while latents and other codes stay.
+
+    A categorical code takes its values in order, and again from the first where the row is longer; a continuous one
+    goes from -1 to 1 in even steps. The rows of every code have the same latents.
+    """
+    columns = columns_of(codes)
+    latents = draw_latents(law, LATENTS_OF_A_CODE, latent, "traversal")
+    numbers = draw_codes(codes, LATENTS_OF_A_CODE, "traversal")
+    rows = []
+    for code in range(len(codes.values)):
+        for own in numbers:
+            row = own.repeat(columns, 1)
+            if code < len(codes.categorical):
+                size, start = codes.categorical[code], sum(codes.categorical[:code])
+                row[:, start : start + size] = torch.eye(size)[torch.arange(columns) % size]
+            else:
+                place = sum(codes.categorical) + code - len(codes.categorical)
+                row[:, place] = torch.linspace(-1, 1, columns)
+            rows.append(row)
+    return latents.repeat_interleave(columns, dim=0).repeat(len(codes.values), 1), torch.cat(rows)
 
 
 def nearest_places(
@@ -183,11 +231,11 @@ def _in_features(images: Tensor, reference: Reference) -> Neighbours:
     return Neighbours(described, order[place], distances)
 
 
-def _sheet(images: Bytes) -> Bytes:
-    """Lay N x 3 x R x R images out in rows of 8, H x W x 3."""
+def _sheet(images: Bytes, columns: int = COLUMNS) -> Bytes:
+    """Lay N x 3 x R x R images out in rows, H x W x 3."""
     count, channels, side, _ = images.shape
-    rows = images.reshape(count // COLUMNS, COLUMNS, channels, side, side)
-    return rows.transpose(0, 3, 1, 4, 2).reshape(-1, COLUMNS * side, channels)
+    rows = images.reshape(count // columns, columns, channels, side, side)
+    return rows.transpose(0, 3, 1, 4, 2).reshape(-1, columns * side, channels)
 
 
 def _png(pixels: Bytes, text: str | None = None) -> bytes:

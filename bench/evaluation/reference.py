@@ -115,6 +115,11 @@ class Reference:
         return self._sets["heldout"].sha256
 
     @property
+    def drawn_with(self) -> int:
+        """The seed of drawn faces."""
+        return int(self._sets["heldout"].manifest["source_details"]["seed"])
+
+    @property
     def training_count(self) -> int:
         return self._sets["train"].count
 

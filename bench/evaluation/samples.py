@@ -10,13 +10,25 @@ from torch import Tensor, nn
 from bench.data import PreparedData
 from bench.evaluation.features import NotFiniteError, Progress
 from bench.evaluation.reference import fixed_order
-from bench.networks.sampling import BLOCK, LatentLaw, cyclic, drawn, latent_blocks, recalibrated, to_uint8
+from bench.networks.codes import Codes
+from bench.networks.sampling import (
+    BLOCK,
+    CALIBRATION_LATENTS,
+    LatentLaw,
+    cyclic,
+    draw_codes,
+    drawn,
+    latent_blocks,
+    recalibrated,
+    to_uint8,
+)
 
 
 class Conditions(NamedTuple):
     """What a generator is told, N x K each: while its batch norms are recomputed, and for its samples.
 
-    Sample i has the condition of reference image i, so both have the same law; they begin anew after the last.
+    Sample i has the condition of reference image i, so both have the same law; they begin anew after the last. Codes
+    stand in their place where a study has some.
     """
 
     calibration: Tensor
@@ -29,6 +41,18 @@ def conditions_of(data: PreparedData) -> Conditions | None:
     if training is None or heldout is None:
         return None
     return Conditions(torch.from_numpy(training), torch.from_numpy(heldout[fixed_order(len(heldout))]))
+
+
+def drawn_conditions(codes: Codes, count: int, sample_seed: int) -> Conditions:
+    """Return the codes of the first `count` samples of a sample seed, each a function of its own index."""
+    return Conditions(
+        draw_codes(codes, CALIBRATION_LATENTS, "calibration"), draw_codes(codes, count, "evaluation", sample_seed)
+    )
+
+
+def conditions_for(data: PreparedData, codes: Codes | None, count: int, sample_seed: int) -> Conditions | None:
+    """Return what a run's generator is told or given for its first `count` samples; None: nothing."""
+    return conditions_of(data) if codes is None else drawn_conditions(codes, count, sample_seed)
 
 
 @torch.inference_mode()
@@ -51,6 +75,22 @@ def generate(
     """
     calibration, told = conditions or (None, None)
     network = recalibrated(G, law, latent, device, calibration)
+    return images_of(network, count, sample_seed, latent=latent, law=law, device=device, told=told, progress=progress)
+
+
+@torch.inference_mode()
+def images_of(
+    network: nn.Module,
+    count: int,
+    sample_seed: int,
+    *,
+    latent: int,
+    law: LatentLaw,
+    device: torch.device,
+    told: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return the same of a generator whose batch norms were recomputed; `told`: the conditions of its samples."""
     whole_blocks = -(-count // BLOCK) * BLOCK
     images: Tensor | None = None
     for index, latents in enumerate(latent_blocks(law, whole_blocks, latent, "evaluation", sample_seed)):

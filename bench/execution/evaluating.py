@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from bench.data import PreparedData, prepare
 from bench.errors import BenchError
@@ -23,7 +24,7 @@ from bench.evaluation.evaluate import Evaluator, evaluate_run
 from bench.evaluation.pictures import missing_pictures, write_pictures
 from bench.files import read_jsonl
 from bench.metrics.tolerances import Machine, machine_of
-from bench.networks.backbone import Generator
+from bench.networks.backbone import Discriminator, Generator
 from bench.owning import check_owned
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec
@@ -52,7 +53,7 @@ def evaluate_folder(
 
     evaluator = Evaluator(spec.evaluation, data, data_root, device, progress, run_code)
     again = folder.again_file.exists()
-    if not (again or evaluator.missing(folder.path) or missing_pictures(folder, spec.training.data.source)):
+    if not (again or evaluator.missing(folder.path) or missing_pictures(folder, spec)):
         return
     backbone = spec.training.backbone
 
@@ -63,7 +64,15 @@ def evaluate_folder(
     folder.write_status(replace(folder.status(), phase="evaluating", device=str(device), metric_lines=None))
     began = time.monotonic()
     try:
-        evaluate_run(folder.path, load_generator, evaluator, latent=backbone.latent, latent_law=backbone.latent_law)
+        evaluate_run(
+            folder.path,
+            load_generator,
+            evaluator,
+            latent=backbone.latent,
+            latent_law=backbone.latent_law,
+            codes=backbone.drawn_codes,
+            load_recogniser=partial(load_recogniser, spec=spec),
+        )
         write_pictures(folder, spec, data, load_generator, device, reference=evaluator.reference)
         if again:
             check_owned(folder.metrics_file)
@@ -120,14 +129,33 @@ def device_like(machine: Machine | None) -> torch.device:
 
 def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:
     """Return the raw or averaged ("raw", "ema") generator of a snapshot file. Raises BenchError when it is damaged."""
-    check_snapshot(path)
-    prefix = f"{which}/"
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise BenchError(f"{path} is damaged: {error}", hint="`bench run` trains a run with it again.") from error
+    prefix, tensors = f"{which}/", _tensors(path)
     backbone = spec.training.backbone
-    told = len(tensors[f"{prefix}told_scale"]) if spec.training.data.labels else 0
+    codes = backbone.drawn_codes
+    told = codes.width if codes else len(tensors[f"{prefix}told_scale"]) if spec.training.data.labels else 0
     G = Generator(spec.training.data.resolution, backbone.width, backbone.latent, told)
     G.load_state_dict({name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
     return G
+
+
+def load_recogniser(path: Path, spec: RunSpec) -> Discriminator | None:
+    """Return the D of a snapshot file that recognises codes; None without one. Raises BenchError as above."""
+    prefix = "recogniser/"
+    own = {name.removeprefix(prefix): value for name, value in _tensors(path).items() if name.startswith(prefix)}
+    if not own:
+        return None
+    answers = len(own["recognise.classes.weight"])
+    backbone, recipe = spec.training.backbone, spec.training.recipe
+    D = Discriminator(
+        spec.training.data.resolution, backbone.width, backbone.latent, "classified", recipe.norm, labels=answers
+    )
+    D.load_state_dict(own)
+    return D
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    check_snapshot(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise BenchError(f"{path} is damaged: {error}", hint="`bench run` trains a run with it again.") from error

@@ -23,7 +23,7 @@ def draw_training_images(folders: Sequence[RunFolder], data_root: Path) -> int:
     for folder in folders:
         spec = RunSpec.read(folder.spec_file)
         with folder.owned():
-            if not missing_pictures(folder, spec.training.data.source, allow_real=True):
+            if not missing_pictures(folder, spec, allow_real=True):
                 continue
             data = prepare(spec.training.data, data_root)
 

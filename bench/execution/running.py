@@ -85,7 +85,7 @@ def work_for(run: RunSpec, runs_root: Path, state: PlanState | None = None) -> s
         return None
     if state in ("done", "diverged"):
         folder = folder_of(run, runs_root)
-        lacking = missing_evaluations(folder.path, run.evaluation) or missing_pictures(folder, run.training.data.source)
+        lacking = missing_evaluations(folder.path, run.evaluation) or missing_pictures(folder, run)
         return "evaluate" if lacking or folder.again_file.exists() else None
     return "train"
 

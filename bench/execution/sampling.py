@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bench.data import prepare
 from bench.errors import BenchError
 from bench.evaluation.measuring import device_named
-from bench.evaluation.samples import conditions_of, generate
+from bench.evaluation.samples import Conditions, conditions_of, drawn_conditions, generate
 from bench.execution.evaluating import load_snapshot
 from bench.execution.running import folder_of
 from bench.metrics.settings import GeneratorName
@@ -59,6 +59,13 @@ def generate_images(
         latent=backbone.latent,
         law=backbone.latent_law,
         device=device_named(device),
-        conditions=conditions_of(prepare(run.training.data, Path(data))) if run.training.data.labels else None,
+        conditions=_conditions(run, count, sample_seed, Path(data)),
     )
     return images.numpy()
+
+
+def _conditions(run: RunSpec, count: int, sample_seed: int, data: Path) -> Conditions | None:
+    codes = run.training.backbone.drawn_codes
+    if codes is not None:
+        return drawn_conditions(codes, count, sample_seed)
+    return conditions_of(prepare(run.training.data, data)) if run.training.data.labels else None

@@ -29,7 +29,8 @@ class MetricInfo:
     """One metric. `better` is None for a value that should be near its floor, in neither direction.
 
     `ranks` says whether it may be a study's primary metric; `unit` is "" for a plain number or a ratio. No value can be
-    below `low` or above `high`; None where there is no such bound. `labels`: only studies with labels have it.
+    below `low` or above `high`; None where there is no such bound. `labels`, `codes`: only studies with labels, or
+    codes, have it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class MetricInfo:
     low: float | None = None
     high: float | None = None
     labels: bool = False
+    codes: bool = False
 
 
 _TABLE: dict[str, Any] = tomllib.loads(files("bench.metrics").joinpath("catalogue.toml").read_text("utf-8"))
@@ -112,6 +114,7 @@ def _info(row: Mapping[str, Any], words: Mapping[str, Any], *, may_rank: bool) -
         low=row.get("low"),
         high=row.get("high"),
         labels=row.get("labels", False),
+        codes=row.get("codes", False),
     )
 
 

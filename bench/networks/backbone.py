@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.errors import BenchError
+from bench.networks.codes import Codes
 from bench.networks.conditioning import Conditioning, convolved_planes
 from bench.networks.convolution import doubling, from_pixel, halving, onto_pixel
 from bench.networks.heads import EMBEDDING_SIZE, RECOGNISING, Autoencoded, Encoded, Head, sliced
@@ -220,6 +221,8 @@ def build_networks(
     packing: int = 1,
     factor_sizes: Sequence[int] = (),
     conditioning: Conditioning = "none",
+    codes: Codes | None = None,
+    answers: int = 0,
 ) -> tuple[Generator, Discriminator]:
     """Build both networks, a Generator and a Discriminator, with the initial weights of `seed`.
 
@@ -230,6 +233,8 @@ def build_networks(
     factor_sizes  how many values each factor of the labels has: both networks then also take conditions N x K, the
                   one-hots of all factors side by side
     conditioning  how D is told them: "concat", "projection", "product" or "none"
+    codes         a `bench.networks.codes.Codes`: G also takes codes N x `codes.width`, of which D is not told
+    answers       how many numbers a D that recognises them returns beside its score
 
     Each parameter is drawn from a stream addressed by (seed, its name), so that another norm or head shifts no other
     parameter: rows that differ in those start from equal convolutions. Raises BenchError for another resolution.
@@ -238,17 +243,21 @@ def build_networks(
         G(torch.randn(8, 100)).shape                              # (8, 3, 64, 64), in [-1, 1]
     """
     labels = sum(factor_sizes)
-    if not labels and (head in RECOGNISING or conditioning != "none"):
+    if (not labels and conditioning != "none") or (head in RECOGNISING and not (labels or answers)):
         raise BenchError(f'Head "{head}" with conditioning "{conditioning}" takes labels', hint="Give factor_sizes.")
-    G = Generator(resolution, width, latent, labels)
-    D = Discriminator(resolution, width, latent, head, norm, packing, labels, conditioning)
+    if labels and codes:
+        raise BenchError("A generator is told labels or given codes, not both", hint="Leave one of them out.")
+    G = Generator(resolution, width, latent, codes.width if codes else labels)
+    D = Discriminator(resolution, width, latent, head, norm, packing, labels or answers, conditioning)
     for network, prefix in ((G, "generator"), (D, "discriminator")):
         _initialise(network, prefix, seed)
         network.to(memory_format=torch.channels_last)
     if labels:
         # Each factor of K values weighs as much as a latent of variance 1: a raw one-hot has a hundredth of the
         # latents' part in the first map, and is learned later.
-        G.told_scale.copy_(torch.cat([torch.full((size,), math.sqrt(size)) for size in factor_sizes]))
+        G.told_scale.copy_(Codes(tuple(factor_sizes)).scales())
+    elif codes:
+        G.told_scale.copy_(codes.scales())
     D.power_iteration(SPECTRAL_BURN_IN)
     return G, D
 

@@ -47,7 +47,7 @@ def sliced(features: Tensor, weight: Tensor) -> Sliced:
 
 
 class Classified(NamedTuple):
-    """A score N and class logits N x K: those of every factor, side by side."""
+    """A score N and class logits N x K: those of every factor, side by side; of codes, all that is said of them."""
 
     score: Tensor
     classes: Tensor

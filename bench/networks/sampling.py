@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.networks.backbone import address
+from bench.networks.codes import Codes
 
 LatentLaw = Literal["normal", "uniform"]
 BLOCK = 100
@@ -37,20 +38,35 @@ def latent_blocks(law: LatentLaw, count: int, size: int, *where: object) -> Iter
         yield draw_latents(law, BLOCK, size, *where, block)[: count - block * BLOCK]
 
 
+def draw_codes(codes: Codes, count: int, *where: object) -> Tensor:
+    """Draw codes, float32 count x `codes.width`, in blocks of 100 as latents are; sample i's do not depend on `count`.
+
+    They have draws of their own: beside codes, latents are those that they are without.
+    """
+    size = len(codes.values)
+    blocks = [
+        torch.rand(BLOCK, size, generator=torch.Generator().manual_seed(address(*where, "codes", block)))
+        for block in range(-(-count // BLOCK))
+    ]
+    return codes.of(torch.cat(blocks)[:count])
+
+
 def cyclic(conditions: Tensor | None, start: int, count: int) -> Tensor | None:
     """Return the conditions of samples `start` to `start + count - 1`; they begin anew after the last."""
     return None if conditions is None else conditions[torch.arange(start, start + count) % len(conditions)]
 
 
-def grid_samples(law: LatentLaw, latent: int, factor_sizes: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
+def grid_samples(
+    law: LatentLaw, latent: int, factor_sizes: Sequence[int] = (), codes: Codes | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Return the latents and conditions of a sample grid, row by row: the same in every grid of every run.
 
     With labels it has one row for each value of the first factor (for 20 of them at most) and the same latent down a
-    column, which shows the other factors' values in turn; without, 8 rows of latents.
+    column, which shows the other factors' values in turn; without, 8 rows of latents, each with codes of its own.
     """
     latents = draw_latents(law, GRID * GRID, latent, "sample grid")
     if not factor_sizes:
-        return latents, None
+        return latents, None if codes is None else draw_codes(codes, GRID * GRID, "sample grid")
     columns, rows = torch.arange(GRID), min(factor_sizes[0], MOST_ROWS)
     shown = [torch.eye(factor_sizes[0])[:rows].repeat_interleave(GRID, dim=0)]
     shown += [torch.eye(size)[columns % size].repeat(rows, 1) for size in factor_sizes[1:]]
@@ -63,8 +79,8 @@ def recalibrated(
 ) -> Network:
     """Return a copy of `G` in eval mode whose batch norms hold statistics over 2,000 fixed prior latents.
 
-    With them a sample depends on its latent alone, not on the batch it is drawn in. A G that is told is given the
-    training images' `conditions`, in turn.
+    With them a sample depends on its latent alone, not on the batch it is drawn in. A G that is told is given
+    `conditions` in turn: those of the training images, or drawn codes.
     """
     twin = copy.deepcopy(G).to(device).train()
     norms = [module for module in twin.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench.networks.backbone import Norm
+from bench.networks.codes import Codes, DrawnCodes
 from bench.networks.conditioning import Conditioning, Labels
 from bench.networks.heads import Head
 
@@ -68,9 +69,10 @@ class Golden:
 
     `real` and `fake` are one value per sample: logits under a score head, energies under an autoencoding one, vectors
     under an embedding one, and under a head that recognises labels a row of the score and all that is beside it; their
-    `labels` are then one factor of `label_values` values. `mismatched` are the logits of the real samples under wrong
-    labels. `penalty` is that of the discriminator C(x) = w x with w = `linear`. A joint objective gives
-    `encoded` (mean and log-variance of one sample, reconstructed without error) and `joint`.
+    `labels` are then one factor of `label_values` values, or one categorical code beside `continuous` ones.
+    `mismatched` are the logits of the real samples under wrong labels. `penalty` is that of the discriminator
+    C(x) = w x with w = `linear`. A joint objective gives `encoded` (mean and log-variance of one sample, reconstructed
+    without error) and `joint`.
     """
 
     discriminator: float | None = None
@@ -86,6 +88,7 @@ class Golden:
     state_after: Mapping[str, float] = field(default_factory=dict)
     labels: tuple[int, ...] | None = None
     label_values: int = 3
+    continuous: tuple[tuple[float, ...], ...] | None = None
     mismatched: tuple[float, ...] | None = None
 
 
@@ -113,12 +116,14 @@ class Step(ABC):
     """What a loss may ask for beside the networks and the batch: draws, its state, and a place to observe values.
 
     `labels` are those of the batch, of real and generated samples alike; None in a study without labels. D is told them
-    outside the objective: only one whose losses compare D's answer with them (`needs` "labels") looks at them.
+    outside the objective: only one whose losses compare D's answer with them (`needs` "labels") looks at them. `codes`
+    are those of the generated images, None in a study without.
     """
 
     state: dict[str, Tensor]
     observed: dict[str, Tensor]
     labels: Labels | None = None
+    codes: DrawnCodes | None = None
 
     @abstractmethod
     def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
@@ -148,7 +153,7 @@ class Objective(BaseModel, ABC):
     updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
     latent_law: ClassVar[Literal["normal", "uniform"] | None] = None  # None: the study's
     fakes_per_real: ClassVar[int] = 1  # `fake` holds so many times the real batch
-    needs: ClassVar[Literal["labels"] | None] = None  # what a study's data must have
+    needs: ClassVar[Literal["labels", "codes"] | None] = None  # what a study must have
     conditioning: ClassVar[Conditioning] = "concat"  # how D is told labels where a recipe does not say
     stop_gradients: ClassVar[str] = ""  # what the losses hold constant on purpose, and where the paper says so
     duplication_invariant: ClassVar[bool] = True  # a batch given twice has the same losses; unbiased estimates differ
@@ -198,6 +203,14 @@ class Objective(BaseModel, ABC):
     def allowed_norms(self) -> tuple[Norm, ...]:
         """Return the norms that D may have under these settings."""
         return self.norms
+
+    def answers(self, codes: Codes) -> int:
+        """Return how many numbers D returns beside its score, where the objective `needs` codes."""
+        return 0
+
+    def takes_packs(self) -> bool:
+        """Tell whether D can judge several images as one sample."""
+        return self.head not in ("autoencoder", "encoder") and self.needs != "codes"
 
     def parts(self) -> tuple[str, ...]:
         """Return the names of the package's objectives that this one is set to build on."""

@@ -117,7 +117,7 @@ class SampleSet:
     """The samples of one entry: the wall, how its first row formed (None with one snapshot), best and worst seed.
 
     `closer` are shown on demand: the time-lapse, ways between latents, nearest training images; what is missing is
-    absent.
+    absent. `kind`: what of an entry is shown, so that several sets of one have addresses of their own.
     """
 
     label: str
@@ -127,11 +127,12 @@ class SampleSet:
     progress: Picture | None
     extremes: tuple[Picture, ...] = ()
     closer: tuple[Picture, ...] = ()
+    kind: str = "wall"
 
     @property
     def anchor(self) -> str:
         """Return where the samples are found on the page."""
-        return f"wall-{self.label}-{self.protocol}"
+        return f"{self.kind}-{self.label}-{self.protocol}"
 
     @property
     def pictures(self) -> list[Picture]:

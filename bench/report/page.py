@@ -37,6 +37,7 @@ from bench.report.pictures.walls import sample_set
 from bench.report.sections import external, forgives, run_tables, setup
 from bench.report.sections.budget import equal_seconds_table
 from bench.report.sections.cards import method_cards
+from bench.report.sections.coded import codes_section
 from bench.report.sections.conclusions import decided_and_open
 from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
@@ -256,6 +257,7 @@ OUTLINE = (
     Part("samples", "Samples of every row", "hour", _samples, "Samples"),
     Part("comparison", "The whole comparison", "hour", _whole_comparison, "Whole comparison"),
     Part("labels", "Labels, class by class", "hour", labels_section, "Labels"),
+    Part("codes", "Codes, one by one", "hour", codes_section, "Codes"),
     Part("seeds", "What the seeds could decide", "hour", seeds, "Resolution and A/A"),
     Part("every-metric", "Every metric", "hour", _every_metric),
     Part("forgives", "What the metric forgives", "hour", _forgives),

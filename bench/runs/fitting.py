@@ -18,8 +18,9 @@ def fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe,
     Raises BenchError where the entry itself asks for it.
     """
     unfit = {}
-    if objective.head in ("autoencoder", "encoder"):
-        unfit["packing"] = f"its discriminator's {objective.head} head judges single images"
+    if not objective.takes_packs():
+        judges = "recognises codes of" if objective.needs == "codes" else "judges"
+        unfit["packing"] = f"its discriminator's {objective.head} head {judges} single images"
     if objective.updates == "joint":
         unfit["instance_noise"] = "it has no discriminator"
     if not objective.has_penalty():
@@ -43,6 +44,28 @@ def unused_conditioning(study: Study) -> list[str]:
         f'recipe.conditioning = "{study.recipe.conditioning}" tells D labels, and the study has none; name them in '
         f"[study.{study.name}.data] labels, or take it out"
     ]
+
+
+def check_codes(study: Study, objective: Objective, entry: Entry) -> None:
+    """Raise BenchError where the row needs codes that the study has not, or has no place for those that it has."""
+    codes = study.backbone.codes
+    if objective.needs == "codes" and codes is None:
+        raise BenchError(
+            f"{entry.label}: {objective.name()} needs codes; give [study.{study.name}.backbone] codes, such as "
+            "{ categorical = [10], continuous = 2 }"
+        )
+    if codes is not None and objective.updates == "joint":
+        raise BenchError(
+            f"{entry.label}: {objective.name()} encodes images into latents alone and has no place for codes; take it "
+            f"out of study {study.name}, or codes out of its backbone"
+        )
+
+
+def labels_and_codes(study: Study) -> list[str]:
+    """Name codes in a study with labels, which are told in their place."""
+    if study.backbone.codes is None or not study.data.labels:
+        return []
+    return ["backbone.codes: G is told labels or given codes, not both; take these out, or data.labels"]
 
 
 def conditioned(study: Study, objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:

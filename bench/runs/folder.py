@@ -35,6 +35,7 @@ OTHER_IMAGES = "other images than those that are here now"  # why a run is stale
 # Pictures of a finished run, in its samples folder.
 INTERPOLATIONS = "interpolations.png"
 NEAREST = "nearest.png"
+TRAVERSALS = "traversals.png"
 
 State = Literal["planned", "running", "done", "diverged", "failed"]
 # What a reader sees: a run that says "running" while nobody owns it was interrupted.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.networks.backbone import pack
+from bench.networks.codes import DrawnCodes
 from bench.networks.conditioning import Batch, Labels, told
 from bench.objectives.base import CachedOutputs, Network, Terms, widened
 from bench.training.optimizers import parameters_of
@@ -88,12 +89,17 @@ def run_joint_iteration(state: TrainingState, scalars: Scalars, batch: Batch) ->
 def generate(state: TrainingState, batch: Batch, *, with_graph: bool) -> Tensor:
     """Return as many fakes as D compares with a real batch, with G's graph if G will be trained on them.
 
-    A fake has the condition of the real sample at its index, so that both have the same law in every batch.
+    A fake has the condition of the real sample at its index, so that both have the same law in every batch. Codes are
+    drawn as latents are, one draw for each step of D; G's step, on the last fakes, has theirs.
     """
     settings, count = state.settings, len(batch.images) * state.objective.fakes_per_real
     latents = state.rng.latents(settings.latent_law, count, settings.latent)
+    condition = batch.condition
+    if settings.codes is not None:
+        condition = settings.codes.of(state.rng.uniform("codes", (count, len(settings.codes.values))))
+        state.rng.codes = DrawnCodes(condition, settings.codes)
     with torch.set_grad_enabled(with_graph), autocast(state):
-        fake: Tensor = told(state.call_G, batch.condition)(latents)
+        fake: Tensor = told(state.call_G, condition)(latents)
     return widened(fake)
 
 

@@ -62,6 +62,7 @@ def build_state(
     sizes = spec.data.expected_factor_sizes if factor_sizes is None else factor_sizes
     objective_class = load(spec.objective.file or spec.objective.name)
     objective = objective_class.model_validate(spec.objective.settings)
+    codes = spec.backbone.drawn_codes
     G, D = build_networks(
         resolution=spec.data.resolution,
         width=spec.backbone.width,
@@ -72,6 +73,8 @@ def build_state(
         packing=spec.recipe.packing,
         factor_sizes=sizes,
         conditioning=spec.recipe.conditioning or "none",
+        codes=codes,
+        answers=objective.answers(codes) if codes else 0,
     )
     return TrainingState(IterationSettings.of(spec, sizes), objective, G, D, device, ranks)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.files import append_jsonl, write_atomic
 from bench.networks.backbone import pack
 from bench.networks.conditioning import Batch, told
-from bench.networks.sampling import GRID, drawn, grid_samples, recalibrated, to_uint8
+from bench.networks.sampling import CALIBRATION_LATENTS, GRID, draw_codes, drawn, grid_samples, recalibrated, to_uint8
 from bench.objectives.base import input_gradient
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import TrainingSpec
@@ -37,9 +37,10 @@ class Recorder:
         self._folder = folder
         self._spec = spec
         self._state = state
-        self._conditions = conditions
+        codes = state.settings.codes
+        self._conditions = conditions if codes is None else draw_codes(codes, CALIBRATION_LATENTS, "calibration")
         # The same latents in every grid of every run, so that snapshots and rows can be compared picture by picture.
-        self._grid = grid_samples(spec.backbone.latent_law, spec.backbone.latent, state.settings.factor_sizes)
+        self._grid = grid_samples(spec.backbone.latent_law, spec.backbone.latent, state.settings.factor_sizes, codes)
 
     def log(self, status: Status, next_batch: Batch) -> None:
         """Write the mean of every term and observation since the last line. Waits for the device."""
@@ -61,7 +62,10 @@ class Recorder:
             append_jsonl(self._folder.log_file, [line])
 
     def snapshot(self, generator_steps: int) -> None:
-        """Save both generators, and a grid of the raw one's samples of the fixed latents."""
+        """Save both generators, and a grid of the raw one's samples of the fixed latents.
+
+        A D that recognises codes is saved beside them: what it reads off real images is measured.
+        """
         state = self._state
         if not state.ranks.is_main:
             return
@@ -69,6 +73,8 @@ class Recorder:
         averaged = raw | {name: value for (name, _), value in zip(state.G.named_parameters(), state.ema, strict=True)}
         tensors = {f"raw/{name}": _plain(value) for name, value in raw.items()}
         tensors |= {f"ema/{name}": _plain(value) for name, value in averaged.items()}
+        if state.objective.needs == "codes":
+            tensors |= {f"recogniser/{name}": _plain(value) for name, value in state.D.state_dict().items()}
         write_atomic(self._folder.snapshot_file(generator_steps), sealed(save(tensors)))
 
         backbone = self._spec.backbone

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from bench.config.recipe import Recipe
+from bench.networks.codes import Codes
 from bench.objectives.base import Objective
 from bench.runs.plan import TrainingSpec
 
@@ -65,6 +66,7 @@ class IterationSettings:
     precision: str
     seed: int
     factor_sizes: tuple[int, ...] = ()
+    codes: Codes | None = None
 
     @classmethod
     def of(cls, spec: TrainingSpec, factor_sizes: tuple[int, ...] = ()) -> IterationSettings:
@@ -78,6 +80,7 @@ class IterationSettings:
             precision=spec.training.precision,
             seed=spec.seed,
             factor_sizes=factor_sizes,
+            codes=spec.backbone.drawn_codes,
         )
 
 

@@ -149,15 +149,15 @@ def test_neighbours_are_drawn_for_a_report_that_asks(bare: tuple[RunFolder, RunS
 
 @pytest.mark.parametrize("state", ["running", "diverged", "failed"])
 def test_a_run_that_is_not_done_has_no_pictures(tmp_path: Path, state: str) -> None:
-    folder = RunFolder(tmp_path)
+    folder, spec = RunFolder(tmp_path), make_plan(study(data=DATA)).runs[0]
     folder.snapshots.mkdir()
     folder.snapshot_file(8).touch()
     folder.write_status(Status(state="done", total_generator_steps=8))
-    assert len(missing_pictures(folder, "faces")) == 2
+    assert len(missing_pictures(folder, spec)) == 2
     folder.write_status(Status(state=state, total_generator_steps=8))  # type: ignore[arg-type]
-    assert missing_pictures(folder, "faces") == []
+    assert missing_pictures(folder, spec) == []
     folder.write_status(Status(state="done", total_generator_steps=9))
-    assert missing_pictures(folder, "faces") == []
+    assert missing_pictures(folder, spec) == []
 
 
 class Broken(nn.Module):
@@ -171,7 +171,7 @@ def test_images_that_are_not_finite_are_refused(bare: tuple[RunFolder, RunSpec],
     folder, spec = bare
     with pytest.raises(NotFiniteError, match="diverged"):
         write_pictures(folder, spec, data, lambda path, which: Broken(), CPU)
-    assert len(missing_pictures(folder, "faces")) == 2
+    assert len(missing_pictures(folder, spec)) == 2
 
 
 def ways(law: LatentLaw, latent: int = 100) -> Tensor:

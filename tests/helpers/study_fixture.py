@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import gaussian_filter
 
-from bench.data.faces import FACTORS, draw_faces
+from bench.data.faces import FACTORS, MODE_FACTORS, draw_faces
 from bench.evaluation.conditional import class_name
 from bench.files import read_json, read_jsonl, write_jsonl, write_record
 from bench.metrics.settings import EvaluationSettings
@@ -72,7 +72,8 @@ class StudyFixture:
     """What to write: `fates` by (label, protocol, seed); a fate of None leaves the run unbegun.
 
     With `labels`, factors of drawn faces, nsgan obeys them and `wgan` does not; metrics and grids are those of such a
-    study. `floor_source` is the split that stands in for generated images in floors; None: lines that do not say.
+    study. With `codes`, numbers of values, nsgan uses all of its own and of one continuous code, and `wgan` none.
+    `floor_source` is the split that stands in for generated images in floors; None: lines that do not say.
     """
 
     name: str = "example"
@@ -93,6 +94,7 @@ class StudyFixture:
     caption: str = "Controlled rows share learning rate 1e-3."
     source: str = "faces"
     labels: tuple[str, ...] = ()
+    codes: tuple[int, ...] = ()
 
     @property
     def snapshots(self) -> tuple[int, ...]:
@@ -148,7 +150,8 @@ class StudyFixture:
             "seeds": list(self.seeds),
             "protocols": list(self.protocols),
             "data": data | {"train_count": 10000, "heldout_count": 4000, "partial": False, "seed": 0},
-            "backbone": {"resolution": self.resolution, "width": 16, "latent": 100, "latent_law": "normal"},
+            "backbone": {"resolution": self.resolution, "width": 16, "latent": 100, "latent_law": "normal"}
+            | ({"codes": {"categorical": list(self.codes), "continuous": 1}} if self.codes else {}),
             "schedule": {"generator_steps": self.final_step, "batch": 16, "halve_every": 100000, "learning_rate": 1e-3},
             "recipe": recipe,
             "training": {
@@ -311,6 +314,9 @@ def _write_run(
     if fate.evaluated and fate.state == "done":
         for name, content in pictures(fixture.resolution, objective, seed).items():
             write_bytes(folder / "samples" / name, content)
+        if fixture.codes:
+            grid = pictures(fixture.resolution, objective, seed)["interpolations.png"]
+            write_bytes(folder / "samples" / "traversals.png", grid)
     if fate.evaluated and fate.state != "failed":
         _write_metrics(fixture, folder, objective, protocol, reached, rng, fate)
 
@@ -402,6 +408,8 @@ def _write_metrics(
                 "ms_ssim": (0.5 - coverage / 2, 0.162),
                 "ct_lite0": (6 * coverage - 1, 0.21),
             }
+            if fixture.codes:
+                values |= _coded(fixture.codes, objective, rng)
             if fixture.labels:
                 values |= _told(fixture.labels, objective, distance, rng)
             lines += [
@@ -438,6 +446,25 @@ def _told(
         "worst_class_coverage_lite0": (0.4, 0.95),
         **factors,
         **classes,
+    }
+
+
+def _coded(sizes: tuple[int, ...], objective: str, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
+    """Return what is measured of samples with codes; of a row that uses them, code number i decides factor number i."""
+    used = 0.0 if objective == "wgan" else 0.8
+    names = [*(f"categorical{place + 1}" for place in range(len(sizes))), "continuous1"]
+    parts = {
+        f"{metric}+{code}.{factor}": (used if row == column else 0.01, 0.002)
+        for metric in ("code_information_judge", "code_effect_judge")
+        for row, code in enumerate(names)
+        for column, factor in enumerate(MODE_FACTORS)
+    }
+    return {
+        "codes_used_judge": (used + float(rng.normal(0, 0.002)), 0.003),
+        "mig_judge": (used * 0.9, 0.002),
+        "trait_correlation_recogniser": (0.2 + used / 2, 0.07),
+        f"trait_correlation_recogniser+continuous1.{'yaw' if used else 'glow'}": (0.2 + used / 2, 0.07),
+        **parts,
     }
 
 

@@ -40,7 +40,20 @@ def test_the_table_says_what_the_names_say() -> None:
         assert keys["frechet"] == frechet_name(extractor)
         assert keys.get("inception_score", inception_score_name(extractor)) == inception_score_name(extractor)
         assert extractor_title(extractor) == keys["network"]
-    known = {"name", "extractors", "labels", "ranks", "title", "unit", "better", "low", "high", "description", "source"}
+    known = {
+        "name",
+        "extractors",
+        "labels",
+        "codes",
+        "ranks",
+        "title",
+        "unit",
+        "better",
+        "low",
+        "high",
+        "description",
+        "source",
+    }
     for row in (*table["of_extractor"], *table["metric"]):
         assert set(row) <= known, row["name"]
         assert set(row.get("extractors", ())) <= set(table["extractor"])
@@ -127,7 +140,8 @@ def test_collapse_is_the_first_extractors_verdict_where_it_measured() -> None:
 def test_only_what_can_be_outside_has_no_bound() -> None:
     unbounded = {name for name, info in METRICS.items() if info.low is None}
     kinds = {re.sub("_(lite0-96-stage7|lite0|judge|inception|pixels)", "", name) for name in unbounded}
-    assert kinds == {"kid", "intra_kid", "ct", "fd_inf", "fid_inf"}
+    of_codes = {"codes_used", "code_information", "code_information_recogniser"}  # less a bias
+    assert kinds == {"kid", "intra_kid", "ct", "fd_inf", "fid_inf", *of_codes}
     shares = {name for name, info in METRICS.items() if (info.low, info.high) == (0.0, 1.0)}
     assert {"coverage_lite0", "precision_judge", "recall_inception", "unique_lite0", "judge_confident"} <= shares
     assert metric_info("fd_lite0@1000").low == 0.0

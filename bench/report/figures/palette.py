@@ -74,6 +74,7 @@ _OBJECTIVES = {
     "adcgan": (PLUM, "^"),
     "contragan": (CRIMSON, "o"),
     "reacgan": (CRIMSON, "s"),
+    "infogan": (TEAL, "o"),
 }
 
 

@@ -17,7 +17,8 @@ from bench.formatting import (
 )
 from bench.report.metric_text import describe_metric, format_mean, metric_heading, protocol_title
 from bench.report.model import Block, Cell, Heading, Prose, Row, Table
-from bench.report.sections.labelled import ACCURACY, accuracy_cell, accuracy_metric, accuracy_words
+from bench.report.sections.coded import USED, used_cell, used_metric, used_words
+from bench.report.sections.labelled import accuracy_cell, accuracy_metric, accuracy_words
 from bench.report.sections.tables import (
     Notes,
     floor_cell,
@@ -41,7 +42,7 @@ from bench.statistics import SEEDS_FOR_VERDICT, Mixture, Summary
 def results(subject: Subject) -> tuple[Block, ...]:
     """Return the short tables of all protocols beside each other, and what their verdicts hold over."""
     study = subject.study
-    told = accuracy_words(study), family_words(study), two_kinds_words(study)
+    told = accuracy_words(study), used_words(study), family_words(study), two_kinds_words(study)
     words = " ".join(part for part in told if part)
     return (*together(subject.each(results_table), beside=True), *((Prose(words, "small"),) if words else ()))
 
@@ -50,7 +51,7 @@ def results(subject: Subject) -> tuple[Block, ...]:
 class _Shown:
     """Which columns a table needs: those that cannot differ are left out."""
 
-    accuracy: bool
+    beside: str  # what stands beside the score where it may ignore labels or codes: a metric
     rank: bool
     coverage: str
     failures: bool
@@ -61,12 +62,12 @@ class _Shown:
 def results_table(study: Study, protocol: str) -> Table:
     """Return the comparison under one protocol in its fewest columns: score, rank, coverage, failures, verdict.
 
-    Of a study with labels also the label accuracy, beside the score.
+    Of a study with labels also the label accuracy, with codes the share of them that is used, beside the score.
     """
     rows, notes = ordered(study, protocol), Notes()
     shown = _shown(study, rows)
     headings = [Heading("objective"), Heading(metric_heading(study.primary), study.primary, numeric=True)]
-    headings += [Heading(metric_heading(ACCURACY), ACCURACY, numeric=True)] if shown.accuracy else []
+    headings += [Heading(metric_heading(shown.beside), shown.beside, numeric=True)] if shown.beside else []
     headings += [Heading("rank")] if shown.rank else []
     headings += [Heading(metric_heading(shown.coverage), shown.coverage, numeric=True)] if shown.coverage else []
     headings += [Heading("failures")] if shown.failures else []
@@ -76,7 +77,7 @@ def results_table(study: Study, protocol: str) -> Table:
     floor = floor_cell(study, protocol, study.primary)
     if floor.text != NOTHING:
         cells = [Cell("real against real", floor_detail(study, study.primary)), floor]
-        cells += [floor_cell(study, protocol, ACCURACY)] if shown.accuracy else []
+        cells += [floor_cell(study, protocol, shown.beside)] if shown.beside else []
         cells += [Cell("")] if shown.rank else []
         cells += [floor_cell(study, protocol, shown.coverage)] if shown.coverage else []
         cells += [Cell("")] * (shown.failures + shown.by_default + shown.verdict)
@@ -88,7 +89,7 @@ def results_table(study: Study, protocol: str) -> Table:
 def _shown(study: Study, rows: list[tuple[Entry, Summary]]) -> _Shown:
     by_default = {study.collapse_counts.of(entry.protocol, entry.label).by_default for entry, _ in rows}
     return _Shown(
-        accuracy=accuracy_metric(study) not in ("", study.primary),
+        beside=accuracy_metric(study) or used_metric(study),
         rank=any(summary.rank is not None for _, summary in rows),
         coverage=coverage_metric(study),
         failures=any(states(summary) for _, summary in rows),
@@ -105,8 +106,8 @@ def coverage_metric(study: Study) -> str:
 def _cells(study: Study, entry: Entry, summary: Summary, shown: _Shown, notes: Notes) -> Iterator[Cell]:
     yield Cell(entry.label, notes=notes.of(entry, deviations=False))
     yield score_cell(study, entry, summary)
-    if shown.accuracy:
-        yield accuracy_cell(study, entry)
+    if shown.beside:
+        yield (used_cell if shown.beside == USED else accuracy_cell)(study, entry)
     if shown.rank:
         yield rank_cell(study.standing(entry), summary.rank)
     if shown.coverage:

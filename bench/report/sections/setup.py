@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.formatting import NOTHING, format_count, format_deviations, format_rate, format_setting, plural
+from bench.formatting import NOTHING, format_count, format_deviations, format_rate, format_setting, joined, plural
 from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_rule
@@ -49,7 +49,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     yield (
         "backbone",
         f"DCGAN at {resolution}×{resolution}, width {backbone['width']}, latent {backbone['latent']} "
-        f"({backbone['latent_law']}); the same initial generator for a seed in every row",
+        f"({backbone['latent_law']}){_codes_of(backbone)}; the same initial generator for a seed in every row",
     )
     yield (
         "data",
@@ -283,6 +283,17 @@ def _optimizer(recipe: Mapping[str, Any]) -> str:
         beta1, beta2 = recipe["betas"]
         return f"Adam ({beta1:g}, {beta2:g})"
     return f"RMSProp ({recipe['alpha']:g})" if "alpha" in recipe else "RMSProp"
+
+
+def _codes_of(backbone: Mapping[str, Any]) -> str:
+    """Return what codes G is given beside its latents; "" where there are none."""
+    codes = backbone.get("codes")
+    if not codes:
+        return ""
+    sizes = [str(size) for size in codes["categorical"]]
+    kinds = [f"{joined(sizes)} values"] if sizes else []
+    kinds += [plural(codes["continuous"], "number")] if codes["continuous"] else []
+    return f" and codes of {joined(kinds)}"
 
 
 def _counts_of(data: Mapping[str, Any]) -> str:

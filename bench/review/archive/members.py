@@ -22,7 +22,7 @@ RECORDS = (
     "log.jsonl",
     "metrics.jsonl",
 )
-_PICTURE = re.compile(r"samples/(step-\d+|interpolations)\.png")
+_PICTURE = re.compile(r"samples/(step-\d+|interpolations|traversals)\.png")
 _NEAREST = "samples/nearest.png"
 _EXTERNAL = re.compile(rf"{EXTERNAL}/[A-Za-z0-9][A-Za-z0-9._@+-]{{0,63}}\.json")
 _WEIGHTS = re.compile(r"snapshots/step-(\d+)\.safetensors")

@@ -12,12 +12,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from bench.networks.codes import Codes, DrawnCodes
 from bench.networks.conditioning import Labels
 from bench.networks.heads import RECOGNISING, Autoencoded, Classified, Contrastive, Encoded, Sliced, Twins
 from bench.objectives.base import Golden, Objective, Step
 from bench.validation.contract.linear import FLAT, SHAPED, LinearNetworks
 from bench.validation.contract.report import Problem
-from bench.validation.contract.scene import FixedStep, Variant, losses_on, total
+from bench.validation.contract.scene import FixedStep, Variant, answers_of, losses_on, total
 from bench.validation.references import reference_url
 
 OPTIONAL = {"reach", "direction", "penalty"}  # what `on_purpose` may name
@@ -118,7 +119,7 @@ def pixels_count_alike(variant: Variant) -> Iterator[Problem]:
 
 def _on_shape(variant: Variant, shape: tuple[int, ...]) -> Iterator[tuple[str, float]]:
     objective = variant.objective
-    players = LinearNetworks(objective.head, torch.float64, gain=3.0)
+    players = LinearNetworks(objective.head, torch.float64, gain=3.0, answers=answers_of(objective))
     generator = torch.Generator().manual_seed(9)
     real, fake = (
         (torch.rand(count, *FLAT, generator=generator, dtype=torch.float64) * 2 - 1).reshape(count, *shape)
@@ -131,7 +132,7 @@ def _on_shape(variant: Variant, shape: tuple[int, ...]) -> Iterator[tuple[str, f
 def _compared(cls: type[Objective], golden: Golden) -> Iterator[tuple[str, float, float, str]]:
     """Yield for every number that the card gives: its name, what the card says, what the code returns, for what."""
     objective = cls.model_validate(dict(golden.settings))
-    step = FixedStep({**objective.initial_state(), **golden.state}, labels=_labels(golden))
+    step = FixedStep({**objective.initial_state(), **golden.state}, labels=_labels(golden), codes=_codes(golden))
     given = f"real {_short(golden.real)}, fake {_short(golden.fake)}"
     real, fake = _samples(golden.real), _samples(golden.fake)
 
@@ -164,6 +165,14 @@ def _labels(golden: Golden) -> Labels | None:
     if golden.labels is None:
         return None
     return Labels(torch.eye(golden.label_values, dtype=torch.float64)[list(golden.labels)], (golden.label_values,))
+
+
+def _codes(golden: Golden) -> DrawnCodes | None:
+    labels = _labels(golden)
+    if golden.continuous is None or labels is None:
+        return None
+    continuous = torch.tensor(golden.continuous, dtype=torch.float64)
+    return DrawnCodes(torch.cat([labels.hot, continuous], dim=1), Codes(labels.sizes, continuous.shape[1]))
 
 
 def _said(objective: Objective, images: Tensor, golden: Golden) -> Any:

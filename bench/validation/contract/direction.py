@@ -249,7 +249,7 @@ def _of(view: View) -> str:
 def _alternating(variant: Variant) -> None:
     if variant.objective.updates == "joint":
         raise NotApplicable("both networks move together, by one loss")
-    if variant.objective.needs == "labels":
+    if variant.objective.needs:
         raise NotApplicable("its losses compare D's answers under several labels; what D says of images alone is none")
     if variant.objective.head not in _STATES:
         raise NotApplicable(f"what D says under the {variant.objective.head} head is no matter of high or low")

@@ -18,6 +18,8 @@ _CALL_D = "Call D on images alone, in the batch's order: sample i of what it is 
 
 def conditions_count(variant: Variant) -> Iterator[Problem]:
     """Samples and conditions that change places together change no loss; conditions alone change D's."""
+    if variant.objective.needs == "codes":
+        raise NotApplicable("in a study with codes G is told no labels")
     if any(order_does_not_matter(variant)):
         raise NotApplicable("the order of the batch matters without labels too")
     order = torch.tensor(_ORDER)

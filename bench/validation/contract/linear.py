@@ -19,10 +19,11 @@ SHAPED = (3, 2, 2)
 class LinearNetworks:
     """Linear networks on images of any shape with 12 numbers, whose outputs `gain` scales.
 
-    Where an output is bounded (a decoder's by tanh) or an exponent (log-variances), `gain` counts by its sign alone.
+    A head that recognises labels or codes has so many `answers`. Where an output is bounded (a decoder's by tanh) or an
+    exponent (log-variances), `gain` counts by its sign alone.
     """
 
-    def __init__(self, head: Head, dtype: torch.dtype, gain: float = 1.0) -> None:
+    def __init__(self, head: Head, dtype: torch.dtype, gain: float = 1.0, answers: int = sum(LABELS)) -> None:
         generator = torch.Generator().manual_seed(5)
 
         def weight(columns: int) -> Tensor:
@@ -32,7 +33,7 @@ class LinearNetworks:
         self._head = head
         self._gain = gain
         self._score, self._embedding, self._generated = weight(1), weight(4), weight(4)
-        self._classes, self._twin = weight(sum(LABELS)), weight(sum(LABELS))
+        self._classes, self._twin = weight(answers), weight(answers)
         self._decoded = torch.full((), float(gain > 0) - float(gain < 0), dtype=dtype, requires_grad=True)
 
     def weights(self) -> list[Tensor]:

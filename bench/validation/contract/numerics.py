@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.validation.contract.linear import FLAT, LinearNetworks
 from bench.validation.contract.report import Problem
-from bench.validation.contract.scene import Scene, Variant, losses_on, total
+from bench.validation.contract.scene import Scene, Variant, answers_of, losses_on, total
 
 GAINS = (1e4, -1e4, 0.0)
 _BATCHES = ("opposite", "equal", "random")
@@ -62,7 +62,7 @@ def penalties_are_in_fp32(variant: Variant) -> Iterator[Problem]:
 def _not_finite(variant: Variant, batch: str, gain: float) -> Iterator[tuple[str, str]]:
     """Yield each loss that is not finite, or whose gradient is not, and what it is instead."""
     objective = variant.objective
-    players = LinearNetworks(objective.head, torch.float32, gain)
+    players = LinearNetworks(objective.head, torch.float32, gain, answers_of(objective))
     real, fake = _images(batch, objective.fakes_per_real)
     made = fake.clone().requires_grad_()
     for loss in losses_on(objective, players.judge, players.generator_of(FLAT), real, fake, lambda: made):

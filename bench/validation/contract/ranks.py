@@ -24,7 +24,7 @@ from bench.training.engine import EagerEngine
 from bench.training.ranks import Ranks
 from bench.training.schedule import IterationSettings
 from bench.training.state import TrainingState
-from bench.validation.contract.scene import LABELS, conditions
+from bench.validation.contract.scene import CODES, LABELS, conditions
 
 LOSSES_AGREE = 1e-9
 GRADIENTS_AGREE = 1e-9
@@ -39,7 +39,7 @@ class Trial:
     """What is trained: `norm` is D's where the objective allows it (else "layer"), packs where its head allows them.
 
     With `factor_sizes` there are labels, of which D is told by `conditioning` (None: as the objective says); an
-    objective that needs some has them anyway.
+    objective that needs some has them anyway. `coded`: with codes, also where the objective needs none.
     """
 
     steps: int = 50
@@ -48,6 +48,7 @@ class Trial:
     dtype: torch.dtype = torch.float64
     factor_sizes: tuple[int, ...] = ()
     conditioning: Conditioning | None = None
+    coded: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tupl
 def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
     objective = load(name).model_validate(_SETTINGS.get(name, {}))
     norm = trial.norm if trial.norm in objective.allowed_norms() else "layer"
-    packing = trial.packing if objective.head not in ("autoencoder", "encoder") else 1
+    packing = trial.packing if objective.takes_packs() else 1
+    codes = CODES if objective.needs == "codes" or trial.coded else None
     sizes = trial.factor_sizes or (LABELS if objective.needs == "labels" else ())
     G, D = build_networks(
         resolution=RESOLUTION,
@@ -154,6 +156,8 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
         packing=packing,
         factor_sizes=sizes,
         conditioning=(trial.conditioning or objective.conditioning) if sizes else "none",
+        codes=codes,
+        answers=objective.answers(CODES),
     )
     settings = IterationSettings(
         recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1),
@@ -165,6 +169,7 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
         precision="fp32",
         seed=1,
         factor_sizes=sizes,
+        codes=codes,
     )
     state = TrainingState(settings, objective, G.to(trial.dtype), D.to(trial.dtype), torch.device("cpu"), ranks)
     normal, uniform = state.rng.normal, state.rng.uniform

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from bench.networks.backbone import Norm, address, build_networks
+from bench.networks.codes import Codes, DrawnCodes
 from bench.networks.conditioning import Labels, told
 from bench.objectives.base import Network, Objective, Step, Terms, widened
 
@@ -19,6 +20,7 @@ LATENT = 8
 RESOLUTION = 16
 WIDTH = 4
 LABELS = (3, 2)  # values of each factor, where there are labels
+CODES = Codes((3, 2), 2)  # where there are codes
 
 
 class UndeclaredStateError(Exception):
@@ -46,10 +48,12 @@ class FixedStep(Step):
         count: int = COUNT,
         index: Tensor | None = None,
         labels: Labels | None = None,
+        codes: DrawnCodes | None = None,
     ) -> None:
         self.state = DeclaredState({name: torch.tensor(value, dtype=dtype) for name, value in state.items()})
         self.observed: dict[str, Tensor] = {}
         self.labels = labels
+        self.codes = codes
         self.drawn: list[tuple[str, tuple[int, ...]]] = []
         self._dtype = dtype
         self._count = count
@@ -85,6 +89,18 @@ def conditions(count: int, sizes: Sequence[int] = LABELS, start: int = 0) -> Ten
     return torch.cat(hot, dim=1)
 
 
+def drawn_codes(count: int, start: int = 0) -> Tensor:
+    """Return the codes of `count` samples, N x `CODES.width` float64."""
+    index = torch.arange(start, start + count, dtype=torch.float64)
+    continuous = [torch.cos((2 + place) * index) for place in range(CODES.continuous)]
+    return torch.cat([conditions(count, CODES.categorical, start), torch.stack(continuous, dim=1)], dim=1)
+
+
+def answers_of(objective: Objective) -> int:
+    """Return how many numbers D returns beside its score, for an objective that recognises labels or codes."""
+    return objective.answers(CODES) if objective.needs == "codes" else sum(LABELS)
+
+
 @dataclass(frozen=True)
 class Variant:
     """An objective with settings to try it with, and a state to try it in, away from where its state starts."""
@@ -103,13 +119,16 @@ class Variant:
     def step(self, dtype: torch.dtype = torch.float64, count: int = COUNT, index: Tensor | None = None) -> FixedStep:
         """Return a step for a batch of `count` samples, or for the samples `index` of it.
 
-        With labels where the objective needs them.
+        With labels or codes where the objective needs them.
         """
-        labels = None
+        labels = codes = None
+        if self.objective.needs == "codes":
+            numbers = drawn_codes(count).to(dtype)
+            codes = DrawnCodes(numbers if index is None else numbers[index], CODES)
         if self.objective.needs == "labels":
             hot = conditions(count).to(dtype)
             labels = Labels(hot if index is None else hot[index], LABELS)
-        return FixedStep(self.state, dtype, count, index, labels)
+        return FixedStep(self.state, dtype, count, index, labels, codes)
 
 
 def variants(cls: type[Objective]) -> list[Variant]:
@@ -158,7 +177,7 @@ class Scene:
 
     `fake` are G's images of `z`, without a graph. As in the loop, losses get functions, not modules, and D's outputs
     are widened. Where the objective needs labels, or `labelled` asks for them, both networks are told the batch's
-    `condition`.
+    `condition`; where it needs codes, G is given `codes`.
     """
 
     def __init__(
@@ -182,8 +201,11 @@ class Scene:
             seed=3,
             factor_sizes=LABELS if labelled else (),
             conditioning=objective.conditioning if labelled else "none",
+            codes=CODES if objective.needs == "codes" else None,
+            answers=objective.answers(CODES),
         )
         self.condition = conditions(COUNT).to(dtype) if labelled else None
+        self.codes = drawn_codes(COUNT).to(dtype) if objective.needs == "codes" else None
         self.G, self.D = G.to(dtype), D.to(dtype)
         generator = torch.Generator().manual_seed(7)
         self.real = torch.rand(COUNT, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=dtype) * 2 - 1
@@ -206,7 +228,7 @@ class Scene:
 
     def generate(self, z: Tensor) -> Tensor:
         """Return G's images of the batch."""
-        images: Tensor = told(self.G, self.condition)(z)
+        images: Tensor = told(self.G, self.condition if self.codes is None else self.codes)(z)
         return images
 
     def _condition_of(self, index: Tensor | None) -> Tensor | None:

@@ -20,6 +20,7 @@ from bench.training.schedule import IterationSettings
 from bench.training.state import TrainingState
 from bench.validation.contract.report import NotApplicable, Problem
 from bench.validation.contract.scene import (
+    CODES,
     COUNT,
     LABELS,
     LATENT,
@@ -51,8 +52,8 @@ def training_stays_finite(variant: Variant) -> Iterator[Problem]:
 def packed_samples_work(variant: Variant) -> Iterator[Problem]:
     """Train two steps in which D judges pairs of images as one sample (PacGAN)."""
     objective = variant.objective
-    if objective.head in ("autoencoder", "encoder"):
-        raise NotApplicable(f"D's {objective.head} head rebuilds or encodes single images")
+    if not objective.takes_packs():
+        raise NotApplicable(f"D's {objective.head} head rebuilds, encodes or recognises single images")
     state = _state(objective, controlled_recipe(objective).model_copy(update={"packing": 2}))
     _train(state, 0, 2)
     yield from _not_finite(state, "with packing 2")
@@ -107,6 +108,7 @@ def _not_finite(state: TrainingState, how: str) -> Iterator[Problem]:
 
 def _state(objective: Objective, recipe: Recipe) -> TrainingState:
     sizes = LABELS if objective.needs == "labels" else ()
+    codes = CODES if objective.needs == "codes" else None
     G, D = build_networks(
         resolution=RESOLUTION,
         width=WIDTH,
@@ -117,6 +119,8 @@ def _state(objective: Objective, recipe: Recipe) -> TrainingState:
         packing=recipe.packing,
         factor_sizes=sizes,
         conditioning=objective.conditioning if sizes else "none",
+        codes=codes,
+        answers=objective.answers(CODES),
     )
     settings = IterationSettings(
         recipe=recipe,
@@ -128,6 +132,7 @@ def _state(objective: Objective, recipe: Recipe) -> TrainingState:
         precision="fp32",
         seed=1,
         factor_sizes=sizes,
+        codes=codes,
     )
     return TrainingState(settings, objective, G, D, torch.device("cpu"))
 
