@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.execution.sampling import generate_images
     from bench.execution.study import evaluate_study, run_study
     from bench.networks.backbone import build_networks
+    from bench.networks.switches import Switches
     from bench.objectives import load as load_objective
     from bench.objectives import names as objective_names
     from bench.objectives.base import Objective
@@ -39,6 +40,7 @@ __all__ = [
     "ReportPaths",
     "RunSpec",
     "Study",
+    "Switches",
     "__version__",
     "build_networks",
     "compare",
@@ -69,6 +71,7 @@ _HOMES = {
     "ReportPaths": "bench.report",
     "RunSpec": "bench.runs.plan",
     "Study": "bench.config.models",
+    "Switches": "bench.networks.switches",
     "build_networks": "bench.networks.backbone",
     "compare": "bench.statistics",
     "evaluate_study": "bench.execution.study",

@@ -28,7 +28,7 @@ SECTIONS = {
     "Results, statistics and reports": ["read_results", "read_statistics", "render_report", "ReportPaths"],
     "Statistics of any tidy table": ["compare", "tie_groups"],
     "Images and metrics": ["measure", "load_images", "generate_images", "prepare_data", "PreparedData"],
-    "Networks and objectives": ["build_networks", "objective_names", "load_objective", "Objective"],
+    "Networks and objectives": ["build_networks", "Switches", "objective_names", "load_objective", "Objective"],
     "Errors": ["BenchError"],
 }
 INTRODUCTION = """# The Python API

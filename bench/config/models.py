@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from bench.config.predictions import Prediction
-from bench.config.recipe import RecipeOverrides, Table
+from bench.config.recipe import GrownTable, RecipeOverrides, Table
 from bench.data import DataRequest
 from bench.errors import BenchError, suggest
 from bench.metrics.settings import EvaluationSettings
+from bench.networks.switches import (
+    Activation,
+    GeneratorNorm,
+    Initialisation,
+    LatentLaw,
+    Layers,
+    Network,
+    OutputLaw,
+    Switches,
+    Widths,
+)
 
 if TYPE_CHECKING:
     from bench.networks.codes import Codes
@@ -22,7 +33,9 @@ if TYPE_CHECKING:
 Protocol = Literal["controlled", "published", "custom"]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 MOST_STEPS = 10**9  # a thousand times what GANs are trained for
+WIDEST_DCGAN = 512
 _OTHER_STEPS = re.compile(r"(.+)\.steps-([1-9][0-9]{0,8})")
+_OTHER_BACKBONE = re.compile(r"(.+)\.on-([A-Za-z0-9][A-Za-z0-9_+-]{0,31})")
 
 
 class CodesTable(Table):
@@ -42,19 +55,65 @@ class CodesTable(Table):
         return self
 
 
-class Backbone(Table):
-    """The network that every row shares; its depth follows the data's resolution.
+class Backbone(GrownTable):
+    """The network that every row shares; a DCGAN's depth follows the data's resolution.
 
-    width        channels of the maps at half the resolution, doubled at every further halving (DCGAN: 64)
-    latent       numbers that an image is generated from
-    latent_law   what they are drawn from: N(0, 1), or uniform on [-1, 1]
-    codes        further numbers that it is generated from, see the table codes (not given: none)
+    width              channels of the maps at half the resolution, doubled at every further halving (DCGAN: 64); of an
+                       mlp the units of a hidden layer
+    latent             numbers that an image is generated from
+    latent_law         what they are drawn from: `normal` N(0, 1), `uniform` on [-1, 1], or `unit`, uniform on [0, 1]
+    codes              further numbers that it is generated from, see the table codes (not given: none)
+    network            `dcgan`, or `mlp`: fully connected, with biases, He's initial weights and no norm in G
+    generator_network  G's network, where it is another (not given: `network`)
+    generator_width    G's width (not given: `width`)
+    generator_widths   G's `widths` (not given: `widths`)
+    depth              hidden layers of an mlp (not given: 4)
+    generator_norm     normalisation in G (not given: batch in a dcgan, none in an mlp)
+    widths             channels of a dcgan: doubled at every halving of the map, or constant
+    activation         `relu`: ReLU in G, LeakyReLU 0.2 in D. In both alike: `plain-relu`, `tanh`, `softplus`
+                       (softplus(2x + 2) / 2 - 1) or `gated` (tanh(a) sigmoid(b), of twice the channels)
+    bias               biases in all layers (not given: in an mlp alone)
+    initialisation     first weights: `normal` N(0, 0.02), or `xavier` and `kaiming` as torch.nn.init's normal laws,
+                       which count a transposed convolution's outputs as its inputs (not given: normal in a dcgan,
+                       kaiming in an mlp)
+    output             G's last function: `tanh`, `sigmoid` (2 sigmoid - 1, on pixels in [-1, 1]), or `linear`, which
+                       is clipped where images become pixels
     """
 
-    width: int = Field(64, ge=4, le=512)
+    width: int = Field(64, ge=4, le=4096)
     latent: int = Field(100, ge=1, le=4096)
-    latent_law: Literal["normal", "uniform"] = "normal"
+    latent_law: LatentLaw = "normal"
+    network: Network = "dcgan"
+    generator_network: Network | None = None
+    generator_width: int | None = Field(None, ge=4, le=4096)
+    generator_widths: Widths | None = None
+    depth: int | None = Field(None, ge=1, le=64)
+    generator_norm: GeneratorNorm | None = None
+    widths: Widths = "doubling"
+    activation: Activation = "relu"
+    bias: bool | None = None
+    initialisation: Initialisation | None = None
+    output: OutputLaw = "tanh"
     codes: CodesTable | None = None
+
+    later: ClassVar[frozenset[str]] = frozenset((*(field.name for field in fields(Switches)), "codes"))
+
+    @model_validator(mode="after")
+    def _without_contradiction(self) -> Self:
+        players = {"dcgan", "mlp"} & {self.network, self.generator_network or self.network}
+        if "mlp" not in players and self.depth is not None:
+            raise ValueError("depth counts the hidden layers of an mlp; a dcgan's follows the data's resolution")
+        if "dcgan" not in players and (self.widths != "doubling" or self.generator_widths is not None):
+            raise ValueError("widths are a dcgan's; all hidden layers of an mlp have `width` units")
+        for player, layers in (("width", self._layers[0]), ("generator_width", self._layers[1])):
+            if layers.network == "dcgan" and layers.width > WIDEST_DCGAN:
+                raise ValueError(f"{player} of a dcgan is at most {WIDEST_DCGAN}; it is {layers.width}")
+        return self
+
+    @property
+    def switches(self) -> Switches:
+        """Return what differs from DCGAN, as `bench.build_networks` takes it."""
+        return Switches(**{field.name: getattr(self, field.name) for field in fields(Switches)})
 
     @property
     def drawn_codes(self) -> Codes | None:
@@ -65,11 +124,18 @@ class Backbone(Table):
 
         return Codes(self.codes.categorical, self.codes.continuous)
 
-    @model_serializer(mode="wrap")
-    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what backbones did not have when the ids of runs without codes were made."""
-        values: dict[str, Any] = write(self)
-        return values if self.codes else {key: value for key, value in values.items() if key != "codes"}
+    @property
+    def _layers(self) -> tuple[Layers, Layers]:
+        return self.switches.discriminator(self.width), self.switches.generator(self.width)
+
+
+class OtherBackbone(Backbone):
+    """A further backbone that a study is trained on: its keys stand above those of [study.NAME.backbone].
+
+    name   what it is called; the study on it is NAME.on-<name>
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]{0,31}$")
 
 
 class Budget(Table):
@@ -134,6 +200,9 @@ class Study(Table):
     primary_metric      the metric that ranks and carries verdicts
     secondary_metrics   metrics that the tables show beside it
     generator           which generator is ranked, the raw or the averaged one
+    backbones           further backbones that the study is trained on, each a table of a `name` and the keys of
+                        [study.NAME.backbone] that it changes: `bench run` trains NAME.on-<name> too, a study of its
+                        own, and the report of NAME says which objectives survive which
     settings            objectives' settings, given to every row whose objective has them
     predictions         what is expected, written down before the runs: see [[study.NAME.predictions]]
     """
@@ -153,6 +222,7 @@ class Study(Table):
     generator: Literal["raw", "ema"] = "raw"
     data: DataRequest
     backbone: Backbone = Backbone()
+    backbones: tuple[OtherBackbone, ...] = ()
     recipe: RecipeOverrides = RecipeOverrides()
     settings: dict[str, Any] = Field(default_factory=dict)
     budget: Budget
@@ -178,14 +248,15 @@ class Config:
         """Return a study by name (None: the default). Raises BenchError, with near misses, for an unknown one.
 
         "NAME.steps-N" is the study NAME with N generator steps in place of its own: a study of its own, with its own
-        folder of runs.
+        folder of runs. So is "NAME.on-BACKBONE", the study NAME on one of its `backbones`.
         """
         wanted = name or self.default_study
         if wanted in self.studies:
             return self.studies[wanted]
-        other = _OTHER_STEPS.fullmatch(wanted)
-        if other is not None and other[1] in self.studies:
-            return at_steps(self.studies[other[1]], int(other[2]))
+        if (other := _OTHER_STEPS.fullmatch(wanted)) and defined_name(wanted, self.studies) in self.studies:
+            return at_steps(self.study(other[1]), int(other[2]))
+        if (other := _OTHER_BACKBONE.fullmatch(wanted)) and other[1] in self.studies:
+            return on_backbone(self.studies[other[1]], other[2])
         raise BenchError(
             f'{self.path} has no study "{wanted}"{suggest(wanted, self.studies)}',
             hint=f"It has: {', '.join(self.studies)}.",
@@ -193,9 +264,11 @@ class Config:
 
 
 def defined_name(name: str, defined: Collection[str]) -> str:
-    """Return which study of a file a name stands for: NAME of "NAME.steps-N", where no study is called that."""
-    other = _OTHER_STEPS.fullmatch(name)
-    return other[1] if other is not None and name not in defined else name
+    """Return which study of a file a name stands for: NAME of "NAME.on-BACKBONE.steps-N", where none is called that."""
+    for suffix in (_OTHER_STEPS, _OTHER_BACKBONE):
+        other = suffix.fullmatch(name)
+        name = other[1] if other is not None and name not in defined else name
+    return name
 
 
 def at_steps(study: Study, steps: int) -> Study:
@@ -209,6 +282,30 @@ def at_steps(study: Study, steps: int) -> Study:
     title = f"{study.title}, at {steps:,} generator steps"
     name = f"{study.name}.steps-{steps}"
     return study.model_copy(update={"name": name, "title": title, "budget": budget, "predictions": ()})
+
+
+def on_backbone(study: Study, name: str) -> Study:
+    """Return the study on another of its backbones: another study, "NAME.on-BACKBONE", in all else as it is.
+
+    What is predicted is predicted of the study's own backbone: the other study has no predictions. Raises BenchError
+    for a name that its `backbones` have not.
+    """
+    backbones = {other.name: other for other in study.backbones}
+    if name not in backbones:
+        raise BenchError(
+            f'Study "{study.name}" has no backbone "{name}"{suggest(name, backbones)}',
+            hint=f"Its `backbones` are: {', '.join(backbones) or 'none'}.",
+        )
+    backbone = Backbone.model_validate(backbones[name].model_dump(exclude={"name"}))
+    steps = _OTHER_STEPS.fullmatch(study.name)
+    changes = {
+        "name": f"{steps[1]}.on-{name}.steps-{steps[2]}" if steps else f"{study.name}.on-{name}",
+        "title": f"{study.title}, on {name}",
+        "backbone": backbone,
+        "backbones": (),
+        "predictions": (),
+    }
+    return study.model_copy(update=changes)
 
 
 def expanded_entries(study: Study, entries: Sequence[Entry] | None = None) -> list[Entry]:

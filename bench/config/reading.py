@@ -122,6 +122,9 @@ def _read_study(
             for index, item in enumerate(values["objectives"])
             if (entry := _read_entry(item, (*where, "objectives", index), folder, own)) is not None
         ]
+    if isinstance(values.get("backbones"), list) and isinstance(values.get("backbone", {}), dict):
+        shared = values.get("backbone", {})
+        values["backbones"] = [shared | item if isinstance(item, dict) else item for item in values["backbones"]]
     own.extend(_not_finite(values, where))
     if isinstance(values.get("evaluation"), dict):
         values["evaluation"] = with_own_files(values["evaluation"], (*where, "evaluation"), folder, own)
@@ -134,6 +137,9 @@ def _read_study(
         own.extend(problems_of(error, where, Study))
     if study is not None:
         own.extend(_batch_problems(study, where))
+        names_given = [backbone.name for backbone in study.backbones]
+        for twice in sorted({one for one in names_given if names_given.count(one) > 1}):
+            own.append(Problem((*where, "backbones"), twice, "is the name of two backbones"))
         own.extend(_prediction_problems(study, where))
         if study.twin_seeds and study.twin_label in {entry.label for entry in expanded_entries(study)}:
             what = "is an entry's label, and what the baseline on `twin_seeds` is called; give the entry another"

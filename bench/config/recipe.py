@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, create_model, model_serializer
 
-Optimizer = Literal["adam", "rmsprop"]
+from bench.networks.switches import LatentLaw
+
+Optimizer = Literal["adam", "rmsprop", "sgd"]
+DiscriminatorNorm = Literal["batch", "layer", "spectral", "none", "batch+spectral"]
 
 
 class Table(BaseModel):
     """A table of bench.toml: frozen, strict, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class GrownTable(Table):
+    """A table that got keys (`later`) after runs were named by its content.
+
+    They are left out of what is written while they have their default, so that the ids of runs stay.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = {key for key in self.later if getattr(self, key) == type(self).model_fields[key].default}
+        values: dict[str, Any] = write(self)
+        return {key: value for key, value in values.items() if key not in unused}
 
 
 class WarmUp(Table):
@@ -28,16 +46,19 @@ class WarmUp(Table):
     repeat_every: int | None = Field(None, ge=1)
 
 
-class Recipe(Table):
+class Recipe(GrownTable):
     """How a run is optimised; under `controlled` the same for every row.
 
-    optimizer                     adam or rmsprop, for both players
+    optimizer                     adam, rmsprop or sgd, for both players
     learning_rate_discriminator   D's rate at the start
     learning_rate_generator       G's rate at the start
     betas                         Adam's decay rates of the first and second moment
     alpha                         RMSProp's decay rate
-    epsilon                       the small constant that both optimisers divide with
+    momentum                      SGD's momentum
+    epsilon                       the small constant that Adam and RMSProp divide with
     discriminator_steps           steps of D before each step of G
+    generator_steps_per_iteration   steps of G after those of D: above 1, D is trained before every so-many-th step of G
+                                  alone. The further steps take fresh latents, and the same real batch
     norm                          the normalisation in D
     warm_up                       more discriminator steps at the start, see the table warm_up
     weight_decay                  L2, added to the gradients of both players
@@ -63,21 +84,19 @@ class Recipe(Table):
     alpha: float = Field(0.99, ge=0, lt=1)
     epsilon: float = Field(1e-8, gt=0, le=1)
     discriminator_steps: int = Field(1, ge=1, le=1000)
-    norm: Literal["batch", "layer", "spectral", "none"] = "layer"
+    norm: DiscriminatorNorm = "layer"
     warm_up: WarmUp | None = None
     weight_decay: float = Field(0.0, ge=0, lt=1)
     packing: int = Field(1, ge=1, le=16)
     lazy_penalty: int = Field(1, ge=1, le=1000)
     instance_noise: float = Field(0.0, ge=0, le=10)
     instance_noise_steps: int | None = Field(None, ge=1)
-    latent_law: Literal["normal", "uniform"] | None = None
+    latent_law: LatentLaw | None = None
     conditioning: Literal["concat", "projection", "product", "none"] | None = None
+    generator_steps_per_iteration: int = Field(1, ge=1, le=1000)
+    momentum: float = Field(0.0, ge=0, lt=1)
 
-    @model_serializer(mode="wrap")
-    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what recipes did not have when the ids of runs without labels were made."""
-        values: dict[str, Any] = write(self)
-        return {key: value for key, value in values.items() if key != "conditioning" or value is not None}
+    later: ClassVar[frozenset[str]] = frozenset({"conditioning", "generator_steps_per_iteration", "momentum"})
 
 
 class _Overrides(Table):

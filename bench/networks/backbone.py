@@ -2,118 +2,89 @@
 
 Every convolution is bias-free with kernel 4, so at 64x64, width 64, latent 100 and batch norm the generator has
 3,576,704 parameters and the discriminator 2,765,568 (Radford et al., arXiv 1511.06434). Depth follows the resolution:
-each doubling adds one convolution to both networks. Images are float tensors N x 3 x R x R in [-1, 1].
+each doubling adds one convolution to both networks. Images are float tensors N x 3 x R x R in [-1, 1]. A study may set
+`Switches` otherwise, for all its rows, up to fully connected networks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from bench.errors import BenchError
 from bench.networks.codes import Codes
 from bench.networks.conditioning import Conditioning, convolved_planes
-from bench.networks.convolution import doubling, from_pixel, halving, onto_pixel
 from bench.networks.heads import EMBEDDING_SIZE, RECOGNISING, Autoencoded, Encoded, Head, sliced
+from bench.networks.layers import (
+    Conv2d,
+    Norm,
+    SpectralConv2d,
+    as_images,
+    build_decoder,
+    build_trunk,
+    conv,
+    convolved,
+    decoding,
+    draw,
+    flat,
+    norm_maker,
+    top_channels,
+)
+from bench.networks.switches import Initialisation, Switches
 
-Norm = Literal["batch", "layer", "spectral", "none"]
+# Objectives import Norm from here, and their import lines are part of their hash.
+__all__ = [
+    "Discriminator",
+    "Generator",
+    "Norm",
+    "SpectralConv2d",
+    "Switches",
+    "address",
+    "build_networks",
+    "describe_architecture",
+    "pack",
+]
+
 SPECTRAL_BURN_IN = 30
-
-
-class Conv2d(nn.Conv2d):
-    """A bias-free convolution with kernel 4."""
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int) -> None:
-        super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolve(input, self.effective_weight())
-
-    def effective_weight(self) -> Tensor:
-        """Return the kernel that the input meets."""
-        return self.weight
-
-    def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
-        out = (halving if self.stride == (2, 2) else onto_pixel)(images, weight)
-        return self._conv_forward(images, weight, None) if out is None else out
-
-
-class ConvTranspose2d(nn.ConvTranspose2d):
-    """A bias-free transposed convolution with kernel 4."""
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int) -> None:
-        super().__init__(channels_in, channels_out, 4, stride, padding, bias=False)
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        out = (doubling if self.stride == (2, 2) else from_pixel)(input, self.weight)
-        return super().forward(input, output_size) if out is None else out
-
-
-class SpectralConv2d(Conv2d):
-    """A bias-free convolution divided by its kernel's largest singular value (Miyato et al., arXiv 1802.05957).
-
-    The kernel is reshaped to C_out x (C_in k k). The singular vectors u and v are constants to autograd and move only
-    in `power_iteration`, which the loop calls once per discriminator step: every call in between sees one function.
-    """
-
-    u: Tensor
-    v: Tensor
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int, padding: int) -> None:
-        super().__init__(channels_in, channels_out, stride, padding)
-        self.register_buffer("u", normalize(torch.ones(channels_out), dim=0))
-        self.register_buffer("v", normalize(torch.ones(channels_in * 16), dim=0))
-
-    @torch.no_grad()
-    def power_iteration(self, iterations: int = 1) -> None:
-        matrix = self.weight.flatten(1)
-        for _ in range(iterations):
-            self.v.copy_(normalize(matrix.T @ self.u, dim=0))
-            self.u.copy_(normalize(matrix @ self.v, dim=0))
-
-    def effective_weight(self) -> Tensor:
-        # Autocast would take the product in bf16, too coarse for a norm and not what the dot product with u accepts.
-        with torch.autocast(self.weight.device.type, enabled=False):
-            return self.weight / torch.dot(self.u, self.weight.flatten(1) @ self.v)
+_DCGAN = Switches()
 
 
 class Generator(nn.Module):
     """Maps latents N x latent to images N x 3 x R x R in [-1, 1]: a 4x4 map, doubled until it has the resolution.
 
-    With `told` K it is also given conditions N x K, which are concatenated to the latents, each times its `told_scale`.
+    With the switch `output = "linear"` images may leave [-1, 1], and are clipped where they become pixels. With `told`
+    K it is also given conditions N x K, which are concatenated to the latents, each times its `told_scale`.
     """
 
     told_scale: Tensor
 
-    def __init__(self, resolution: int, width: int, latent: int, told: int = 0) -> None:
+    def __init__(self, resolution: int, width: int, latent: int, told: int = 0, switches: Switches = _DCGAN) -> None:
         super().__init__()
         self.latent = latent
         self.resolution = resolution
-        self.layers = _decoder(resolution, width, latent, lambda channels: nn.BatchNorm2d(channels))
+        own = switches.generator(width)
+        self.initialisation = own.initialisation
+        make_norm = norm_maker(switches.norm_of_generator, running=True)
+        self.layers = build_decoder(own, resolution, latent, make_norm, switches.output)
         self.told: nn.Module | None = None
         if told:
-            channels = width * 2 ** (_doublings(resolution) - 1)
-            self.told = ConvTranspose2d(told, channels, stride=1, padding=0)
+            self.told = decoding(own, told, convolved(own, top_channels(own, resolution)), first=True, bias=False)
             self.register_buffer("told_scale", torch.ones(told))
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        images: Tensor
         if self.told is None:
-            images = self.layers(z[:, :, None, None])
-            return images
+            return as_images(self.layers(z[:, :, None, None]), self.resolution)
         assert condition is not None, "this generator takes conditions beside its latents"
         first, *rest = self.layers
         images = first(z[:, :, None, None]) + self.told((condition * self.told_scale)[:, :, None, None])
         for layer in rest:
             images = layer(images)
-        return images
+        return as_images(images, self.resolution)
 
 
 class Discriminator(nn.Module):
@@ -122,7 +93,8 @@ class Discriminator(nn.Module):
     `score` returns N values without activation; `sliced` a `Sliced` of the same parameters; `autoencoder` an
     `Autoencoded`; `encoder` an `Encoded`; `embedding` N x 128; the heads of `RECOGNISING` a score, and beside it what
     recognises labels. `norm` follows every convolution of the trunk but the first, and the decoder's but the last.
-    With `packing` m, a sample is m images, N x 3m x R x R (`pack`).
+    With `packing` m, a sample is m images, N x 3m x R x R (`pack`). Under the switch `network = "mlp"` the trunk takes
+    an image's pixels as 3RR values.
 
     With `labels` K, the values of all factors together, it is also given conditions N x K (N x mK of packs), and
     `conditioning` is how they reach it.
@@ -138,23 +110,34 @@ class Discriminator(nn.Module):
         packing: int = 1,
         labels: int = 0,
         conditioning: Conditioning = "none",
+        switches: Switches = _DCGAN,
     ) -> None:
         super().__init__()
         self.head_kind = head
         self.packing = packing
         self.conditioning = conditioning
-        self.trunk = _trunk(resolution, width, norm, packing)
-        top = width * 2 ** (_doublings(resolution) - 1)
+        self.resolution = resolution
+        own = switches.discriminator(width)
+        self.connected = own.network == "mlp"
+        self.initialisation = own.initialisation
+        self.trunk = build_trunk(own, resolution, norm, packing)
+        top = top_channels(own, resolution)
         sizes = {"autoencoder": latent, "encoder": 2 * latent, "embedding": EMBEDDING_SIZE}
 
         def another(outputs: int) -> Conv2d:
-            return _conv(top, outputs, stride=1, padding=0, norm=norm)
+            return conv(top, outputs, stride=1, padding=0, norm=norm, kernel=1 if self.connected else 4, bias=own.bias)
 
         self.head = None if conditioning == "product" else another(sizes.get(head, 1))
-        self.decoder = _decoder(resolution, width, latent, _norm_maker(norm)) if head == "autoencoder" else None
+        self.decoder: nn.Sequential | None = None
+        if head == "autoencoder":
+            self.decoder = build_decoder(own, resolution, latent, norm_maker(norm), switches.output)
         # Kernels of their own, so that each has its own spectral norm, and the others' first weights do not change.
         values = labels * packing
-        self.told = _conv(values, width, stride=2, padding=1, norm=norm) if conditioning == "concat" else None
+        self.told: Conv2d | None = None
+        if conditioning == "concat":
+            stride, padding, kernel = (1, 0, 1) if self.connected else (2, 1, 4)
+            maps = convolved(own, own.width)
+            self.told = conv(values, maps, stride=stride, padding=padding, norm=norm, kernel=kernel)
         self.inner = another(values) if conditioning in ("projection", "product") else None
         self.recognise = RECOGNISING[head](another, values) if head in RECOGNISING else None
 
@@ -169,19 +152,24 @@ class Discriminator(nn.Module):
             return sliced(features.flatten(1), self.head.effective_weight().flatten())
         out: Tensor = self.head(features).flatten(1)
         if self.decoder is not None:
-            return Autoencoded(self.decoder(out[:, :, None, None]), out)
+            return Autoencoded(as_images(self.decoder(out[:, :, None, None]), self.resolution), out)
         if self.head_kind == "encoder":
             return Encoded(*out.chunk(2, dim=1))
         return out
 
     def _features(self, images: Tensor, condition: Tensor | None) -> Tensor:
         features: Tensor
+        if self.connected:
+            images = flat(images)
         if self.told is None:
             features = self.trunk(images)
             return features
         assert condition is not None, "this discriminator takes conditions beside images"
         first, *rest = self.trunk
-        features = first(images) + convolved_planes(condition, self.told.effective_weight(), images.shape[-1])
+        if self.connected:  # further inputs beside the pixels, not planes
+            features = first(images) + self.told(condition[:, :, None, None])
+        else:
+            features = first(images) + convolved_planes(condition, self.told.effective_weight(), images.shape[-1])
         for layer in rest:
             features = layer(features)
         return features
@@ -223,6 +211,7 @@ def build_networks(
     conditioning: Conditioning = "none",
     codes: Codes | None = None,
     answers: int = 0,
+    switches: Switches = _DCGAN,
 ) -> tuple[Generator, Discriminator]:
     """Build both networks, a Generator and a Discriminator, with the initial weights of `seed`.
 
@@ -235,6 +224,7 @@ def build_networks(
     conditioning  how D is told them: "concat", "projection", "product" or "none"
     codes         a `bench.networks.codes.Codes`: G also takes codes N x `codes.width`, of which D is not told
     answers       how many numbers a D that recognises them returns beside its score
+    switches      what of both networks is not DCGAN's, such as `bench.Switches(network="mlp", depth=1)`
 
     Each parameter is drawn from a stream addressed by (seed, its name), so that another norm or head shifts no other
     parameter: rows that differ in those start from equal convolutions. Raises BenchError for another resolution.
@@ -247,10 +237,10 @@ def build_networks(
         raise BenchError(f'Head "{head}" with conditioning "{conditioning}" takes labels', hint="Give factor_sizes.")
     if labels and codes:
         raise BenchError("A generator is told labels or given codes, not both", hint="Leave one of them out.")
-    G = Generator(resolution, width, latent, codes.width if codes else labels)
-    D = Discriminator(resolution, width, latent, head, norm, packing, labels or answers, conditioning)
-    for network, prefix in ((G, "generator"), (D, "discriminator")):
-        _initialise(network, prefix, seed)
+    G = Generator(resolution, width, latent, codes.width if codes else labels, switches)
+    D = Discriminator(resolution, width, latent, head, norm, packing, labels or answers, conditioning, switches)
+    for network, prefix, packed in ((G, "generator", 1), (D, "discriminator", packing)):
+        _initialise(network, prefix, seed, network.initialisation, packed)
         network.to(memory_format=torch.channels_last)
     if labels:
         # Each factor of K values weighs as much as a latent of variance 1: a raw one-hot has a hundredth of the
@@ -270,8 +260,8 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
     """
 
     def shape(module: nn.Conv2d | nn.ConvTranspose2d) -> list[int]:
-        per_image = module.weight[:, :3] if module is D.trunk[0] else module.weight
-        return list(per_image.shape)
+        outputs, inputs, *kernel = module.weight.shape
+        return [outputs, inputs // D.packing if module is D.trunk[0] else inputs, *kernel]
 
     shared = [
         (
@@ -314,80 +304,25 @@ def address(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _initialise(network: nn.Module, prefix: str, seed: int) -> None:
+def _initialise(network: nn.Module, prefix: str, seed: int, law: Initialisation, packing: int) -> None:
     for name, parameter in network.named_parameters():
         generator = torch.Generator().manual_seed(address(seed, "weights", prefix, name))
         with torch.no_grad():
             if name == "trunk.conv0.weight":
-                _initialise_first(parameter, seed, prefix, name)
+                _initialise_first(parameter, seed, prefix, name, law, packing)
             elif parameter.dim() > 1:  # a convolution
-                parameter.normal_(0.0, 0.02, generator=generator)
+                draw(parameter, law, generator)
             elif name.endswith("weight"):  # a norm's gain
                 parameter.normal_(1.0, 0.02, generator=generator)
             else:
                 parameter.zero_()
 
 
-def _initialise_first(weight: Tensor, seed: int, prefix: str, name: str) -> None:
+def _initialise_first(weight: Tensor, seed: int, prefix: str, name: str, law: Initialisation, packing: int) -> None:
     """Draw the trunk's first kernel, per image of a pack: the first image's part is what an unpacked one has."""
-    for index, part in enumerate(torch.split(weight, 3, dim=1)):
+    for index, part in enumerate(weight.chunk(packing, dim=1)):
         own = (index,) if index else ()
         generator = torch.Generator().manual_seed(address(seed, "weights", prefix, name, *own))
-        part.copy_(torch.empty(part.shape).normal_(0.0, 0.02, generator=generator))
-
-
-def _doublings(resolution: int) -> int:
-    doublings = round(math.log2(resolution)) - 2
-    if resolution < 16 or 4 * 2**doublings != resolution:
-        raise BenchError(f"The backbone has no depth for resolution {resolution}", hint="Use 32, 64 or 128.")
-    return doublings
-
-
-def _norm_maker(norm: Norm) -> Callable[[int], nn.Module | None]:
-    """Return what makes the norm layer after a convolution with so many channels.
-
-    D is never used in eval mode, so its batch norm keeps no running statistics.
-    """
-    if norm == "batch":
-        return lambda channels: nn.BatchNorm2d(channels, track_running_stats=False)
-    if norm == "layer":
-        return lambda channels: nn.GroupNorm(1, channels)
-    return lambda channels: None
-
-
-def _conv(channels_in: int, channels_out: int, *, stride: int, padding: int, norm: Norm) -> Conv2d:
-    if norm == "spectral":
-        return SpectralConv2d(channels_in, channels_out, stride, padding)
-    return Conv2d(channels_in, channels_out, stride, padding)
-
-
-def _trunk(resolution: int, width: int, norm: Norm, packing: int) -> nn.Sequential:
-    layers = nn.Sequential()
-    channels = 3 * packing
-    for index in range(_doublings(resolution)):
-        following = width * 2**index
-        layers.add_module(f"conv{index}", _conv(channels, following, stride=2, padding=1, norm=norm))
-        layer_norm = _norm_maker(norm)(following) if index > 0 else None
-        if layer_norm is not None:
-            layers.add_module(f"norm{index}", layer_norm)
-        layers.add_module(f"activation{index}", nn.LeakyReLU(0.2, inplace=True))
-        channels = following
-    return layers
-
-
-def _decoder(resolution: int, width: int, latent: int, make_norm: Callable[[int], nn.Module | None]) -> nn.Sequential:
-    layers = nn.Sequential()
-    channels = latent
-    doublings = _doublings(resolution)
-    for index in range(doublings):
-        following = width * 2 ** (doublings - 1 - index)
-        stride, padding = (1, 0) if index == 0 else (2, 1)
-        layers.add_module(f"conv{index}", ConvTranspose2d(channels, following, stride, padding))
-        layer_norm = make_norm(following)
-        if layer_norm is not None:
-            layers.add_module(f"norm{index}", layer_norm)
-        layers.add_module(f"activation{index}", nn.ReLU(inplace=True))
-        channels = following
-    layers.add_module(f"conv{doublings}", ConvTranspose2d(channels, 3, 2, 1))
-    layers.add_module("output", nn.Tanh())
-    return layers
+        drawn = torch.empty(part.shape)
+        draw(drawn, law, generator)
+        part.copy_(drawn)

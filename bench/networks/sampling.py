@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.networks.backbone import address
 from bench.networks.codes import Codes
+from bench.networks.switches import LatentLaw as LatentLaw  # from here for the evaluation, whose code is hashed
 
-LatentLaw = Literal["normal", "uniform"]
 BLOCK = 100
 GRID = 8  # images in a row of a sample grid
 MOST_ROWS = 20
@@ -25,11 +25,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def draw_latents(law: LatentLaw, count: int, size: int, *where: object) -> Tensor:
-    """Draw latents, float32 count x size, from N(0, I) or U(-1, 1), addressed by `where`."""
+    """Draw latents, float32 count x size, from N(0, I), U(-1, 1) or U(0, 1), addressed by `where`."""
     generator = torch.Generator().manual_seed(address(*where))
     if law == "normal":
         return torch.randn(count, size, generator=generator)
-    return torch.rand(count, size, generator=generator) * 2 - 1
+    unit = torch.rand(count, size, generator=generator)
+    return unit if law == "unit" else unit * 2 - 1
 
 
 def latent_blocks(law: LatentLaw, count: int, size: int, *where: object) -> Iterator[Tensor]:

@@ -29,7 +29,7 @@ Terms = dict[str, Tensor]
 
 Network = Callable[..., Any]
 Side = Literal["real", "fake"]
-ALL_NORMS: tuple[Norm, ...] = ("batch", "layer", "spectral", "none")
+ALL_NORMS: tuple[Norm, ...] = ("batch", "layer", "spectral", "none", "batch+spectral")
 PER_SAMPLE_NORMS: tuple[Norm, ...] = ("layer", "spectral", "none")
 
 

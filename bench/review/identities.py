@@ -25,7 +25,14 @@ from bench.runs.snapshots import check_snapshot, generator_width
 from bench.statistics.results import matching, whole_records
 
 # An objective may not take these from its study.
-_FITTED = {"packing", "instance_noise", "lazy_penalty", "latent_law", "conditioning"}
+_FITTED = {
+    "packing",
+    "instance_noise",
+    "lazy_penalty",
+    "latent_law",
+    "conditioning",
+    "generator_steps_per_iteration",
+}
 _SUMMED = ("spec.json", "status.json", "log.jsonl", "metrics.jsonl")
 
 
@@ -107,7 +114,7 @@ def _given(plan: Mapping[str, Any], entry: Mapping[str, Any], run: Mapping[str, 
 
 def _ids(training: dict[str, Any]) -> set[str]:
     """Return the run's id, and the one of an objective that has a law for its latents, which the plan does not tell."""
-    laws = {training["backbone"]["latent_law"], "normal", "uniform"}
+    laws = {training["backbone"]["latent_law"], "normal", "uniform", "unit"}
     return {training_id(training | {"backbone": training["backbone"] | {"latent_law": law}}) for law in laws}
 
 
@@ -203,8 +210,9 @@ def _record_problems(
     for step in folder.snapshot_steps():
         file = folder.snapshot_file(step)
         check_snapshot(file)
-        if generator_width(file) != training["backbone"]["width"]:
-            yield f"{file.name} is of width {generator_width(file)}, spec.json says {training['backbone']['width']}"
+        width = training["backbone"].get("generator_width") or training["backbone"]["width"]
+        if generator_width(file) != width:
+            yield f"{file.name} is of width {generator_width(file)}, spec.json says {width}"
     for picture in sorted(folder.samples.glob("*.png")):
         try:
             with open_image(picture, formats=("PNG",)) as image:

@@ -15,8 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.config.recipe import Recipe
 from bench.errors import BenchError
 from bench.files import read_json
+from bench.networks.switches import Layers
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, TrainingSpec
 from bench.runs.remaining import START_SECONDS
@@ -80,7 +82,7 @@ class Estimates:
         timed = self._calibration.get(kind)
         if timed is not None:
             return Cost(START_SECONDS + steps * timed, "calibration")
-        besides = BESIDES_SECONDS[self._device_type] * (1 + run.training.recipe.discriminator_steps)
+        besides = BESIDES_SECONDS[self._device_type] * (1 + _steps_of_discriminator(run.training.recipe))
         step = multiply_adds(run.training) / GUESSED_RATE[self._device_type] + besides
         return Cost(START_SECONDS + steps * step, "arithmetic")
 
@@ -125,20 +127,21 @@ def read_calibration(runs_root: Path, machine: str) -> dict[str, float]:
 
 
 def multiply_adds(training: TrainingSpec) -> float:
-    """Return the multiply-adds of one iteration: every discriminator step and the generator step.
+    """Return the multiply-adds of one iteration: every discriminator step and the generator step, on average.
 
     A backward pass counts twice a forward one, half of that where no weight gradient is needed. What an objective does
     beyond nsgan's step is taken from its measured ratio, and counted once per discriminator step.
     """
-    resolution, width = training.data.resolution, training.backbone.width
-    generator = _decoder_multiply_adds(resolution, width, training.backbone.latent)
-    discriminator = _trunk_multiply_adds(resolution, width)
+    resolution, backbone = training.data.resolution, training.backbone
+    of_g, of_d = (player(backbone.width) for player in (backbone.switches.generator, backbone.switches.discriminator))
+    generator = _decoder_multiply_adds(of_g, resolution, backbone.latent)
+    discriminator = _trunk_multiply_adds(of_d, resolution)
     discriminator_step, generator_step = 6 * discriminator, 3 * generator + 2 * discriminator
     extra = (_ratio(training.objective.name) - 1) * (discriminator_step + generator_step)
     steps = training.recipe.discriminator_steps
     # The last discriminator step shares its batch of fakes with the generator step.
     alone = steps * (discriminator_step + extra) + (steps - 1) * generator
-    return training.budget.batch * (alone + generator_step)
+    return training.budget.batch * (alone / training.recipe.generator_steps_per_iteration + generator_step)
 
 
 def read_costs(path: Path = COST_FILE) -> dict[str, Any] | None:
@@ -160,15 +163,26 @@ def _ratio(objective: str) -> float:
     return _known_ratios().get(objective, 1.0)
 
 
-def _trunk_multiply_adds(resolution: int, width: int) -> float:
-    total, channels, side, following = 0.0, 3, resolution, width
+def _steps_of_discriminator(recipe: Recipe) -> float:
+    """Return how many discriminator steps a generator step comes with, on average."""
+    return recipe.discriminator_steps / recipe.generator_steps_per_iteration
+
+
+def _trunk_multiply_adds(layers: Layers, resolution: int) -> float:
+    made = 2 if layers.activation == "gated" else 1  # channels that a gate takes for one
+    if layers.network == "mlp":
+        return made * layers.width * (3 * resolution**2 + (layers.depth - 1) * layers.width)
+    total, channels, side, following = 0.0, 3, resolution, layers.width
     while side > 4:
         side //= 2
-        total += side * side * 16 * channels * following
-        channels, following = following, following * 2
+        total += side * side * 16 * channels * made * following
+        channels, following = following, following * (1 if layers.widths == "constant" else 2)
     return total
 
 
-def _decoder_multiply_adds(resolution: int, width: int, latent: int) -> float:
-    first = width * resolution // 8
-    return _trunk_multiply_adds(resolution, width) + 16 * latent * first
+def _decoder_multiply_adds(layers: Layers, resolution: int, latent: int) -> float:
+    made = 2 if layers.activation == "gated" else 1
+    if layers.network == "mlp":
+        return _trunk_multiply_adds(layers, resolution) + made * latent * layers.width
+    first = layers.width * (1 if layers.widths == "constant" else resolution // 8)
+    return _trunk_multiply_adds(layers, resolution) + 16 * latent * made * first

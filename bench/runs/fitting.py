@@ -23,6 +23,7 @@ def fitting(objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe,
         unfit["packing"] = f"its discriminator's {objective.head} head {judges} single images"
     if objective.updates == "joint":
         unfit["instance_noise"] = "it has no discriminator"
+        unfit["generator_steps_per_iteration"] = "it moves both networks in one step"
     if not objective.has_penalty():
         unfit["lazy_penalty"] = "it has no penalty that can be taken lazily"
     if objective.latent_law is not None:

@@ -24,6 +24,8 @@ _ITERATION = tuple(
 _POINTS = (
     "objectives/base.py",
     "networks/backbone.py",
+    "networks/layers.py",
+    "networks/switches.py",
     "networks/heads.py",
     "networks/conditioning.py",
     "networks/codes.py",
@@ -39,6 +41,8 @@ SOURCES: dict[Code, tuple[str, ...]] = {
     # the weights of every run, beside its objective's own file
     "training": (
         "networks/backbone.py",
+        "networks/layers.py",
+        "networks/switches.py",
         "networks/heads.py",
         "networks/conditioning.py",
         "networks/codes.py",

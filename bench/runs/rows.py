@@ -131,10 +131,16 @@ def _too_short(study: Study, least: LeastBudget | None) -> tuple[str, ...]:
 
 def _deviations(recipe: Recipe, shared: Recipe) -> tuple[str, ...]:
     """Name every value of `recipe` that is not the shared one, leaving out what its optimiser does not read."""
-    unread = {"adam": {"alpha"}, "rmsprop": {"betas"}}[recipe.optimizer]
-    own, common = recipe.model_dump(mode="json"), shared.model_dump(mode="json")
-    common.setdefault("conditioning", "concat")  # what the controlled protocol tells D by
-    return tuple(f"{key} {_show(own[key])}" for key in own if key not in unread and own[key] != common[key])
+    unread = {"adam": {"alpha", "momentum"}, "rmsprop": {"betas", "momentum"}, "sgd": {"alpha", "betas", "epsilon"}}
+    unused = {key: Recipe.model_fields[key].default for key in Recipe.later}
+    own, common = (unused | one.model_dump(mode="json") for one in (recipe, shared))
+    if common["conditioning"] is None and own["conditioning"] is not None:
+        common["conditioning"] = "concat"  # what the controlled protocol tells D by
+    return tuple(
+        f"{key} {_show(own[key])}"
+        for key in Recipe.model_fields
+        if key not in unread[recipe.optimizer] and own[key] != common[key]
+    )
 
 
 def _other_settings(spec: ObjectiveSpec, controlled: ObjectiveSpec) -> tuple[str, ...]:

@@ -43,7 +43,10 @@ def generator_width(path: Path) -> int:
     """Return the backbone's width: how many channels the generator's last layer makes an image of."""
     header, _ = _parts(path.read_bytes())
     layers = {int(match[1]): name for name in header if (match := _LAYER.fullmatch(name))}
-    return int(header[layers[max(layers)]]["shape"][0]) if layers else 0
+    if not layers:
+        return 0
+    *channels, _, side = header[layers[max(layers)]]["shape"]
+    return int(channels[side == 1])  # a transposed convolution's inputs come first, those of an mlp's layer second
 
 
 def _parts(content: bytes) -> tuple[dict[str, Any], bytes]:

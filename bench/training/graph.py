@@ -145,7 +145,8 @@ class GraphEngine:
                 group["lr"] = rates[optimizer]
                 group["capturable"] = on_cuda
             for state in optimizer.state.values():
-                state["step"] = state["step"].to(self._device)
+                if "step" in state:  # SGD counts none
+                    state["step"] = state["step"].to(self._device)
         return rates
 
 

@@ -42,14 +42,7 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
         # x ~ data, G(z) with z ~ p(z). G does not move between D's last step and its own, so the last batch of fakes
         # serves both: it carries G's graph, and D's step sees it detached.
         batch = real_batches(substep)
-        real = batch.images
-        fake = generate(state, batch, with_graph=substep == last)
-        if shape.noisy:
-            real = real + scalars.noise_level * rng.normal("instance noise real", tuple(real.shape))
-            fake = fake + scalars.noise_level * rng.normal("instance noise fake", tuple(fake.shape))
-        real, fake = pack(real, state.settings.recipe.packing), pack(fake, state.settings.recipe.packing)
-
-        D = told_discriminator(state, batch)
+        real, fake, D = seen_by_discriminator(state, shape, scalars, batch, with_graph=substep == last)
         # One descent step on D's loss, spectral norm's singular vectors first.
         state.D.power_iteration()  # type: ignore[operator]
         with autocast(state):
@@ -66,12 +59,27 @@ def run_iteration(state: TrainingState, shape: Shape, scalars: Scalars, real_bat
 
     # One descent step on G's loss, against the D that was just trained.
     rng.begin("generator")
+    if shape.same_batch:
+        real, fake, D = seen_by_discriminator(state, shape, scalars, real_batches(0), with_graph=True)
     with frozen(state.D):
         with autocast(state):
             terms = objective.generator_loss(D, fake, real, rng)
         descend(state, "generator", terms, scalars, state.optimizer_G)
     log_observed(state)
     update_average(state, scalars)
+
+
+def seen_by_discriminator(
+    state: TrainingState, shape: Shape, scalars: Scalars, batch: Batch, *, with_graph: bool
+) -> tuple[Tensor, Tensor, Network]:
+    """Return the real and the generated images as D is to see them, noisy and packed, and the D that sees them."""
+    rng, packing = state.rng, state.settings.recipe.packing
+    real = batch.images
+    fake = generate(state, batch, with_graph=with_graph)
+    if shape.noisy:
+        real = real + scalars.noise_level * rng.normal("instance noise real", tuple(real.shape))
+        fake = fake + scalars.noise_level * rng.normal("instance noise fake", tuple(fake.shape))
+    return pack(real, packing), pack(fake, packing), told_discriminator(state, batch)
 
 
 def run_joint_iteration(state: TrainingState, scalars: Scalars, batch: Batch) -> None:

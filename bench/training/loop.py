@@ -75,6 +75,7 @@ def build_state(
         conditioning=spec.recipe.conditioning or "none",
         codes=codes,
         answers=objective.answers(codes) if codes else 0,
+        switches=spec.backbone.switches,
     )
     return TrainingState(IterationSettings.of(spec, sizes), objective, G, D, device, ranks)
 

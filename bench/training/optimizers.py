@@ -1,4 +1,4 @@
-"""Adam and RMSProp as a recipe states them."""
+"""Adam, RMSProp and SGD as a recipe states them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.config.recipe import Recipe
 def make_optimizer(
     network: nn.Module, recipe: Recipe, learning_rate: float, *, share: float = 1.0
 ) -> torch.optim.Optimizer:
-    """Return Adam (fused) or RMSProp over the network's parameters, for steps that count as `share` of one."""
+    """Return the recipe's optimiser of the network's parameters, for steps that count as `share` of one."""
     parameters, decay = network.parameters(), recipe.weight_decay
     if recipe.optimizer == "adam":
         first, second = recipe.betas
@@ -23,6 +23,9 @@ def make_optimizer(
             weight_decay=decay,
             fused=True,
         )
+    if recipe.optimizer == "sgd":
+        momentum = recipe.momentum**share if recipe.momentum else 0.0
+        return torch.optim.SGD(parameters, lr=learning_rate * share, momentum=momentum, weight_decay=decay, fused=True)
     alpha = recipe.alpha**share
     return torch.optim.RMSprop(
         parameters, lr=learning_rate * share, alpha=alpha, eps=recipe.epsilon, weight_decay=decay

@@ -47,7 +47,7 @@ class Recorder:
         state = self._state
         means = state.meter.take_means()
         # Where batch norm couples samples, an image has no gradient of its own.
-        if state.objective.head == "score" and self._spec.recipe.norm != "batch":
+        if state.objective.head == "score" and "batch" not in self._spec.recipe.norm:
             means["observed"]["gradient_norm"] = self._gradient_norm(next_batch)
         line = {
             "generator_steps": status.generator_steps,

@@ -54,10 +54,11 @@ class StepRNG(Step):
         return self._draw(DrawAddress(self._player, self._substep, purpose, "uniform", shape))
 
     def latents(self, law: str, count: int, size: int) -> Tensor:
-        """Draw the player's latents, count x size, from N(0, I) or U(-1, 1)."""
+        """Draw the player's latents, count x size, from N(0, I), U(-1, 1) or U(0, 1)."""
         if law == "normal":
             return self.normal("latent", (count, size))
-        return self.uniform("latent", (count, size)) * 2 - 1
+        unit = self.uniform("latent", (count, size))
+        return unit if law == "unit" else unit * 2 - 1
 
     def _draw(self, draw: DrawAddress) -> Tensor:
         return self._fresh(draw).to(self.device, non_blocking=True)

@@ -21,11 +21,12 @@ class Shape:
     """What an iteration is made of. Two of equal shape are the same operations on the device, with other numbers.
 
     `lazy_penalties` says of each discriminator step whether a lazy penalty follows it; a joint iteration has no
-    discriminator steps.
+    discriminator steps, and nor has one that trains G alone, on the batch that D saw last.
     """
 
     lazy_penalties: tuple[bool, ...]
     noisy: bool
+    same_batch: bool = False
 
     @property
     def discriminator_steps(self) -> int:
@@ -35,6 +36,11 @@ class Shape:
     def batches(self) -> int:
         """Return how many batches of real images the iteration takes."""
         return max(1, self.discriminator_steps)
+
+    @property
+    def new_batches(self) -> int:
+        """Return how many of them were not seen before."""
+        return 0 if self.same_batch else self.batches
 
 
 @dataclass(frozen=True)
@@ -110,11 +116,15 @@ class Schedule:
         steps = range(
             discriminator_steps, discriminator_steps + discriminator_steps_at(self._settings.recipe, generator_step)
         )
-        return Shape(tuple(every > 1 and (all_penalties or step % every == 0) for step in steps), noisy)
+        lazy_penalties = tuple(every > 1 and (all_penalties or step % every == 0) for step in steps)
+        return Shape(lazy_penalties, noisy, same_batch=not steps)
 
     def first_batch(self, generator_step: int, discriminator_steps: int) -> int:
         """Return the number of the iteration's first batch of real images."""
-        return generator_step if self._joint else discriminator_steps
+        if self._joint:
+            return generator_step
+        trains_d = discriminator_steps_at(self._settings.recipe, generator_step) > 0
+        return discriminator_steps if trains_d else discriminator_steps - 1
 
     def learning_rates(self, generator_step: int) -> LearningRates:
         """Return the rates that both optimisers use in the iteration."""
@@ -146,7 +156,9 @@ def noise_level(settings: IterationSettings, generator_step: int) -> float:
 
 
 def discriminator_steps_at(recipe: Recipe, generator_step: int) -> int:
-    """Return how many discriminator steps come before a generator step."""
+    """Return how many discriminator steps come before a generator step: none where G takes several after D's."""
+    if generator_step % recipe.generator_steps_per_iteration:
+        return 0
     warm_up = recipe.warm_up
     if warm_up is not None:
         repeated = warm_up.repeat_every is not None and (generator_step + 1) % warm_up.repeat_every == 0

@@ -59,7 +59,7 @@ class TrainingState:
     def count(self, shape: Shape, batch: int) -> None:
         """Count an iteration that was taken, on batches of so many real images."""
         self.discriminator_steps += shape.discriminator_steps
-        self.images_seen += shape.batches * batch
+        self.images_seen += shape.new_batches * batch
         self.meter.count(shape.discriminator_steps)
 
     def wrap_networks(self, wrap: Callable[[nn.Module], Any]) -> None:

@@ -48,7 +48,7 @@ class Facts:
     def norms(self) -> str:
         """Return the norms that D may have: "any", "all but batch", or their names."""
         allowed = list(self.card["norms"])
-        missing = [norm for norm in ALL_NORMS if norm not in allowed]
+        missing = [norm for norm in ALL_NORMS if norm not in allowed and "+" not in norm]  # batch speaks for both
         return ", ".join(allowed) if len(missing) > 1 else f"all but {missing[0]}" if missing else "any"
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.data.request import HELDOUT_IMAGES
 from bench.formatting import format_count
+from bench.networks.switches import network_title
 from bench.report.literature.tables import PublishedTable, published_tables
 
 NOT_STATED = "not stated in what was read"
@@ -84,7 +85,7 @@ def _ours(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "training images", _count(data["train_count"] or TRAIN_IMAGES.get(data["source"]))
     yield "crop", data["recipe"]
     yield "scaling filter", _FILTERS.get(data["source"], "bicubic, antialiased")
-    yield "network", f"DCGAN, width {backbone['width']}; latent {backbone['latent']}, {backbone['latent_law']}"
+    yield "network", f"{network_title(backbone)}; latent {backbone['latent']}, {backbone['latent_law']}"
     yield "batch", _count(schedule["batch"])
     yield "optimiser", "; ".join(_OPTIMISERS[protocol] for protocol in plan["protocols"])
     yield "budget", f"{schedule['generator_steps']:,} generator steps"

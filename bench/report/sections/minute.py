@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from bench.formatting import PERCENT_95, format_number, joined, plural
+from bench.networks.switches import network_title
 from bench.report.metric_text import describe_metric, format_metric
 from bench.report.model import Block, Points, Prose
 from bench.report.sections import setup
@@ -43,6 +44,7 @@ def what_was_compared(study: Study) -> str:
     """Return in a sentence what was trained on what, how often, under which recipes, and what decides."""
     plan, backbone = study.plan, study.plan["backbone"]
     side = f"{backbone['resolution']}×{backbone['resolution']}"
+    network, _, how = network_title(backbone).partition(", ")
     recipes = joined([_RECIPES.get(protocol, protocol) for protocol in study.protocols])
     info = describe_metric(study.primary)
     better = f", {info.better} is better" if info.better else ""
@@ -50,7 +52,7 @@ def what_was_compared(study: Study) -> str:
     objectives = len(set(study.objectives.values()))
     rows = f" in {len(study.labels)} rows" if objectives < len(study.labels) else ""
     return (
-        f"{plural(objectives, 'objective')}{rows} trained one DCGAN ({side}, width {backbone['width']}) on "
+        f"{plural(objectives, 'objective')}{rows} trained one {network} ({side}, {how}) on "
         f"{study.data_title}{told}, {plan['final_step']:,} generator steps and {plural(len(study.seeds), 'seed')} "
         f"each, under {recipes}; {info.title} compares them{better}."
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.formatting import NOTHING, format_count, format_deviations, format_rate, format_setting, joined, plural
+from bench.networks.switches import network_title
 from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_rule
@@ -46,9 +47,10 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     resolution = backbone["resolution"]
     recipe = "" if data["recipe"] == "none" else f", recipe {data['recipe']}"
     told = f"; both networks are told {', '.join(data['labels'])}" if data.get("labels") else ""
+    network, _, how = network_title(backbone).partition(", ")
     yield (
         "backbone",
-        f"DCGAN at {resolution}×{resolution}, width {backbone['width']}, latent {backbone['latent']} "
+        f"{network} at {resolution}×{resolution}, {how}, latent {backbone['latent']} "
         f"({backbone['latent_law']}){_codes_of(backbone)}; the same initial generator for a seed in every row",
     )
     yield (
@@ -279,6 +281,8 @@ def _same_code(study: Study) -> str:
 
 
 def _optimizer(recipe: Mapping[str, Any]) -> str:
+    if recipe["optimizer"] == "sgd":
+        return f"SGD (momentum {recipe['momentum']:g})" if recipe.get("momentum") else "SGD"
     if recipe["optimizer"] == "adam":
         beta1, beta2 = recipe["betas"]
         return f"Adam ({beta1:g}, {beta2:g})"

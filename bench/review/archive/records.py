@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from bench.config.models import Protocol
 from bench.config.predictions import Prediction
 from bench.config.problems import key_text
+from bench.config.recipe import Optimizer
 from bench.errors import BenchError
 from bench.images import UnusableImageError, open_image
 from bench.limits import (
@@ -37,7 +38,7 @@ from bench.runs.folder import PLAN_FILE, SCHEMA, Status
 
 class Published(Record):
     source: str
-    optimizer: Literal["adam", "rmsprop"]
+    optimizer: Optimizer
     learning_rate_discriminator: float
     learning_rate_generator: float
     betas: tuple[float, float]
@@ -72,7 +73,7 @@ class CardRecord(Record):
 
 
 class RecipeRecord(Record):
-    optimizer: Literal["adam", "rmsprop"]
+    optimizer: Optimizer
     learning_rate_discriminator: float
     learning_rate_generator: float
     betas: tuple[float, float]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, distributed
 from bench.config.recipe import Recipe
 from bench.networks.backbone import Norm, build_networks
 from bench.networks.conditioning import Batch, Conditioning
+from bench.networks.switches import Switches
 from bench.objectives import load
 from bench.processes import Team
 from bench.training.engine import EagerEngine
@@ -49,6 +50,8 @@ class Trial:
     factor_sizes: tuple[int, ...] = ()
     conditioning: Conditioning | None = None
     coded: bool = False
+    switches: Switches = field(default_factory=Switches)
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # further keys
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,10 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
         conditioning=(trial.conditioning or objective.conditioning) if sizes else "none",
         codes=codes,
         answers=objective.answers(CODES),
+        switches=trial.switches,
     )
     settings = IterationSettings(
-        recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1),
+        recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1, **trial.recipe),
         latent=LATENT,
         latent_law="normal",
         generator_steps=2 * trial.steps,
