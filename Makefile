@@ -1,12 +1,14 @@
 # make bench   install, run the default study, write its report
 # make test    install what the tests need, run them
 # make fast    the core of every part alone: under a minute
+# make cluster studies on a real Slurm and a real Ray, where they are installed
 # make docs    the documentation as a website, in build/site
 PYTHON ?= python3
 VENV := .venv
+EXTRAS := lite0,test,docs
 BIN := $(VENV)/bin
 
-.PHONY: bench test fast docs clean
+.PHONY: bench test fast cluster docs clean
 
 # Runs that failed (exit code 1) are results: the report says which, and make ends with that code.
 bench: $(VENV)/.bench
@@ -19,6 +21,9 @@ test: $(VENV)/.test
 
 fast: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m fast
+
+cluster: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster
 
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -34,7 +39,7 @@ $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[lite0,test,docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.bench
 
 clean:

@@ -1,7 +1,8 @@
 """This machine's NVIDIA GPUs: which of them torch can use here, and why it cannot use the others.
 
 A build of torch needs a driver that is new enough for its CUDA, and holds kernels for some kinds of GPU alone. Where
-either does not fit, torch sees no GPU at all, or a step dies with "no kernel image is available".
+either does not fit, torch sees no GPU at all, or a step dies with "no kernel image is available". torch is
+imported where it is asked.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Capability = tuple[int, int]
 FaultKind = Literal["driver", "build", "architecture", "withheld", "unknown"]
@@ -110,6 +112,8 @@ class Fault:
 @cache
 def look() -> Machine:
     """Ask torch and the driver, once per process."""
+    import torch
+
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -191,6 +195,8 @@ def driver_version() -> str | None:
 
 def versions() -> dict[str, Any]:
     """Return the versions under which a CUDA device computes: CUDA, cuDNN, NCCL, driver; None for what is not there."""
+    import torch
+
     nccl = torch.distributed.is_available() and torch.distributed.is_nccl_available()
     return {
         "cuda": torch.version.cuda,
@@ -209,6 +215,8 @@ def entered(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
+    import torch
+
     with torch.cuda.device(device):
         yield
 

@@ -42,10 +42,16 @@ def python_environment() -> dict[str, str]:
 
     An empty entry of PYTHONPATH means the current folder; nobody means it.
     """
-    # In front of the standard library: never a folder in which others' packages lie, where Python looks anyway.
-    own = [] if _ROOT.name in ("site-packages", "dist-packages") else [str(_ROOT)]
-    path = [*own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    path = [*filter(None, [package_root()]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path)}
+
+
+def package_root() -> str | None:
+    """Return the folder that has to be named for this package to be found; None where Python looks there anyway.
+
+    It comes in front of the standard library: never a folder in which others' packages lie.
+    """
+    return None if _ROOT.name in ("site-packages", "dist-packages") else str(_ROOT)
 
 
 def usable_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:

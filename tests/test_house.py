@@ -27,6 +27,7 @@ LAYERS = (
     {"bench.config"},
     {f"bench.runs.{name}" for name in ("spec", "rows", "added", "differences", "registered", "fitting", "plan")},
     {"bench.runs.cost", "bench.runs.cautions", "bench.training", "bench.trackers"},
+    {"bench.clusters"},
     {"bench.evaluation"},
     {"bench.execution"},
     {"bench.statistics"},
@@ -93,7 +94,7 @@ def test_what_must_start_fast_imports_no_torch() -> None:
     modules = (
         *("runs.folder", "metrics.catalogue", "metrics.settings", "evaluation.units", "config.reading"),
         *("statistics", "statistics.results", "report", "report.page", "cli", "cli.showing", "review.compare"),
-        *("watch.server", "trackers.sending"),
+        *("watch.server", "trackers.sending", "execution.pool", "execution.piece"),
     )
     code = f"""if True:
         import importlib, sys

@@ -18,7 +18,19 @@ from bench.version import __version__
 # In the order in which a study goes through them. Each is a file and a function of its name in bench.cli.verbs, with an
 # underscore where Python has the word already.
 VERBS = {
-    "Studies": ("init", "plan", "run", "status", "watch", "evaluate", "report", "remove", "clean", "export-logs"),
+    "Studies": (
+        "init",
+        "plan",
+        "run",
+        "stop",
+        "status",
+        "watch",
+        "evaluate",
+        "report",
+        "remove",
+        "clean",
+        "export-logs",
+    ),
     "What there is": ("list", "data", "doctor", "show", "completion"),
     "Any images": ("measure", "add-samples"),
     "Objectives": ("new", "check", "theory", "modes"),

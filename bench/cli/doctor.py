@@ -5,25 +5,16 @@ from __future__ import annotations
 import importlib.util
 import platform
 import shutil
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from bench.clusters.cluster import Finding
 from bench.config.reading import load_config
 from bench.data import is_prepared
 from bench.data.request import TORCHVISION_SOURCES
 from bench.errors import BenchError
 from bench.version import __version__
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. `missing` stops a study, a `note` does not; `advice` says what to type."""
-
-    level: Literal["ok", "note", "missing"]
-    what: str
-    advice: str = ""
 
 
 def examine(config: Path | None, data_root: Path) -> list[Finding]:

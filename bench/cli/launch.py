@@ -16,7 +16,8 @@ from bench.formatting import plural
 from bench.objectives import label_of_file
 
 if TYPE_CHECKING:
-    from bench.cli.shared import Asked
+    from bench.cli.shared import Asked, Roots
+    from bench.execution.clustered import Destination
     from bench.execution.jobs import Job
     from bench.execution.running import Outcomes
     from bench.runs.plan import Plan, RunSpec
@@ -54,12 +55,40 @@ def print_missing(asked: Asked, work: Work, slots: list[str]) -> None:
     )
 
 
+def show_orders(asked: Asked, destination: Destination, roots: Roots, ranks: int, as_json: bool) -> None:
+    """Say what --dry-run asks for of a cluster: its jobs, what each asks for, and what they take."""
+    from bench.clusters.standings import Standings
+    from bench.data import present_images
+    from bench.execution.clustered import in_words, jobs_on, orders_for, script_of
+    from bench.execution.pool import PoolOptions
+    from bench.execution.running import part, states_of
+
+    study = asked.plan.study
+    states = states_of(asked.runs(), roots.runs, present_images(study.data, roots.data))
+    placed = Standings(roots.runs, study.name).look()
+    away = {path for path, where in placed.items() if where.standing is not None}
+    parted = part(asked.runs(), roots.runs, states, away)
+    jobs = jobs_on(parted.todo, roots.runs, destination)
+    options = PoolOptions(roots.data, study.training.threads, ranks=ranks)
+    orders = orders_for(jobs, asked.plan, destination, roots.runs, options)
+    if as_json:
+        scripts = [{"pieces": [list(runs) for runs in order.pieces], "script": script_of(order)} for order in orders]
+        seconds = sum(sum(job.seconds.values()) for job in jobs)
+        print_json({"study": study.name, "on": destination.name, "orders": scripts, "device_seconds": round(seconds)})
+        return
+    console = Console()
+    for order in orders:
+        console.print(script_of(order), soft_wrap=True)
+    console.print(in_words(study.name, destination, parted, jobs, orders) + ". Nothing was done (--dry-run).")
+
+
 def print_outcomes(plan: Plan, outcomes: Outcomes) -> None:
     """Print what became of runs as JSON."""
     counts = ("done", "diverged", "failed", "taken", "skipped", "complete")
     print_json(
         {
             "study": plan.study.name,
+            "on": outcomes.on,
             **{name: getattr(outcomes, name) for name in counts},
             "runs": [
                 {
@@ -82,6 +111,14 @@ def _named(plan: Plan, spec: RunSpec) -> dict[str, Any]:
 
 def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
     """Print what became of runs in a study's folder and what to type next, and return the exit code."""
+    if outcomes.on is not None:
+        left = sum(job.outcome is None for job in outcomes.jobs)
+        console.print(
+            f"\n{plural(left, 'run')} left to {outcomes.on}, which goes on with them. `{command_line('status')}` shows "
+            f"how far they are, the same command watches them again, and `{command_line('stop')}` ends them.",
+            soft_wrap=True,
+        )
+        return outcomes.stopped_with
     if not outcomes.complete:
         lost = [job.spec.name for job in outcomes.jobs if not job.saved]
         how = "what came after their last checkpoint is lost of " + ", ".join(lost) if lost else "every run was saved"
@@ -90,6 +127,8 @@ def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
     parts = [f"{outcomes.done} done"]
     parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
     parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
+    ended = sum(job.outcome == "interrupted" for job in outcomes.jobs)
+    parts += [f"{ended} ended before they were through"] if ended else []
     parts += [f"{outcomes.taken} left to another process"] if outcomes.taken else []
     parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
     console.print(f"\n{', '.join(parts)}. The runs are in {folder}.")
@@ -97,7 +136,7 @@ def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
     if failed:
         _show_failures(failed, outcomes.slots, console)
     console.print(f"Next: {command_line('report')}", soft_wrap=True)
-    return EXIT_RUNS_FAILED if outcomes.failed else EXIT_DONE
+    return EXIT_RUNS_FAILED if outcomes.failed or ended else EXIT_DONE
 
 
 def _show_failures(failed: Sequence[Job], slots: Sequence[str], console: Console) -> None:

@@ -18,6 +18,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.cli.console import Console
     from bench.config.models import Config, Study
+    from bench.execution.clustered import Destination
     from bench.metrics.own import OwnExtractor
     from bench.runs.plan import Plan, RunSpec
     from bench.statistics.shipped import StudyTables
@@ -159,9 +160,15 @@ def label_argument(*, required: bool = False) -> Callable[[Function], Function]:
 
 def selection_options(*, adds: bool = False) -> Callable[[Function], Function]:
     """Add the options that select runs of a study. `adds`: seeds that the study lacks are added to it."""
+    only_seeds = click.option(
+        "--only-seeds",
+        metavar="SEEDS",
+        help="Only these of the study's seeds, and none is added: to divide a study over machines.",
+    )
     more = " Those that the study lacks are added to these rows." if adds else ""
     options = [
         click.option("--seeds", metavar="SEEDS", help=f'Only these seeds, such as "0-4" or "0,3".{more}'),
+        *([only_seeds] if adds else []),
         click.option(
             "--protocol",
             "protocols",
@@ -209,10 +216,12 @@ def asked_for(
     steps: int | None,
     images: str | None,
     adds: bool = False,
+    only_seeds: str | None = None,
 ) -> Asked:
     """Plan the study that is meant, with all that was added to it, and say which runs are; writes nothing.
 
-    Names, seeds and protocols select. Where `adds`, files of one's own and seeds that the study lacks are added to it.
+    Names, seeds and protocols select. Where `adds`, files of one's own and seeds that the study lacks are added to it;
+    `only_seeds` add none.
     Raises BenchError for what the study has not.
     """
     from bench.objectives import is_file, load
@@ -229,8 +238,11 @@ def asked_for(
     for file in files if adds else ():
         load(file)  # what is wrong with a file is told before it is a row
     plan = make_plan(meant, known.joined(Additions(files=tuple(files))) if adds else known)
-    chosen = None if seeds is None else read_seeds(seeds)
-    if adds and chosen is not None:
+    if seeds is not None and only_seeds is not None:
+        raise BenchError("--seeds and --only-seeds were both typed", hint="Leave out one of them.")
+    option, text = ("--seeds", seeds) if only_seeds is None else ("--only-seeds", only_seeds)
+    chosen = None if text is None else read_seeds(text, option)
+    if adds and chosen is not None and only_seeds is None:
         plan = plan.with_seeds(chosen, labels, protocols)
     return Asked(plan, tuple(labels), chosen, protocols, tuple(plan.added.beyond(known)))
 
@@ -275,11 +287,60 @@ def device_options(function: Function) -> Function:
     return function
 
 
-def read_seeds(text: str) -> tuple[int, ...]:
-    """Read what was typed after --seeds. Raises BenchError where it is not a list of seeds."""
+def cluster_options(function: Function) -> Function:
+    """Add the options that send runs to a cluster."""
+    options = [
+        click.option(
+            "--on",
+            metavar="CLUSTER",
+            help="Send the runs to a cluster: slurm, ray, ray://HOST:PORT, or a [cluster.NAME] of the file.",
+        ),
+        click.option(
+            "--at-a-time",
+            type=click.IntRange(min=1),
+            metavar="K",
+            help="With --on: jobs that may go at a time [the cluster's at_a_time].",
+        ),
+        click.option("--detach", is_flag=True, help="With --on: do not stay to watch."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def destination(
+    roots: Roots, study: str | None, on: str | None, at_a_time: int | None, detach: bool
+) -> Destination | None:
+    """Return the cluster that was typed, with what else was typed in the place of its table's; None without one.
+
+    Raises BenchError for a cluster that nobody knows, and where it is typed together with what means this machine.
+    """
+    from bench.config.clusters import find_cluster
+    from bench.execution.clustered import Destination
+
+    context = click.get_current_context()
+    typed = {
+        name for name in context.params if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    if on is None:
+        if alone := {"at_a_time", "detach"} & typed:
+            raise BenchError(f"--{min(alone).replace('_', '-')} needs a cluster", hint="Add --on slurm, say.")
+        return None
+    if "devices" in typed:
+        raise BenchError("--devices names this machine's devices, and --on a cluster", hint="Leave out one of them.")
+    settings = find_cluster(on, roots.read_config(study).clusters)
+    changes: dict[str, Any] = {}
+    for name in ("at_a_time", "per_device", "checkpoint_seconds"):
+        if name in typed:
+            changes[name] = context.params[name]
+    return Destination(on, settings.model_copy(update=changes), detach)
+
+
+def read_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
+    """Read what was typed after an option. Raises BenchError where it is not a list of seeds."""
     from bench.config.parsing import parse_seeds
 
     try:
         return parse_seeds(text)
     except ValueError as error:
-        raise BenchError(f'--seeds "{text}" {error}', hint="For example: --seeds 0-4") from error
+        raise BenchError(f'{option} "{text}" {error}', hint=f"For example: {option} 0-4") from error

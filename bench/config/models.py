@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.config.clusters import ClusterSettings
 from bench.config.predictions import Prediction
 from bench.config.recipe import GrownTable, RecipeOverrides, Table
 from bench.data import DataRequest
@@ -238,11 +239,12 @@ class Study(Table):
 
 @dataclass(frozen=True)
 class Config:
-    """A read bench.toml: its studies, in the file's order."""
+    """A read bench.toml: its studies and clusters, in the file's order."""
 
     path: Path
     default_study: str
     studies: Mapping[str, Study]
+    clusters: Mapping[str, ClusterSettings] = field(default_factory=dict)
 
     def study(self, name: str | None) -> Study:
         """Return a study by name (None: the default). Raises BenchError, with near misses, for an unknown one.

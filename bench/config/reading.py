@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.config.clusters import ClusterSettings
 from bench.config.models import LABEL, Config, Study, defined_name, expanded_entries
 from bench.config.own import own_file, spell_out, with_own_files
 from bench.config.parsing import parse_seeds, read_text
@@ -62,10 +63,10 @@ def load_config(
         raise BenchError(f"{path} nests arrays or tables deeper than any study does") from error
 
     problems: list[Problem] = []
-    for key in sorted(set(content) - {"default_study", "common", "study"}):
-        allowed = ["default_study", "common", "study"]
+    allowed = ["default_study", "common", "study", "cluster"]
+    for key in sorted(set(content) - set(allowed)):
         problems.append(Problem((key,), None, f"unknown key{suggest(key, allowed)}; allowed: {', '.join(allowed)}"))
-    tables, common = (_table_at(key, content, problems) for key in ("study", "common"))
+    tables, common, clusters = (_table_at(key, content, problems) for key in ("study", "common", "cluster"))
     default = content.get("default_study", next(iter(tables), ""))
     if not isinstance(default, str) or default not in tables:
         problems.append(Problem(("default_study",), default, f"names no study{suggest(str(default), tables)}"))
@@ -75,9 +76,10 @@ def load_config(
         study_read = _read_study(name, tables, common, extra, path.parent, problems)
         if study_read is not None:
             studies[name] = study_read
+    known = {name: read for name in clusters if (read := _read_cluster(name, clusters[name], problems)) is not None}
     if problems:
         raise BenchError(describe(path, text, problems), hint="Nothing was run. Fix these and run the command again.")
-    return Config(path, default, studies)
+    return Config(path, default, studies, known)
 
 
 def load_study(
@@ -98,6 +100,21 @@ def _table_at(key: str, content: Mapping[str, Any], problems: list[Problem]) -> 
         return table
     problems.append(Problem((key,), table, "must be a table"))
     return {}
+
+
+def _read_cluster(name: str, values: Any, problems: list[Problem]) -> ClusterSettings | None:
+    where = ("cluster", name)
+    if not LABEL.fullmatch(name):
+        problems.append(Problem(where, name, "a cluster's name is made of letters, digits and . _ @ + -"))
+    if not isinstance(values, dict):
+        problems.append(Problem(where, values, "must be a table"))
+        return None
+    problems.extend(_not_finite(values, where))
+    try:
+        return ClusterSettings.model_validate(_tuples(values))
+    except ValidationError as error:
+        problems.extend(problems_of(error, where, ClusterSettings))
+        return None
 
 
 def _read_study(

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bench.config.clusters import ClusterSettings
 from bench.config.models import Backbone, Budget, CodesTable, Entry, Study, Training
 from bench.config.predictions import Prediction
 from bench.config.recipe import Recipe, RecipeOverrides, WarmUp
@@ -41,6 +42,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[study.NAME.evaluation.metric.LABEL]", OwnMetric),
     ("[[study.NAME.predictions]]", Prediction),
     ("A row, in objectives", Entry),
+    ("[cluster.NAME]", ClusterSettings),
 )
 _HEAD = """\
 # Every key of bench.toml
@@ -55,6 +57,7 @@ told at once with their lines. `bench init` writes a file to change; `bench plan
 _NOTES = {
     Study: "`name` is the table's, and is not written.",
     RecipeOverrides: "Under `controlled` every row has this recipe. Defaults are those of a recipe that says nothing.",
+    ClusterSettings: "Where `bench run --on NAME` sends runs: [clusters.md](clusters.md). No part of any study.",
     Entry: "A row is an objective's name, or a table with `objective`, a `label`, keys of a recipe, and the settings "
     "of the objective, all beside each other: [objectives.md](objectives.md) lists each objective's.",
 }

@@ -1,4 +1,7 @@
-"""The devices of this machine, and how many runs they take at a time."""
+"""The devices of this machine, and how many runs they take at a time.
+
+torch is imported where a device is asked for: the pool, which only starts workers, holds 50 MB without it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from bench import gpus
 from bench.errors import BenchError, suggest
 from bench.processes import usable_cores
-from bench.training.environment import refuse_unusual_workspace
 
 # What a worker needs beside its share of the data: measured, torch with all that a run imports.
 WORKER_BYTES = 1_200_000_000
@@ -27,6 +27,8 @@ class Device:
 
 def available_devices() -> list[Device]:
     """Return the devices of this machine that torch can use, accelerators first, the CPU last."""
+    import torch
+
     found = [Device(name, gpu.name) for name, gpu in gpus.usable(gpus.look())]
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU"))
@@ -38,6 +40,8 @@ def has_bf16_instructions() -> bool:
 
     Where it does not, a step in bf16 takes several times as long.
     """
+    import torch
+
     return bool(getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)())
 
 
@@ -52,6 +56,8 @@ def choose_slots(devices: str, per_device: int | None, threads: int, ranks: int 
     """
     groups = _shared_out(_named(devices), ranks)
     if any(device_type(group) == "cuda" for group in groups):
+        from bench.training.environment import refuse_unusual_workspace
+
         refuse_unusual_workspace()
     on_cpu = max(1, cores() // (threads * ranks))
     takes = {group: per_device or (on_cpu if device_type(group) == "cpu" else 1) for group in groups}

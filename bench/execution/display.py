@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.execution.jobs import Job
-from bench.execution.pace import Pacer, is_running, phase, place
+from bench.execution.pace import Pacer, phase, place
 from bench.formatting import format_duration, format_estimate, plural
 from bench.runs.latest import Follower, Latest, Score
 
@@ -91,7 +91,7 @@ class PlainDisplay:
     def tick(self, jobs: Sequence[Job]) -> None:
         now = time.monotonic()
         left = self._pacer.see(jobs, now)
-        running = [job for job in jobs if is_running(job)]
+        running = [job for job in jobs if job.running]
         if now - self._read >= READ_SECONDS:
             self._read = now
             for job in running:
@@ -177,7 +177,7 @@ class LiveDisplay:
         self._live.update(self._render(jobs, left))
 
     def _render(self, jobs: Sequence[Job], left: float | None) -> Group:
-        running = [job for job in jobs if is_running(job)]
+        running = [job for job in jobs if job.running]
         room = max(self._console.height - 3, 1)
         each = max(min(room // max(len(running), 1), 3), 1)
         shown = running if each * len(running) <= room else running[: max(room - 1, 1)]

@@ -1,17 +1,20 @@
-"""The panel of what a study's primary metric forgives: measured once, when the first run has been."""
+"""What is measured of a study's real images: once, by the command, and not by a run's worker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from bench.config.models import Study
 from bench.data import PreparedData
 from bench.errors import BenchError
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.forgiving import what_is_forgiven
+from bench.execution.clustered import Destination
 from bench.execution.in_process import torch_settings_kept
 from bench.files import write_record
 from bench.metrics.catalogue import extractor_of
@@ -62,3 +65,32 @@ def measure_forgiven(
         console.print(f"metric   that was not measured, and the report will lack it: {str(error).splitlines()[0]}")
         return
     write_record(folder / FORGIVES, record)
+
+
+def measure_real_images(
+    study: Study,
+    data: PreparedData,
+    destination: Destination,
+    data_root: Path,
+    console: Console,
+    stop: Callable[[], bool],
+) -> None:
+    """Compute the real images' features before many jobs start that would all wait for the first one to do it.
+
+    What a GPU computes is another result than what a CPU does: for runs on GPUs the first to be measured computes them.
+    """
+    if destination.device_type() != "cpu":
+        return
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stop():
+            raise Interrupted
+
+    console.print("images   measuring the real ones, which every job needs", highlight=False)
+    with torch_settings_kept(), suppress(Interrupted):
+        prepare_process(study.training.threads)
+        evaluator = Evaluator(study.evaluation, data, data_root, torch.device("cpu"), progress)
+        reference, samples = evaluator.reference, study.evaluation.samples
+        for extractor in reference.extractors:
+            reference.features(extractor, reference.heldout_part(samples))
+            reference.features(extractor, reference.training_part(samples))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.clusters.cluster import Standing
 from bench.runs.folder import Failure, RunFolder, Status
 from bench.runs.plan import RunSpec
 
@@ -22,7 +23,8 @@ class Job:
     device; `share_before` is how much of its training was done before;
     `stage` is "evaluate" once its worker has nothing to train and a worker of its own evaluates it; `failures` are
     those of this pool's attempts; `avoid` is the device that the next attempt should not be made on. A job is `taken`
-    when another process works on the run; `saved` tells of an interrupted one whether nothing of it is lost.
+    when another process works on the run; one that may `insist` displaces an owner that no lock tells of. `saved` tells
+    of an interrupted one whether nothing of it is lost. `standing` is where a run is that a cluster has.
     """
 
     spec: RunSpec
@@ -45,10 +47,18 @@ class Job:
     before: Status | None = None  # its status when the pool was given it
     failures_before: int = 0  # how many its status held when this attempt began
     log_before: int = 0  # how many bytes of worker.log are of earlier attempts
+    insist: bool = False
+    standing: Standing | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes now, in a process of this pool or with a cluster."""
+        away = self.standing is not None and self.standing.state == "running"
+        return (self.process is not None or away) and self.outcome is None
 
     def taken_by_another(self) -> str | None:
         """Return why there is nothing to do here: another process is at the run, or has finished it since."""
-        if self.folder.is_locked():
+        if self.folder.is_locked() and not self.insist:
             return "another process is at it"
         now = self.folder.status()
         trained = now.state == "diverged" or (now.state == "done" and now.reason is None)

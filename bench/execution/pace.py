@@ -20,10 +20,6 @@ def share_done(job: Job) -> float:
     return job.status.generator_steps / max(job.spec.training.budget.generator_steps, 1)
 
 
-def is_running(job: Job) -> bool:
-    return job.process is not None and job.outcome is None
-
-
 def phase(job: Job) -> str:
     """Return what a running job is at, in a word, or for how long nothing has been heard of it."""
     if (silent := seconds_silent(job)) is not None:
@@ -37,7 +33,7 @@ def phase(job: Job) -> str:
 
 def seconds_silent(job: Job) -> float | None:
     """Return for how long a job that trains has not said how far it is, where that is unusually long; else None."""
-    if not is_running(job) or job.stage == "evaluate" or job.status.phase == "evaluating":
+    if not job.running or job.stage == "evaluate" or job.status.phase == "evaluating":
         return None
     silent, rate = time.monotonic() - job.heard, job.status.steps_per_second
     return silent if silent > max(SILENT_SECONDS, 10 / rate if rate else 0) else None
@@ -45,7 +41,8 @@ def seconds_silent(job: Job) -> float | None:
 
 def place(job: Job) -> str:
     """Return where a job runs, and that it is not its first attempt."""
-    return f"{job.device}, attempt {len(job.failures) + 1}" if job.failures else str(job.device)
+    where = f"{job.device}" + (f" of {job.standing.where}" if job.standing and job.standing.where else "")
+    return f"{where}, attempt {len(job.failures) + 1}" if job.failures else where
 
 
 @dataclass
@@ -69,7 +66,7 @@ class Pacer:
     """
 
     def __init__(self, slots: int, evaluators: int = 0) -> None:
-        self._slots, self._evaluators = slots, evaluators
+        self.slots, self._evaluators = slots, evaluators
         self._seen: dict[str, _Seen] = {}
 
     def see(self, jobs: Sequence[Job], now: float) -> float | None:
@@ -77,7 +74,7 @@ class Pacer:
         paces = [self._pace(job, now) for job in jobs]
         if any(seconds_silent(job) is not None for job in jobs):
             return None
-        return seconds_left(paces, self._slots, self._evaluators)
+        return seconds_left(paces, self.slots, self._evaluators)
 
     def _pace(self, job: Job, now: float) -> RunPace:
         seen = self._seen.get(job.spec.name)
@@ -120,7 +117,7 @@ class Pacer:
 def _doing(job: Job, seen: _Seen) -> Doing:
     if job.outcome is not None:
         return "ended"
-    if job.process is None:
+    if not job.running:
         return "waiting"
     if job.stage == "evaluate" or job.status.state in ("done", "diverged"):
         return "evaluating"

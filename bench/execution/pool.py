@@ -46,12 +46,13 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """What every worker is told."""
+    """What every worker is told. `status_seconds` are the least between two words on how far a training is."""
 
     data_root: Path
     threads: int = 1
     checkpoint_seconds: float = 60.0
     ranks: int = 1
+    status_seconds: float = 0.0
 
 
 def run_pool(
@@ -150,6 +151,7 @@ def _worker(job: Job, device: str, options: PoolOptions, *, train_only: bool) ->
                 "bench.execution.worker",
                 *("--folder", str(job.folder.path), "--data", str(options.data_root), "--device", device),
                 *("--checkpoint-seconds", str(options.checkpoint_seconds)),
+                *("--status-seconds", str(options.status_seconds)),
                 *(["--train-only"] if train_only and job.stage == "train" else []),
                 "--supervised",
             ],

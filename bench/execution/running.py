@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from bench.clusters.standings import Standings
 from bench.config.models import Study
 from bench.data import PreparedData, is_prepared, prepare, present_images
 from bench.data.sampler import batches_per_epoch
@@ -25,6 +26,7 @@ from bench.execution.jobs import Job
 from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, run_pool
 from bench.files import leftovers, read_json, write_record
+from bench.formatting import plural
 from bench.owning import MARK, TakenError
 from bench.runs.added import study_locked
 from bench.runs.cost import Estimates, guessed_evaluation_seconds, read_calibration
@@ -37,9 +39,11 @@ from bench.runs.portable import IMPORTED_FILE
 class Outcomes:
     """What became of the runs that were asked for: how many ended in which way.
 
-    `skipped` lacked nothing, `taken` ones are another process's. `complete` is False where a stop ended it before all
-    were through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs that were
-    worked on, with the reason and the failures of each; `slots` the devices, one for each run that went at a time.
+    `skipped` lacked nothing, `taken` ones are another process's, or a cluster's. `complete` is False where a stop ended
+    it before all were through, and `stopped_with` is then the exit code of the signal that was it. `jobs` are the runs
+    that were worked on, with the reason and the failures of each; `slots` the devices, one for each run that went at a
+    time.
+    `on` is the cluster that has those runs which have no outcome: they go on there.
     """
 
     done: int
@@ -51,6 +55,15 @@ class Outcomes:
     jobs: tuple[Job, ...]
     slots: tuple[str, ...]
     stopped_with: int = 0
+    on: str | None = None
+
+
+def joined_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
+    """Return what became of the runs of several plans, one after another; the last one tells whether it was stopped."""
+    last, counted = parts[-1], ("done", "diverged", "failed", "taken", "skipped")
+    counts = {name: sum(getattr(part, name) for part in parts) for name in counted}
+    jobs = tuple(job for part in parts for job in part.jobs)
+    return replace(last, jobs=jobs, on=next((part.on for part in parts if part.on), None), **counts)
 
 
 Images = Mapping[str, str] | None
@@ -172,26 +185,20 @@ def run_all(
     """
     images = present_images(plan.study.data, options.data_root)
     states = states or states_of(selected, runs_root, images)
-    taken: list[RunSpec] = []
-    todo: list[RunSpec] = []
-    whole: list[RunSpec] = []
-    for run in selected:
-        if states[run.folder] == "running":
-            taken.append(run)
-        else:
-            (whole if work_for(run, runs_root, states[run.folder]) is None else todo).append(run)
-    keep_imported(plan, todo, runs_root, states)
-    for path in leftovers(runs_root / plan.study.name):
-        path.unlink(missing_ok=True)
-    for run in whole:  # the others are swept by their workers
-        sweep(folder_of(run, runs_root))
+    standings = Standings(runs_root, plan.study.name)
+    placed = standings.look()
+    for text in standings.away.values():
+        console.print(f"cluster  {text}: what waits there is done here", markup=False)
+    away = {path for path, where in placed.items() if where.standing is not None}
+    parted = part(selected, runs_root, states, away)
+    if parted.away:
+        names = ", ".join(dict.fromkeys(placed[run.folder.as_posix()].order.on for run in parted.away))
+        console.print(
+            f"cluster  {plural(len(parted.away), 'run')} left to {names}; `bench stop` ends what stands there"
+        )
     with study_locked(runs_root, plan.study.name):
-        plan.whole(runs_root).write(runs_root)  # another command may have added to the study since the plan was made
-        for run in todo:
-            state = states[run.folder]
-            # What was stale may be another command's by now, set aside and begun again.
-            lay_out(run, plan, runs_root, state_of(run, runs_root, images) if state == "stale" else state)
-    jobs = jobs_for(todo, runs_root, slots)
+        lay_out_all(plan, parted, runs_root, states, images)
+    jobs = jobs_for(parted.todo, runs_root, slots)
     complete = True
     if jobs:
         evaluators = evaluation_slots(slots, options.threads)
@@ -206,12 +213,52 @@ def run_all(
         done=sum(job.outcome == "done" for job in jobs),
         diverged=sum(job.outcome == "diverged" for job in jobs),
         failed=sum(job.outcome == "failed" for job in jobs),
-        taken=len(taken) + sum(job.outcome == "taken" for job in jobs),
-        skipped=len(selected) - len(taken) - len(jobs),
+        taken=len(parted.taken) + len(parted.away) + sum(job.outcome == "taken" for job in jobs),
+        skipped=len(parted.whole),
         complete=complete,
         jobs=tuple(jobs),
         slots=tuple(slots),
     )
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Selected runs by what is to be done: `away` stand with a cluster, `taken` are another process's."""
+
+    todo: list[RunSpec]
+    taken: list[RunSpec]
+    whole: list[RunSpec]
+    away: list[RunSpec]
+
+
+def part(selected: Sequence[RunSpec], runs_root: Path, states: States, away: Collection[str] = ()) -> Parted:
+    """Part runs by what is to be done; `away` are the folders, below the study's, of those that a cluster has."""
+    parted = Parted([], [], [], [])
+    for run in selected:
+        if run.folder.as_posix() in away:
+            parted.away.append(run)
+        elif states[run.folder] == "running":
+            parted.taken.append(run)
+        else:
+            (parted.whole if work_for(run, runs_root, states[run.folder]) is None else parted.todo).append(run)
+    return parted
+
+
+def lay_out_all(plan: Plan, parted: Parted, runs_root: Path, states: States, images: Images) -> None:
+    """Write the plan, and the folders of what is to be done. Call it with the study locked.
+
+    Raises BenchError where that would touch imported runs.
+    """
+    keep_imported(plan, parted.todo, runs_root, states)
+    for path in leftovers(runs_root / plan.study.name):
+        path.unlink(missing_ok=True)
+    for run in parted.whole:  # the others are swept by their workers
+        sweep(folder_of(run, runs_root))
+    plan.whole(runs_root).write(runs_root)  # another command may have added to the study since the plan was made
+    for run in parted.todo:
+        state = states[run.folder]
+        # What was stale may be another command's by now, set aside and begun again.
+        lay_out(run, plan, runs_root, state_of(run, runs_root, images) if state == "stale" else state)
 
 
 def sweep(folder: RunFolder) -> None:

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.data import present_images
+from bench.data import PreparedData, present_images
 from bench.errors import BenchError
 from bench.evaluation.extractors import require_extractors
+from bench.execution.clustered import Destination, run_on
 from bench.execution.devices import choose_slots, has_bf16_instructions, refuse_silent_cpu
-from bench.execution.forgiving import measure_forgiven
+from bench.execution.forgiving import measure_forgiven, measure_real_images
 from bench.execution.pool import PoolOptions
 from bench.execution.proving import accept, prove
 from bench.execution.running import (
     Outcomes,
+    States,
     check_images,
     folder_of,
     keep_imported,
@@ -54,6 +56,7 @@ def run_study(
     in_process: bool = False,
     log: Sequence[str] = (),
     log_folder: str | Path = "logs",
+    on: Destination | None = None,
     console: Console | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcomes:
@@ -70,6 +73,7 @@ def run_study(
     in_process          train here, one run after another on the first device, instead of in worker processes
     log                 trackers that are sent losses, scores and grids: "tensorboard", "wandb", "mlflow"
     log_folder          where these write their files, and what was sent is kept
+    on                  a cluster that takes the runs, in place of this machine's devices
     console             where progress is printed; None prints to the output, `rich.console.Console(quiet=True)` nothing
     stop                asked between steps whether to save and end; None stops on Ctrl-C and SIGTERM
 
@@ -86,16 +90,17 @@ def run_study(
     plan = plan.whole(root)
     selected = plan.select(_patterns(names), seeds, protocols)
     require_trackers(log)
-    slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
+    slots = [] if on else choose_slots(devices, per_device, plan.study.training.threads, ranks)
     console = console or _plain_console()
     if accept_code:
         for spec in accept(selected, root):
             console.print(f"accepted {spec.name}, which other code trained")
-    refuse_cpu_for_gpus(plan, selected, root, devices, slots)
+    if not on:
+        refuse_cpu_for_gpus(plan, selected, root, devices, slots)
     options = PoolOptions(Path(data), plan.study.training.threads, checkpoint_seconds, ranks)
     told = partial(_print_log_line, console)
     with following(log, root, plan.study.name, Path(log_folder), told):
-        return _carry_out(plan, selected, root, slots, options, console, stop, in_process)
+        return _carry_out(plan, selected, root, on or slots, options, console, stop, in_process)
 
 
 def evaluate_study(
@@ -110,6 +115,7 @@ def evaluate_study(
     devices: str = "auto",
     per_device: int | None = None,
     in_process: bool = False,
+    on: Destination | None = None,
     console: Console | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcomes:
@@ -127,8 +133,9 @@ def evaluate_study(
     trained = [spec for spec in chosen if states[spec.folder] in ("done", "diverged")]
     if not trained:
         raise BenchError("No run of the study is trained yet", hint="Type `bench run --all` first.")
-    slots = choose_slots(devices, per_device, plan.study.training.threads)
-    refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, root))
+    slots = [] if on else choose_slots(devices, per_device, plan.study.training.threads)
+    if not on:
+        refuse_silent_cpu(devices, slots, made_for_gpus(plan.study, root))
     require_extractors(plan.study.evaluation, plan.study.data.source, Path(data))
     if again:
         keep_imported(plan, trained, root, states)
@@ -137,7 +144,7 @@ def evaluate_study(
             with folder.owned():
                 write_atomic(folder.again_file, "")
     options = PoolOptions(Path(data), plan.study.training.threads)
-    return _carry_out(plan, trained, root, slots, options, console or _plain_console(), stop, in_process)
+    return _carry_out(plan, trained, root, on or slots, options, console or _plain_console(), stop, in_process)
 
 
 def refuse_cpu_for_gpus(
@@ -160,24 +167,62 @@ def _carry_out(
     plan: Plan,
     selected: Sequence[RunSpec],
     runs_root: Path,
-    slots: list[str],
+    where: list[str] | Destination,
     options: PoolOptions,
     console: Console,
     stop: Callable[[], bool] | None,
     in_process: bool,
 ) -> Outcomes:
-    """Check what the runs need, prove what can be proved, and do the rest."""
+    """Check what the runs need, prove what can be proved, and do the rest, on these slots or on a cluster."""
+    if in_process and (options.ranks > 1 or isinstance(where, Destination)):
+        raise BenchError("A run in this process has one rank, here", hint="Leave out in_process, or the other.")
+    slots = [] if isinstance(where, Destination) else where[:1] if in_process else where
+    if slots:
+        named = ", ".join(dict.fromkeys(slots))
+        console.print(f"study    {plan.study.name}: {plural(len(selected), 'run')}, {len(slots)} at a time on {named}")
+        if plan.study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
+            console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
+    data, states = _prepared(plan, selected, runs_root, options, console)
+    with _stopping(stop) as asked:
+        if isinstance(where, Destination):
+            measuring = partial(measure_real_images, plan.study, data, where, options.data_root, console, asked)
+            outcomes = run_on(
+                plan,
+                selected,
+                where,
+                runs_root=runs_root,
+                options=options,
+                console=console,
+                stop=asked,
+                states=states,
+                before=measuring,
+            )
+        else:
+            outcomes = run_all(
+                plan,
+                selected,
+                runs_root=runs_root,
+                slots=slots,
+                options=options,
+                console=console,
+                stop=asked,
+                in_process=in_process,
+                states=states,
+            )
+        slot = slots[0] if slots else "cpu"
+        if slots or (isinstance(where, Destination) and where.device_type() == slot and not where.detach):
+            measure_forgiven(plan, data, runs_root, options.data_root, slot, console, asked)
+    return replace(outcomes, stopped_with=asked.exit_code if isinstance(asked, StopOnSignals) else 0)
+
+
+def _prepared(
+    plan: Plan, selected: Sequence[RunSpec], runs_root: Path, options: PoolOptions, console: Console
+) -> tuple[PreparedData, States]:
+    """Check what the runs need, prove what can be proved, and return the images and the runs' states."""
     study = plan.study
-    if in_process and options.ranks > 1:
-        raise BenchError("A run in this process has one rank", hint="Leave out in_process, or ranks.")
-    at_a_time = 1 if in_process else len(slots)
-    where = ", ".join(dict.fromkeys(slots[:at_a_time]))
-    console.print(f"study    {study.name}: {plural(len(selected), 'run')}, {at_a_time} at a time on {where}")
     twins = sum(plan.label_of(spec) != spec.label for spec in selected)
     if twins:
         console.print(f"         {twins} of them {study.twin_label}: {study.baseline} on its twin_seeds")
-    if study.training.precision == "bf16" and "cpu" in slots and not has_bf16_instructions():
-        console.print("         this CPU has no bf16 instructions: fp32 is several times as fast on it")
     require_extractors(study.evaluation, study.data.source, options.data_root)
     data = prepare_images(plan, options.data_root, console)
     check_images(study, data, options.data_root, console)
@@ -191,20 +236,7 @@ def _carry_out(
             console.print(f"proved   {proof.run.name}: the present code gives the same bits; it is not trained again")
         elif proof.verdict == "failed":
             console.print(f"stale    {proof.run.name}: its fingerprint could not be repeated: {proof.reason}")
-    with _stopping(stop) as asked:
-        outcomes = run_all(
-            plan,
-            selected,
-            runs_root=runs_root,
-            slots=slots[:at_a_time],
-            options=options,
-            console=console,
-            stop=asked,
-            in_process=in_process,
-            states=states,
-        )
-        measure_forgiven(plan, data, runs_root, options.data_root, slots[0], console, asked)
-    return replace(outcomes, stopped_with=asked.exit_code if isinstance(asked, StopOnSignals) else 0)
+    return data, states
 
 
 def _stopping(stop: Callable[[], bool] | None) -> AbstractContextManager[Callable[[], bool]]:

@@ -24,7 +24,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ from bench.errors import (
 from bench.execution.failures import kind_of
 from bench.files import write_atomic, write_record
 from bench.owning import TakenError, join_owner
-from bench.runs.folder import Failure, RunFolder
+from bench.runs.folder import Failure, RunFolder, Status
 
 if TYPE_CHECKING:
     import torch
@@ -54,13 +54,40 @@ _PR_SET_PDEATHSIG = 1
 class Work:
     """What to do with a run's folder, and where.
 
-    `device` names one device, or one for each rank with commas between them; `train_only` leaves out the evaluation.
+    `device` names one device, or one for each rank with commas between them; `train_only` leaves out the evaluation;
+    `status_seconds` are the least between two words on how far the training is.
     """
 
     data_root: Path
     device: str
     checkpoint_seconds: float = 60.0
     train_only: bool = False
+    status_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SparingFolder(RunFolder):
+    """A run's folder that passes on one word of a training in `seconds` at most: a shared disk serves many.
+
+    `flush` passes on the newest.
+    """
+
+    seconds: float = 0.0
+    _held: list[Status] = field(default_factory=list)
+    _written: list[float] = field(default_factory=list)
+
+    def write_status(self, status: Status) -> None:
+        now = time.monotonic()
+        if status.state == "running" and self._written and now - self._written[-1] < self.seconds:
+            self._held[:] = [status]
+            return
+        super().write_status(status)
+        self._held[:], self._written[:] = [], [now]
+
+    def flush(self) -> None:
+        for status in self._held:
+            super().write_status(status)
+        self._held[:] = []
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
+    parser.add_argument("--status-seconds", type=float, default=0.0)
     parser.add_argument("--train-only", action="store_true")
     parser.add_argument("--supervised", action="store_true")
     options = parser.parse_args(arguments)
@@ -81,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
             return EXIT_INTERRUPTED  # left alone before it began: the run is for another attempt
         threading.Thread(target=stop.when_left_alone, daemon=True).start()
     folder = RunFolder(options.folder)
-    work = Work(options.data, options.device, options.checkpoint_seconds, options.train_only)
+    work = Work(options.data, options.device, options.checkpoint_seconds, options.train_only, options.status_seconds)
     try:
         if _rank() > 0:
             return work_on(folder, work, stop)
@@ -188,20 +216,40 @@ def _train_and_evaluate(
     ranks = Ranks.of_environment(device)
     if not ranks.is_main:
         join_owner(folder.path)  # the first rank put its mark there before it came here
+    trained = folder.status().state in ("done", "diverged")
+    if ranks.is_main and not trained:
+        _refuse_other_code(folder, spec)
     data = is_prepared(spec.training.data, work.data_root)
     if data is None:
         raise BenchError(
             f"The images of {spec.name} are not prepared in {work.data_root}", hint="Type `bench data prepare`."
         )
-    if folder.status().state not in ("done", "diverged"):
+    if not trained:
         if not folder.fingerprint_file.exists() and folder.status().generator_steps == 0 and not ranks.grouped:
             write_record(folder.fingerprint_file, fingerprint(spec, data, device))
         pace = Pace(checkpoint_seconds=work.checkpoint_seconds, stop=stop)
-        train(folder, spec, data, device, pace, ranks)
+        sparing = SparingFolder(folder.path, work.status_seconds)
+        try:
+            train(sparing, spec, data, device, pace, ranks)
+        finally:
+            sparing.flush()
     ranks.close()
     if ranks.is_main and not work.train_only:
         evaluate_folder(folder, spec, data, work.data_root, device, stop)
         _forget_reason(folder)
+
+
+def _refuse_other_code(folder: RunFolder, spec: RunSpec) -> None:
+    """Raise BenchError where the code here is not what the run was planned with: on another machine, or since then."""
+    from bench.runs.plan import code_of
+
+    present = code_of(spec.training.objective)
+    if spec.code != present and not folder.accepted_code(present):
+        other = ", ".join(sorted(name for name in present if present[name] != spec.code.get(name)))
+        raise BenchError(
+            f"{spec.name} was planned with other code than is here ({other})",
+            hint="Bring the same version of bench and of the objective's file to both, then type `bench run` again.",
+        )
 
 
 def _forget_reason(folder: RunFolder) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "RunSpec",
     "TrainingSpec",
     "card_of",
+    "code_of",
     "controlled_recipe",
     "make_plan",
     "published_recipe",
@@ -274,6 +275,14 @@ def _own_seeds(study: Study, label: str) -> set[int]:
     return {*study.seeds, *(study.twin_seeds if label == study.baseline else ())}
 
 
+def code_of(objective: ObjectiveSpec, training: str | None = None) -> dict[str, str]:
+    """Return the hashes of the code, as it is here, that trains runs of an objective; `training` where it is known."""
+    file = Path(objective.file) if objective.file else source_file(objective.name)
+    parts = load(objective.file or objective.name).model_validate(objective.settings).parts()
+    hashed = objective_hash(file, *map(source_file, parts))
+    return {"objective": hashed, "training": training or code_hash("training")}
+
+
 def run_state(run: RunSpec, folder: RunFolder, images: Mapping[str, str] | None = None) -> PlanState:
     """Return a run's state; `stale` when it was begun or finished by other code than the present, or on other `images`.
 
@@ -311,9 +320,7 @@ class _Specs:
         law = entry.objective.latent_law or entry.recipe.latent_law
         self._study, self._entry = study, entry
         self._backbone = study.backbone.model_copy(update={"latent_law": law} if law is not None else {})
-        file = Path(entry.spec.file) if entry.spec.file else source_file(entry.spec.name)
-        built_on = [source_file(name) for name in entry.objective.model_validate(entry.spec.settings).parts()]
-        self._code = {"objective": objective_hash(file, *built_on), "training": code}
+        self._code = code_of(entry.spec, code)
 
     def run(self, seed: int) -> RunSpec:
         study, entry = self._study, self._entry

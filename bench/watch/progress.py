@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.clusters.standings import Standings
 from bench.data import present_images
 from bench.data.request import TORCHVISION_SOURCES
 from bench.errors import BenchError
@@ -18,6 +19,7 @@ from bench.runs.plan import RunSpec
 from bench.runs.portable import imported_from
 from bench.runs.remaining import Doing, RunPace, seconds_left
 
+ASK_CLUSTER_SECONDS = 10.0  # between two questions to a cluster
 SUPPOSED_EVALUATION_SECONDS = 30.0  # before any run was measured
 Row = dict[str, Any]
 
@@ -60,6 +62,30 @@ def row_of(folder: RunFolder, planned: Mapping[str, Any], images: Mapping[str, s
         "updated": status.updated,
         "path": folder.path,
     }
+
+
+def with_standings(rows: Iterable[Row], study_folder: Path, standings: Standings) -> None:
+    """Add to rows where their runs stand with clusters: on, order, piece, turns, queued_because; None elsewhere.
+
+    A run that waits there is "queued", and one whose job has begun without a word from it yet "starting".
+    """
+    placed = standings.look(ASK_CLUSTER_SECONDS)
+    for row in rows:
+        at = placed.get(row["path"].relative_to(study_folder).as_posix())
+        standing = None if at is None else at.standing
+        row |= dict.fromkeys(("on", "order", "piece", "turns", "queued_because"))
+        if at is None or standing is None or (row["state"] in ("done", "diverged") and row["phase"] is None):
+            continue
+        began = at.order.began(at.piece)
+        turns = began.turn if began else 0
+        row |= {"on": at.order.on, "order": at.order.id, "piece": at.piece, "turns": turns}
+        if standing.state == "queued":
+            again = f", turn {turns + 1}" if turns else ""
+            row |= {"state": "queued", "phase": None, "seconds_left": None, "queued_because": standing.why}
+            row["reason"] = f"{at.order.on}: {standing.why or 'waits'}{again}"
+        elif row["phase"] is None:
+            node = standing.where or (began.node if began else "")
+            row |= {"phase": "starting", "reason": f"{at.order.on}: {node}" if node else at.order.on}
 
 
 def images_of(runs_root: Path, study: str, data_root: Path) -> dict[str, str] | None:

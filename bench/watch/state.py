@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.clusters.standings import Standings
 from bench.errors import BenchError
 from bench.limits import MOST_PICTURE_BYTES
 from bench.metrics.catalogue import metric_info
@@ -15,7 +16,7 @@ from bench.runs.folder import PLAN_FILE, RunFolder, read_plan, run_folder
 from bench.runs.latest import Follower
 from bench.watch.colours import colours_of
 from bench.watch.curves import Curves
-from bench.watch.progress import row_of, study_seconds_left
+from bench.watch.progress import row_of, study_seconds_left, with_standings
 
 REFRESH_SECONDS = 1.0
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -52,6 +53,7 @@ class WatchedStudy:
         self._root = runs_root
         self.name = name
         self._lock = threading.Lock()
+        self._standings = Standings(runs_root, name)
         self._read = float("-inf")
         self._plan: dict[str, Any] = {}
         self._plan_stamp: tuple[int, int] | None = None
@@ -154,6 +156,7 @@ class WatchedStudy:
     def _read_run(self, run: _Run) -> None:
         try:
             row, newest = row_of(run.folder, run.planned), run.follower.latest()
+            with_standings([row], self._root / self.name, self._standings)
         except _DAMAGE as error:  # `bench report` refuses it, a page that watches says so
             reason = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
             row = {**_UNREADABLE, "reason": reason, "path": run.folder.path}

@@ -3,6 +3,8 @@
 # What `make fast` runs, the core of every room: files, or single tests by how their names begin.
 FAST = (
     "cli/test_hints.py",
+    "clusters/test_orders.py::test_a_piece_asks",
+    "clusters/test_orders.py::test_orders_hold",
     "config/test_config.py",
     "data/test_faces.py::test_faces_stay_what_they_are",
     "data/test_request.py",

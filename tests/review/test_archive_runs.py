@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,22 @@ def test_bench_run_counts_imported_runs_as_done_and_never_touches_them(sender: P
     with pytest.raises(BenchError, match="is stale and would be trained again"):
         type_(tmp_path, "run", "--all", data=sender / "data")
     assert run.is_dir()
+
+
+def test_a_study_whose_seeds_were_divided_over_machines_becomes_one(sender: Path, tmp_path: Path) -> None:
+    for seed in ("0", "1"):
+        (tmp_path / seed).mkdir()
+        write_tiny_study(tmp_path / seed, seeds="0-1")
+        type_(tmp_path / seed, "run", "--all", "--only-seeds", seed, data=sender / "data")
+        type_(tmp_path / seed, "export", "-o", str(tmp_path / f"{seed}.zip"))
+    with pytest.raises(BenchError):
+        type_(tmp_path / "0", "run", "--all", "--only-seeds", "2", data=sender / "data")
+    write_tiny_study(tmp_path, seeds="0-1")
+    for seed in ("0", "1"):
+        type_(tmp_path, "import", str(tmp_path / f"{seed}.zip"))
+    rows = json.loads(type_(tmp_path, "status", "--json", data=sender / "data"))
+    assert {(row["run"], row["state"], row["imported"]) for row in rows} == {
+        ("nsgan-controlled/seed-0", "done", True),
+        ("nsgan-controlled/seed-1", "done", True),
+    }
+    assert "2 had nothing missing" in type_(tmp_path, "run", "--all", data=sender / "data")

@@ -9,6 +9,8 @@ import click
 from bench.cli.shared import (
     Roots,
     asked_for,
+    cluster_options,
+    destination,
     device_options,
     json_option,
     label_argument,
@@ -23,6 +25,7 @@ from bench.cli.shared import (
 @selection_options()
 @click.option("--again", is_flag=True, help="Compute all metrics again; the old ones stay until the new are there.")
 @device_options
+@cluster_options
 @json_option
 @click.pass_obj
 def evaluate(
@@ -33,6 +36,9 @@ def evaluate(
     again: bool,
     devices: str,
     per_device: int | None,
+    on: str | None,
+    at_a_time: int | None,
+    detach: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -57,6 +63,7 @@ def evaluate(
         data=roots.data,
         devices=devices,
         per_device=per_device,
+        on=destination(roots, study, on, at_a_time, detach),
         console=console,
     )
     if as_json:

@@ -12,6 +12,8 @@ from bench.cli.shared import (
     Roots,
     Seconds,
     asked_for,
+    cluster_options,
+    destination,
     device_options,
     json_option,
     label_argument,
@@ -28,13 +30,14 @@ from bench.errors import EXIT_DONE, BenchError
 @study_option
 @selection_options(adds=True)
 @device_options
+@cluster_options
 @click.option("--ranks", type=click.IntRange(min=1), default=1, help="Processes that share one run, a device each.")
 @click.option(
     "--checkpoint-seconds",
     type=Seconds(),
     default=60.0,
     show_default=True,
-    help="Seconds between a run's checkpoints.",
+    help="Seconds between a run's checkpoints [on a cluster 300].",
 )
 @click.option(
     "--accept-code",
@@ -59,6 +62,9 @@ def run(
     study: str | None,
     devices: str,
     per_device: int | None,
+    on: str | None,
+    at_a_time: int | None,
+    detach: bool,
     ranks: int,
     checkpoint_seconds: float,
     accept_code: bool,
@@ -73,7 +79,8 @@ def run(
     That is the whole study, or its entries NAME. NAME is a label, a glob such as 'wgan*', or the path of your own
     objective's file, which becomes a row of the study until `bench remove` takes it out. The command can be repeated at
     any time: finished work is not repeated, and an interrupted run continues from its last checkpoint. `bench watch`
-    shows curves and samples meanwhile. With --json progress goes to stderr.
+    shows curves and samples meanwhile. With --on a cluster takes the runs: Ctrl-C leaves them there, and `bench stop`
+    ends them. With --json progress goes to stderr.
     """
     from bench.cli import launch
     from bench.cli.console import Console
@@ -88,9 +95,13 @@ def run(
             "Which runs?", hint="Type `bench run --all`, or `bench run NAME...` (`bench list` shows the names)."
         )
     trackers = named_trackers(log)
+    where = destination(roots, study, on, at_a_time, detach)
     asked = asked_for(roots, study, names, adds=True, **options)
     plan, selected = asked.plan, asked.runs()
     console = Console(stderr=as_json)
+    if dry_run and where is not None:
+        launch.show_orders(asked, where, roots, ranks, as_json)
+        return EXIT_DONE
     if dry_run:
         slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
         refuse_cpu_for_gpus(plan, selected, roots.runs, devices, slots)
@@ -115,6 +126,7 @@ def run(
         accept_code=accept_code,
         log=trackers,
         log_folder=log_folder,
+        on=where,
         console=console,
     )
     if as_json:

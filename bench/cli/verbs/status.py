@@ -26,16 +26,25 @@ if TYPE_CHECKING:
 def status(roots: Roots, study: str | None, watch: bool, as_json: bool) -> int:
     """Show how far every run of a study is.
 
-    Trained runs that lack metrics under the study's present settings are marked as unmeasured. With --watch it waits
-    for a study's first run. `bench watch` shows curves and samples too, in a browser.
+    Trained runs that lack metrics under the study's present settings are marked as unmeasured; those that a cluster has
+    are queued, with its word for why, or run there. With --watch it waits for a study's first run. `bench watch` shows
+    curves and samples too, in a browser.
     """
     from rich.live import Live
 
     from bench.cli.console import Console
     from bench.cli.progress import progress_table
+    from bench.clusters.standings import Standings
     from bench.runs.differences import study_changes
     from bench.runs.folder import evaluation_settings, read_plan
-    from bench.watch.progress import has_ended, images_of, lacking_metrics, progress_of, study_seconds_left
+    from bench.watch.progress import (
+        has_ended,
+        images_of,
+        lacking_metrics,
+        progress_of,
+        study_seconds_left,
+        with_standings,
+    )
 
     name = roots.planned_study(study)
     console, context = Console(), click.get_current_context()
@@ -44,17 +53,20 @@ def status(roots: Roots, study: str | None, watch: bool, as_json: bool) -> int:
     images = images_of(roots.runs, name, roots.data)
     defined = _defined(roots, name)
     seen: Seen = {}
+    standings = Standings(roots.runs, name)
 
     def look() -> tuple[list[Row], list[str], float | None]:
         """Return a row for each run, what there is to say of all of them, and the seconds left."""
         plan = read_plan(roots.runs, name)
         rows = progress_of(plan, roots.runs / name, images)
+        with_standings(rows, roots.runs / name, standings)
         lacking = lacking_metrics(rows, defined.evaluation if defined else evaluation_settings(plan), seen)
         for row in rows:
             seconds = lacking.seconds(row["path"])
             row["unmeasured"] = row["path"] in lacking.images
             row["unmeasured_seconds"] = round(seconds, 1) if row["unmeasured"] and seconds is not None else None
-        below = [with_typed_options(lacking.in_words(), context)]
+        below = [f"{text}: what waits there may be shown as interrupted or planned" for text in standings.away]
+        below += [with_typed_options(lacking.in_words(), context)]
         if defined and (changed := study_changes(plan, defined)):
             told = f"The file of studies differs from this plan: {', '.join(changed)}. `bench run --all` plans anew."
             below.append(with_typed_options(told, context))

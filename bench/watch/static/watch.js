@@ -22,8 +22,8 @@ function number(value) {
 }
 const name = run => `${run.label}-${run.protocol}/seed-${run.seed}`;
 const shownState = run => run.phase || run.state;
-const isQuiet = run => run.state === "planned" && !run.phase;
-const URGENCY = {training: 0, evaluating: 0, starting: 0, running: 0, failed: 1, unreadable: 1, interrupted: 1, diverged: 2, done: 2, planned: 4};
+const isQuiet = run => ["planned", "queued"].includes(run.state) && !run.phase;
+const URGENCY = {training: 0, evaluating: 0, starting: 0, running: 0, failed: 1, unreadable: 1, interrupted: 1, diverged: 2, done: 2, queued: 4, planned: 4};
 const urgency = run => URGENCY[shownState(run)] ?? 3;
 const colour = run => run.colour[isDark.matches ? 1 : 0];
 
