@@ -18,11 +18,17 @@ T = TypeVar("T")
 def class_in(path: Path, base: type[T], what: str) -> type[T]:
     """Import a user's file and return the one subclass of `base` in it; `what` names its kind: "objective".
 
-    Raises BenchError for a file that cannot be imported or does not define exactly one.
+    A file that has changed since, in a notebook say, is another module. Raises BenchError for a file that cannot be
+    imported or does not define exactly one.
     """
-    module_name = f"bench_user_{what}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    digest = hashlib.sha256(str(path).encode() + b"\0" + content).hexdigest()
+    module_name = f"bench_user_{what}_{digest[:12]}"
     if module_name not in sys.modules:
-        _import_file(path, module_name)
+        _run(content, path, module_name)
     return class_of_module(module_name, base, path)
 
 
@@ -54,16 +60,21 @@ def base_names(path: Path) -> set[str]:
     return {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in bases}
 
 
-def _import_file(path: Path, module_name: str) -> None:
+def _run(content: bytes, path: Path, module_name: str) -> None:
+    """Make a module of what was read of a file.
+
+    Python's own loader would take the code that it keeps of an earlier edit of the same second and length.
+    """
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:  # sys.exit() would end bench without a word
         del sys.modules[module_name]
-        raise BenchError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}", hint="Mend the file."
-        ) from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: BaseException) -> BenchError:
+    return BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}", hint="Mend the file.")

@@ -16,7 +16,7 @@ from bench.runs.folder import PLAN_FILE, RunFolder, read_plan, run_folder
 from bench.runs.latest import Follower
 from bench.watch.colours import colours_of
 from bench.watch.curves import Curves
-from bench.watch.progress import row_of, study_seconds_left, with_standings
+from bench.watch.progress import images_of, row_of, study_seconds_left, with_standings
 
 REFRESH_SECONDS = 1.0
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -47,19 +47,24 @@ class _Run:
 
 
 class WatchedStudy:
-    """A study's runs for the page. Safe to ask from several threads; reads files at most once a second."""
+    """A study's runs for the page. Safe to ask from several threads; reads files at most once a second.
 
-    def __init__(self, runs_root: Path, name: str) -> None:
-        self._root = runs_root
+    data_root   where prepared images lie; runs that saw others than these are stale, as in `bench status`
+    """
+
+    def __init__(self, runs_root: Path, name: str, data_root: Path) -> None:
+        self._root, self._data = runs_root, data_root
         self.name = name
         self._lock = threading.Lock()
         self._standings = Standings(runs_root, name)
         self._read = float("-inf")
         self._plan: dict[str, Any] = {}
+        self._images: dict[str, str] | None = None
         self._plan_stamp: tuple[int, int] | None = None
         self._runs: list[_Run] = []
         self._revision = 0
-        self._generation = 0
+        # Another server on the same port, whose page is still open, has told of other runs by other numbers.
+        self._generation = time.time_ns() // 1_000_000
 
     def changes(self, since: int = 0, generation: int = -1) -> dict[str, Any]:
         """Return the study, and of its runs those that changed after revision `since` of the plan's `generation`."""
@@ -79,7 +84,6 @@ class WatchedStudy:
                 "seconds_left": None if left is None else round(left),
                 "generation": self._generation,
                 "revision": self._revision,
-                "total": len(self._runs),
                 "runs": [run.told for run in self._runs if run.revision > since],
             }
 
@@ -135,6 +139,7 @@ class WatchedStudy:
         plan = read_plan(self._root, self.name) if (study / PLAN_FILE).is_file() else {}
         same = all(plan.get(key) == self._plan.get(key) for key in ("primary_metric", "generator", "evaluation_id"))
         known = {run.planned["path"]: run.follower for run in self._runs} if same else {}
+        self._images = images_of(self._root, self.name, self._data) if plan else None
         runs = []
         # In the order in which the report's figures give them out.
         colours = colours_of(
@@ -155,7 +160,7 @@ class WatchedStudy:
 
     def _read_run(self, run: _Run) -> None:
         try:
-            row, newest = row_of(run.folder, run.planned), run.follower.latest()
+            row, newest = row_of(run.folder, run.planned, self._images), run.follower.latest()
             with_standings([row], self._root / self.name, self._standings)
         except _DAMAGE as error:  # `bench report` refuses it, a page that watches says so
             reason = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
@@ -166,8 +171,7 @@ class WatchedStudy:
         told |= {name: row[name] for name in _SHOWN}
         if newest is not None:
             told |= {
-                "losses": newest.losses_in_words(),
-                "logged_step": newest.logged_step,
+                "logged_step": newest.logged_step,  # not shown, but with it the page asks for the curves anew
                 "score": str(newest.score) if newest.score else None,
                 "score_step": newest.score.generator_steps if newest.score else None,
                 "curve": [[score.generator_steps, score.value] for score in newest.curve],
@@ -181,7 +185,7 @@ class WatchedStudy:
 
 
 _SHOWN = ("state", "phase", "generator_steps", "total_generator_steps", "steps_per_second", "seconds_left", "device",
-          "reason", "device_seconds")  # fmt: skip
+          "reason")  # fmt: skip
 _UNREADABLE: dict[str, Any] = {
     "state": "unreadable", "phase": None, "generator_steps": 0, "total_generator_steps": 0, "steps_per_second": 0.0,
     "seconds_left": None, "device": None, "device_seconds": 0.0, "evaluation_seconds": 0.0, "updated": None,

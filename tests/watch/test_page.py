@@ -31,7 +31,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(study: Path) -> Iterator[str]:
-    with WatchServer(WatchedStudy(study.parent, study.name)) as server:
+    with WatchServer(WatchedStudy(study.parent, study.name, study.parent / "data")) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server.url

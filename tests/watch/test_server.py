@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any
 
 import pytest
 from helpers.study_fixture import Fate, realistic, write_json
+from helpers.tiny_study import write_tiny_study
 
+from bench.config.reading import load_config
+from bench.data import prepare
 from bench.errors import BenchError
 from bench.files import append_jsonl, read_json
-from bench.runs.folder import RunFolder
+from bench.runs.folder import RunFolder, Status
 from bench.runs.latest import JsonLines
+from bench.runs.plan import make_plan
 from bench.watch import state
 from bench.watch.curves import MOST_POINTS, Curve, Curves
 from bench.watch.server import WatchServer
@@ -25,7 +30,7 @@ from bench.watch.state import WatchedStudy
 
 @contextmanager
 def serving(root: Path, name: str = "quick") -> Iterator[WatchServer]:
-    with WatchServer(WatchedStudy(root, name)) as server:
+    with WatchServer(WatchedStudy(root, name, root / "data")) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
@@ -73,7 +78,7 @@ def test_it_says_what_there_is_and_writes_nothing(root: Path) -> None:
     with serving(root) as server:
         assert server.url.startswith("http://127.0.0.1:")
         told = study_of(server)
-        assert (told["total"], told["final_step"], told["metric"]["name"]) == (6, 900, "fd_lite0")
+        assert (len(told["runs"]), told["final_step"], told["metric"]["name"]) == (6, 900, "fd_lite0")
         runs = {(run["label"], run["seed"]): run for run in told["runs"]}
         assert {key: run["state"] for key, run in runs.items()} == {
             ("nsgan", 0): "done",
@@ -119,11 +124,30 @@ def test_only_what_changed_is_sent_again(root: Path) -> None:
         append_jsonl(folder.log_file, [{"generator_steps": 925, "generator": {"fake": 9.5}}])
         (changed,) = study_of(server, again)["runs"]
         assert (changed["label"], changed["seed"], changed["logged_step"]) == ("nsgan", 1, 925)
-        assert "9.5" in changed["losses"]
         plan = read_json(root / "quick" / "plan.json")
         plan["runs"] = plan["runs"][:2]
         write_json(root / "quick" / "plan.json", plan)
         assert len(study_of(server, again)["runs"]) == 2  # another plan: all of it
+
+
+def test_a_server_that_is_started_again_tells_an_open_page_everything(root: Path) -> None:
+    before = WatchedStudy(root, "quick", root / "data").changes()
+    time.sleep(0.002)  # numbers are of milliseconds
+    after = WatchedStudy(root, "quick", root / "data").changes(before["revision"], before["generation"])
+    assert len(after["runs"]) == 6
+
+
+def test_runs_of_images_that_are_no_longer_here_are_stale(tmp_path: Path) -> None:
+    plan = make_plan(load_config(write_tiny_study(tmp_path)).study("tiny"))
+    plan.write(tmp_path)
+    (run,) = plan.runs
+    folder = RunFolder(tmp_path / "tiny" / run.folder)
+    run.write(folder.spec_file)
+    digests = prepare(run.training.data, tmp_path / "data").digests()
+    for seen, state_of_run in ((digests, "done"), ({**digests, "train": "c3" * 32}, "stale")):
+        folder.write_status(Status("done", 12, 12, data_sha256=seen))
+        (told,) = WatchedStudy(tmp_path, "tiny", tmp_path / "data").changes()["runs"]
+        assert told["state"] == state_of_run
 
 
 @pytest.mark.parametrize(
@@ -205,17 +229,17 @@ def test_it_waits_for_the_first_run(tmp_path: Path) -> None:
         assert study_of(server)["waiting"]
         assert ask(server, "/curves/0.json")[0] == 404
         realistic(objectives=("nsgan",)).write(tmp_path / "runs")
-        assert study_of(server)["total"] == 2
+        assert len(study_of(server)["runs"]) == 2
 
 
 def test_a_taken_port_is_told(root: Path) -> None:
     with serving(root) as server, pytest.raises(BenchError):
-        WatchServer(WatchedStudy(root, "quick"), server.server_address[1])
+        WatchServer(WatchedStudy(root, "quick", root / "data"), server.server_address[1])
 
 
 def test_hundreds_of_runs_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     realistic(objectives=("nsgan", "lsgan"), seeds=tuple(range(100)), final_step=100).write(tmp_path)
-    watched = WatchedStudy(tmp_path, "quick")
+    watched = WatchedStudy(tmp_path, "quick", tmp_path / "data")
     assert len(watched.changes()["runs"]) == 200
     read: list[Path] = []
     added = JsonLines.added

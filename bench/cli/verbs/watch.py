@@ -30,7 +30,7 @@ def watch(roots: Roots, study: str | None, port: int, open_browser: bool) -> int
     name = roots.planned_study(study)
     if not (roots.runs / name / "plan.json").is_file():
         roots.read_config().study(name)  # refuses a name that no file knows either
-    with WatchServer(WatchedStudy(roots.runs, name), port) as server:
+    with WatchServer(WatchedStudy(roots.runs, name, roots.data), port) as server:
         Console().print(f'Watching "{name}" at {server.url} (this machine alone; Ctrl-C ends it)', soft_wrap=True)
         if open_browser:
             webbrowser.open(server.url)
