@@ -71,9 +71,9 @@ class Setting:
         return make_plan(Study.model_validate(values)).runs[0]
 
 
-def data_for(objective: str, resolution: int) -> dict[str, Any]:
-    """Return what a study's data are in a benchmark: with labels where the objective needs some."""
-    labels = {"labels": LABELS} if load(objective).needs == "labels" else {}
+def data_for(objective: str, resolution: int, labelled: bool = False) -> dict[str, Any]:
+    """Return what a study's data are in a benchmark: with labels where asked, or where the objective needs some."""
+    labels = {"labels": LABELS} if labelled or load(objective).needs == "labels" else {}
     return {"source": "faces", "resolution": resolution, **labels}
 
 

@@ -1,11 +1,14 @@
 """What a step of each objective costs, relative to nsgan's: its extra work and nothing else.
 
     python benchmarks/objective_cost.py [OBJECTIVE...] [--width 64] [--batch 64] [--threads 2] [--out FILE]
+    python benchmarks/objective_cost.py [OBJECTIVE...] --told [--cpu-seconds --threads 1]
 
 A step is a generator step with the one discriminator step before it, under the controlled recipe and the objective's
 default settings. Each round times steps of the objective between steps of nsgan, so that a drift of the machine
 cancels; the median of the ratios counts. R1 is measured again with its penalty every 16 steps, over whole periods.
-`--out bench/runs/objective_cost.json` writes what `bench list objectives` and docs/objectives.md show.
+`--out bench/runs/objective_cost.json` writes what `bench list objectives` and docs/objectives.md show; in a FILE of the
+same settings, rows that are not measured again stay. `--told` measures what labels cost instead: nsgan told by input
+planes and by a product against nsgan without labels, and objectives that recognise labels against their untold base.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import torch
 from common import data_for
 
 from bench.config.models import Study
-from bench.files import write_json
+from bench.files import read_json, write_json
 from bench.objectives import names
 from bench.runs.plan import make_plan
 from bench.training.engine import EagerEngine
@@ -31,6 +34,18 @@ from bench.training.timing import with_labels
 
 BASELINE = "nsgan"
 LAZY = {"r1": 16}
+UNTOLD = {"conditioning": "none"}
+# What is measured, its recipe, and what it is held against; None: nsgan without labels.
+TOLD: tuple[tuple[str, dict[str, Any], str | None], ...] = (
+    ("nsgan", {"conditioning": "concat"}, None),
+    ("nsgan", {"conditioning": "projection"}, None),
+    ("nsgan", UNTOLD, None),
+    ("contragan", {}, "hinge"),
+    ("reacgan", {}, "hinge"),
+    ("acgan", {}, "nsgan"),
+    ("tacgan", {}, "nsgan"),
+    ("adcgan", {}, "nsgan"),
+)
 
 
 def main() -> None:
@@ -44,10 +59,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="steps per timing")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--told", action="store_true", help="what labels cost")
+    parser.add_argument(
+        "--cpu-seconds", action="store_true", help="this process's CPU time, for a machine that others use"
+    )
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
+    (measure_told if options.told else measure_all)(options)
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Print what a step of each objective takes relative to nsgan's, and write it down."""
     timer = Timer(options)
     rows: dict[str, dict[str, float]] = {}
     for name in options.objectives or names():
@@ -74,24 +98,47 @@ def main() -> None:
             "rows": rows,
             "lazy_rows": lazy_rows,
         }
-        write_json(options.out, measured)
+        write_json(options.out, with_others(measured, options.out))
+
+
+def measure_told(options: argparse.Namespace) -> None:
+    """Print what labels add to a step, as Markdown."""
+    print("| objective | told by | against | ratio | lowest | highest |\n|---|---|---|---|---|---|")
+    for name, recipe, base in (row for row in TOLD if not options.objectives or row[0] in options.objectives):
+        timer = Timer(options) if base is None else Timer(options, base, **UNTOLD)
+        found = timer.compare(name, options.steps, labelled=True, **recipe)
+        against = "nsgan without labels" if base is None else f"{base}, untold"
+        ratios = " | ".join(f"{found[key]:.3f}" for key in ("ratio", "lowest", "highest"))
+        print(f"| {name} | {recipe.get('conditioning', 'none')} | {against} | {ratios} |", flush=True)
+
+
+def with_others(measured: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return what was measured with the rows of a file of the same settings that were not measured again."""
+    known = read_json(file) if file.is_file() else {}
+    changing = ("rows", "lazy_rows", "nsgan_seconds")
+    if {key: value for key, value in known.items() if key not in changing} != {
+        key: value for key, value in measured.items() if key not in changing
+    }:
+        return measured
+    merged = {key: dict(sorted((known[key] | measured[key]).items())) for key in ("rows", "lazy_rows")}
+    return measured | merged | {"nsgan_seconds": known["nsgan_seconds"]}
 
 
 class Timer:
-    """Times steps of an objective between steps of the baseline."""
+    """Times steps of an objective between steps of the baseline: nsgan without labels, or another one with."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, baseline: str = BASELINE, **recipe: Any) -> None:
         self.options = options
         self.device = torch.device(options.device)
         shape = (options.batch, 3, options.resolution, options.resolution)
         images = torch.rand(shape, device=self.device) * 2 - 1
         self.images = images.to(memory_format=torch.channels_last)
-        self.baseline = self._steps(BASELINE)
+        self.baseline = self._steps(baseline, labelled=bool(recipe), **recipe)
         self.baseline_times: list[float] = []
 
-    def compare(self, name: str, steps: int, **recipe: Any) -> dict[str, float]:
+    def compare(self, name: str, steps: int, *, labelled: bool = False, **recipe: Any) -> dict[str, float]:
         """Return the median, lowest and highest ratio of the objective's time for so many steps to the baseline's."""
-        own = self._steps(name, **recipe)
+        own = self._steps(name, labelled=labelled, **recipe)
         self._seconds(own, steps)
         self._seconds(self.baseline, 1)
         ratios = []
@@ -111,27 +158,28 @@ class Timer:
         return self.baseline_times[-1]
 
     def _seconds(self, step: Iterator[None], steps: int) -> float:
+        clock = time.process_time if self.options.cpu_seconds else time.perf_counter
         self._wait()
-        began = time.perf_counter()
+        began = clock()
         for _ in range(steps):
             next(step)
         self._wait()
-        return time.perf_counter() - began
+        return clock() - began
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def _steps(self, name: str, **recipe: Any) -> Iterator[None]:
+    def _steps(self, name: str, *, labelled: bool = False, **recipe: Any) -> Iterator[None]:
         """Train one more step each time it is asked to go on."""
-        state = build_state(training_spec(name, self.options, recipe), self.device)
+        state = build_state(training_spec(name, self.options, recipe, labelled), self.device)
         batch = with_labels(self.images, state.settings.factor_sizes)
         for generator_step in range(1_000_000):
             EagerEngine(state).run_iteration(generator_step, lambda _, batch=batch: batch)
             yield
 
 
-def training_spec(name: str, options: argparse.Namespace, recipe: dict[str, Any]) -> Any:
+def training_spec(name: str, options: argparse.Namespace, recipe: dict[str, Any], labelled: bool = False) -> Any:
     """Return the spec of an objective under the controlled recipe, changed by `recipe`."""
     study = Study.model_validate(
         {
@@ -140,7 +188,7 @@ def training_spec(name: str, options: argparse.Namespace, recipe: dict[str, Any]
             "objectives": ({"objective": name, "label": name},),
             "baseline": name,
             "seeds": (0,),
-            "data": data_for(name, options.resolution),
+            "data": data_for(name, options.resolution, labelled),
             "backbone": {"width": options.width},
             "recipe": {"learning_rate": 2e-4, **recipe},
             "budget": {"generator_steps": 1_000_000, "batch": options.batch, "halve_every": 1_000_000},

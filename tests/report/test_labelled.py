@@ -71,6 +71,7 @@ def test_a_row_whose_interval_contains_chance_is_told_in_words(study: Study, tmp
     few = of(tmp_path, seeds=2)  # without an interval nothing is said of any row
     assert not any(is_unconditional(few, entry) for entry in few.entries)
     assert UNCONDITIONAL.capitalize() not in accuracy_words(few)
+    assert easy_words(few) == ""
 
 
 def test_gan_test_above_its_floor_is_told_and_stands_beside_gan_train(study: Study, page: Page) -> None:

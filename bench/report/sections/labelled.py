@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bench.data.judge import KNOWN
 from bench.formatting import PERCENT_95, format_number, joined
 from bench.metrics.catalogue import of_a_part, part_title
 from bench.report.metric_text import describe_metric, metric_heading
 from bench.report.model import Block, Cell, Fold, Heading, Prose, Row, Table
-from bench.report.sections.tables import floor_cell, floor_detail, ordered, row_kind, samples_text, value_cell
+from bench.report.sections.tables import (
+    floor_cell,
+    floor_detail,
+    floor_images,
+    ordered,
+    row_kind,
+    samples_text,
+    value_cell,
+)
 from bench.report.sections.together import together
 from bench.report.study import Entry, Study
 from bench.report.subject import Subject
@@ -91,8 +100,8 @@ def accuracy_words(study: Study) -> str:
 
 
 def easy_words(study: Study) -> str:
-    """Return which rows draw classes that are easier to tell apart than those of real images; "" of none."""
-    if not any(s.metric == f"gan_test_{study.extractor}" for s in study.summaries):
+    """Return which rows draw classes that are easier to tell apart than those of real images; "" without intervals."""
+    if all(s.low is None for s in study.summaries if s.metric == f"gan_test_{study.extractor}"):
         return ""
     rows = _rows_where(study, is_too_easy)
     if not rows:
@@ -182,7 +191,14 @@ def _table(study: Study, protocol: str, name: str, caption: str, headings: Mappi
         )
         for entry, _ in ordered(study, protocol)
     ]
-    floor = (floor_cell(study, protocol, metric) for metric in headings)
+    usual = floor_images(study, study.primary)
+    floor = [
+        replace(
+            floor_cell(study, protocol, metric),
+            detail=images if (images := floor_images(study, metric)) != usual else "",
+        )
+        for metric in headings
+    ]
     rows.append(Row((Cell("real against real", floor_detail(study, study.primary)), *floor), "floor"))
     return Table(name, caption, (Heading("objective"), *headings.values()), tuple(rows))
 
