@@ -182,7 +182,7 @@ def evaluate_run(
     missing = evaluator.missing(run)
     for unit in missing:
         file = folder.snapshot_file(unit.generator_steps)
-        coded = None if codes is None else Coded(codes, load_recogniser(file))
+        coded = None if codes is None else Coded(codes, load_recogniser(file) if unit.final else None)
         G = load_generator(file, unit.generator)
         record(run, unit, evaluator.evaluate_generator(G, unit, latent=latent, latent_law=latent_law, coded=coded))
     return len(missing)

@@ -145,9 +145,8 @@ def interpolation_latents(law: LatentLaw, latent: int) -> Tensor:
 
 
 def columns_of(codes: Codes) -> int:
-    """Return how many images a row of a traversal has: the most values of a code, 10 at most and 5 at least."""
-    most = 8 if codes.continuous else 5
-    return min(max([most, *codes.categorical]), MOST_VALUES)
+    """Return how many images a row of a traversal has: the most values of a code, from 8 to 10."""
+    return min(max([COLUMNS, *codes.categorical]), MOST_VALUES)
 
 
 def traversal(law: LatentLaw, latent: int, codes: Codes) -> tuple[Tensor, Tensor]:

@@ -97,7 +97,7 @@ class Discriminator(nn.Module):
     an image's pixels as 3RR values.
 
     With `labels` K, the values of all factors together, it is also given conditions N x K (N x mK of packs), and
-    `conditioning` is how they reach it.
+    `conditioning` is how they reach it. One that recognises codes is given none: K is how many numbers it answers.
     """
 
     def __init__(

@@ -103,6 +103,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         (('title = "One"', 'title = "One"\nprimary_metric = "fd_lite"'), 'did you mean "fd_lite0"?'),
         (('title = "One"', 'title = "One"\nprimary_metric = "fd_judge"'), "never ranks"),
         (('title = "One"', 'title = "One"\nprimary_metric = "fjd_lite0"'), "name some in data.labels"),
+        (('title = "One"', 'title = "One"\nsecondary_metrics = ["mig_judge"]'), "give some in backbone.codes"),
         (('title = "One"', 'title = "One"\nprimary_metric = "kid_lite0+3.cat"'), "is no metric"),
         (('extends = "one"', 'extends = "on"'), 'is no study (did you mean "one"?)'),
         (('extends = "one"', 'extends = "two"'), "extends itself"),

@@ -193,7 +193,7 @@ def test_a_traversal_changes_one_code_along_a_row() -> None:
             rest = row.clone()
             rest[:, own] = 0
             assert torch.equal(rest, rest[:1].expand_as(rest))
-    assert columns_of(Codes((3,))) == 5
+    assert columns_of(Codes((3,))) == 8
 
 
 class Painter(nn.Module):
