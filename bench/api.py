@@ -11,6 +11,7 @@ from bench.data import PreparedData, prepare
 from bench.report import ReportOptions, ReportPaths, render, shown_folders
 from bench.runs.folder import read_plan
 from bench.statistics import study_statistics
+from bench.statistics.backbones import write_backbones
 from bench.statistics.results import collect
 
 
@@ -84,6 +85,7 @@ def render_report(
         from bench.execution.photographs import draw_training_images  # imports torch
 
         draw_training_images(shown_folders(root, name), Path(data))
+    write_backbones(root, name)
     options = ReportOptions(show_training_images=show_training_images)
     return render(root, name, Path("reports", name) if out is None else Path(out), options)
 

@@ -35,7 +35,8 @@ def show_missing(asked: Asked, work: Work, slots: list[str]) -> None:
         console.print(f"add       {new}")
     for spec, what in todo:
         label = plan.label_of(spec)
-        console.print(f"{what:9} {spec.name}" + (f" ({label})" if label != spec.label else ""))
+        where = f" of {spec.study}" if spec.study != plan.study.name else ""
+        console.print(f"{what:9} {spec.name}{where}" + (f" ({label})" if label != spec.label else ""))
     console.print(
         f"{len(todo)} of {plural(len(work), 'run')} of {plan.study.name} to train or evaluate, {len(slots)} at a time "
         f"on {', '.join(dict.fromkeys(slots))}. Nothing was done (--dry-run)."

@@ -47,8 +47,8 @@ def _studies(config: Config) -> Rows:
 
 
 def _runs(study: Study) -> int:
-    """Count a study's runs, the baseline's A/A arm with them. An entry with a recipe of its own has one protocol."""
-    return sum(
+    """Count a study's runs on all its backbones, A/A arms with them. An entry with its own recipe has one protocol."""
+    return (1 + len(study.backbones)) * sum(
         (len(study.seeds) + (len(study.twin_seeds) if entry.label == study.baseline else 0))
         * (1 if entry.custom else len(study.protocols))
         for entry in expanded_entries(study)

@@ -310,6 +310,11 @@ def on_backbone(study: Study, name: str) -> Study:
     return study.model_copy(update=changes)
 
 
+def names_on_backbones(study: Study) -> dict[str, str]:
+    """Return what the study is called on each of its other backbones, by their names."""
+    return {one.name: on_backbone(study, one.name).name for one in study.backbones}
+
+
 def expanded_entries(study: Study, entries: Sequence[Entry] | None = None) -> list[Entry]:
     """Return the study's entries, or these; with `learning_rates`, one of each per rate, labelled `nsgan@0.0002`."""
     entries = study.objectives if entries is None else entries

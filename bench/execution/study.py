@@ -24,6 +24,7 @@ from bench.execution.running import (
     States,
     check_images,
     folder_of,
+    joined_outcomes,
     keep_imported,
     made_for_gpus,
     prepare_images,
@@ -33,6 +34,7 @@ from bench.execution.running import (
     work_for,
 )
 from bench.execution.stopping import StopOnSignals
+from bench.execution.untrained import measure_untrained
 from bench.files import write_atomic
 from bench.formatting import plural
 from bench.runs.plan import Plan, RunSpec
@@ -80,27 +82,37 @@ def run_study(
     What was added to the study by hand, here (`Plan.with_seeds`) or before, stays a part of it; names, seeds and
     protocols only select. A failed run is counted in the Outcomes, it raises nothing. Raises BenchError where nothing
     can start: no such name, device, image, tracker or weights of an extractor. A tracker that fails later costs no run
-    anything.
+    anything. A study with other `backbones` is trained on each, one after another.
 
         plan = bench.make_plan(bench.load_study("quick"))
         outcomes = bench.run_study(plan, ["nsgan", "wgan*"], devices="cpu")
         outcomes.done, outcomes.failed
     """
     root = Path(runs)
-    plan = plan.whole(root)
-    selected = plan.select(_patterns(names), seeds, protocols)
+    plans = [one.whole(root) for one in plan.whole(root).on_every_backbone()]
+    selected = [one.select(_patterns(names), seeds, protocols) for one in plans]
     require_trackers(log)
     slots = [] if on else choose_slots(devices, per_device, plan.study.training.threads, ranks)
     console = console or _plain_console()
     if accept_code:
-        for spec in accept(selected, root):
+        for spec in accept([spec for chosen in selected for spec in chosen], root):
             console.print(f"accepted {spec.name}, which other code trained")
     if not on:
-        refuse_cpu_for_gpus(plan, selected, root, devices, slots)
+        for one, chosen in zip(plans, selected, strict=True):
+            refuse_cpu_for_gpus(one, chosen, root, devices, slots)
     options = PoolOptions(Path(data), plan.study.training.threads, checkpoint_seconds, ranks)
     told = partial(_print_log_line, console)
-    with following(log, root, plan.study.name, Path(log_folder), told):
-        return _carry_out(plan, selected, root, on or slots, options, console, stop, in_process)
+    outcomes = []
+    for one, chosen in zip(plans, selected, strict=True):
+        with following(log, root, one.study.name, Path(log_folder), told):
+            outcomes.append(_carry_out(one, chosen, root, on or slots, options, console, stop, in_process))
+        if not outcomes[-1].complete:
+            break
+    if len(plans) > 1 and all(outcome.complete and outcome.on is None for outcome in outcomes):
+        with _stopping(stop) as asked:
+            for one in plans:
+                measure_untrained(one, root, options.data_root, slots[0] if slots else "cpu", console, asked)
+    return joined_outcomes(outcomes)
 
 
 def evaluate_study(

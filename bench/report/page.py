@@ -35,6 +35,7 @@ from bench.report.model import (
 from bench.report.pictures.closer import how_to_read
 from bench.report.pictures.walls import sample_set
 from bench.report.sections import external, forgives, run_tables, setup
+from bench.report.sections.backbones import backbones_section
 from bench.report.sections.budget import equal_seconds_table
 from bench.report.sections.cards import method_cards
 from bench.report.sections.coded import codes_section
@@ -251,6 +252,7 @@ OUTLINE = (
     Part("pairs", "Any pair", "ten", _pairs),
     Part("protocols", "Controlled beside published", "ten", _protocols, "Both protocols"),
     Part("predictions", "What was predicted", "ten", _predictions, "Predictions"),
+    Part("backbones", "On other backbones", "ten", backbones_section, "Backbones"),
     Part("external", "Samples from elsewhere", "ten", _external),
     Part("curves", "While training", "ten", _curves),
     Part("costs", "Cost", "ten", _costs),

@@ -38,6 +38,9 @@ from bench.statistics.results import ADDED_LATER, collect, read_results
 
 ROW_KEYS = ("protocol", "label", "first", "second", "seed", "metric", "generator_steps", "generator")
 REPORT_FILES = ("report.html", "report.md", "results.csv", PLAN_FILE)
+_BESIDE = {
+    f"{name}.csv" for name in ("results", "forgives", "external", "backbones", "backbones-runs", "backbones-ranks")
+}
 _UNREADABLE = (BenchError, KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -308,7 +311,7 @@ def _checksums_alone(written: dict[str, Any]) -> str:
 
 
 def _is_statistics(name: str) -> bool:
-    return "/" not in name and name.endswith(".csv") and name not in ("results.csv", "forgives.csv", "external.csv")
+    return "/" not in name and name.endswith(".csv") and name not in _BESIDE
 
 
 def _changed_runs(study: Path, runs: Sequence[dict[str, Any]]) -> Iterator[str]:

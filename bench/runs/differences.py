@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.config.models import Entry, Study, expanded_entries
+from bench.config.models import Entry, Study, expanded_entries, names_on_backbones
 from bench.errors import BenchError
 from bench.formatting import format_setting
 from bench.runs.folder import RunFolder
@@ -96,6 +96,7 @@ def study_changes(plan: Mapping[str, Any], study: Study) -> list[str]:
     for entry in entries:
         if entry.label in planned:
             words += [f"{entry.label}: {change}" for change in _row_changes(planned[entry.label], entry, study)]
+    words += ["backbones"] if names_on_backbones(study) != plan.get("backbones", {}) else []
     predicted = [prediction.model_dump(mode="json") for prediction in study.predictions]
     return [*words, *(["predictions"] if predicted != predictions_of(plan) else [])]
 

@@ -1,4 +1,4 @@
-"""Records of a study as a whole, beside its plan: what its metric forgives, and samples that came from elsewhere."""
+"""Records of a study as a whole, beside its plan: what its metric forgives, samples from elsewhere, other backbones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from bench.errors import BenchError
 from bench.files import read_json
 
 FORGIVES = "forgives.json"
+BACKBONES = "backbones.json"  # how the study's rows fare on other backbones
+UNTRAINED = "untrained.json"  # what the first generator scores
 EXTERNAL = "external"  # a folder, with a record for each label
 
 
@@ -18,6 +20,18 @@ def read_forgives(study_folder: Path, evaluation_id: str) -> dict[str, Any] | No
     Raises BenchError where the record is damaged.
     """
     file = study_folder / FORGIVES
+    if not file.is_file():
+        return None
+    record: dict[str, Any] = read_json(file)
+    return record if record.get("evaluation_id") == evaluation_id else None
+
+
+def read_backbones(study_folder: Path, evaluation_id: str) -> dict[str, Any] | None:
+    """Return how the study's rows fare on other backbones; None where no runs of these settings were gathered.
+
+    Raises BenchError where the record is damaged.
+    """
+    file = study_folder / BACKBONES
     if not file.is_file():
         return None
     record: dict[str, Any] = read_json(file)

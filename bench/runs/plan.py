@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.config.models import Entry, Protocol, Study, expanded_entries
+from bench.config.models import Entry, Protocol, Study, expanded_entries, names_on_backbones, on_backbone
 from bench.errors import BenchError, suggest
 from bench.files import write_record
 from bench.objectives import load, source_file
@@ -126,6 +126,11 @@ class Plan:
         added = read_additions(runs_root, self.study.name).joined(self.added)
         return self if added == self.added else make_plan(self.study, added)
 
+    def on_every_backbone(self) -> list[Plan]:
+        """Return this plan and, with what was added to it by hand, those of its study on the other backbones."""
+        others = [on_backbone(self.study, one.name) for one in self.study.backbones]
+        return [self, *(make_plan(study, self.added) for study in others)]
+
     def write(self, runs_root: Path) -> Path:
         """Write plan.json, which results, status and report read, and what was added; see docs/results.md."""
         path = runs_root / self.study.name / PLAN_FILE
@@ -183,6 +188,7 @@ class Plan:
             "data": study.data.model_dump(mode="json", exclude={"path"}),  # whose machine it lies on is no part of it
             "data_title": study.data.title,
             "backbone": {"resolution": study.data.resolution, **study.backbone.model_dump(mode="json")},
+            **({"backbones": others} if (others := names_on_backbones(study)) else {}),
             "schedule": {
                 **study.budget.model_dump(mode="json"),
                 "learning_rate": controlled_recipe(study).learning_rate_generator,

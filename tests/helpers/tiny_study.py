@@ -42,4 +42,6 @@ def on_cpu(words: Sequence[str]) -> list[str]:
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items() if item is not None) + "}"
-    return json.dumps(value)  # strings, numbers and lists of them are written alike
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)  # strings, numbers and truth values are written alike

@@ -95,6 +95,7 @@ def plan(
         return _show_seeds_needed(roots.study_tables(study, source), resolve, as_json=as_json)
     if source is not None:
         raise BenchError("--from names a report, which says no more than --resolve asks", hint="Add --resolve A,B.")
+    from bench.config.models import names_on_backbones
     from bench.data import check_labels_of
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.cautions import cautions
@@ -120,6 +121,8 @@ def plan(
         _print_as_table(planned, rows, slots, seconds)
         if lacking.images:
             say(with_typed_options(lacking.in_words(len(slots)), click.get_current_context()))
+        if others := names_on_backbones(planned.study):
+            say(f"`bench run` trains it on other backbones too, planned by name: {', '.join(others.values())}")
         for row in planned.dangling():
             told = f"{row} was given seeds by hand, and is no row of the study any more (`bench remove` takes it out)."
             say(with_typed_options(told, click.get_current_context()))

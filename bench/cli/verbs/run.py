@@ -76,11 +76,11 @@ def run(
 ) -> int:
     """Train and evaluate what a study lacks.
 
-    That is the whole study, or its entries NAME. NAME is a label, a glob such as 'wgan*', or the path of your own
-    objective's file, which becomes a row of the study until `bench remove` takes it out. The command can be repeated at
-    any time: finished work is not repeated, and an interrupted run continues from its last checkpoint. `bench watch`
-    shows curves and samples meanwhile. With --on a cluster takes the runs: Ctrl-C leaves them there, and `bench stop`
-    ends them. With --json progress goes to stderr.
+    That is the whole study (on each of its `backbones`), or its entries NAME. NAME is a label, a glob such as 'wgan*',
+    or the path of your own objective's file, which becomes a row of the study until `bench remove` takes it out. The
+    command can be repeated at any time: finished work is not repeated, and an interrupted run continues from its last
+    checkpoint. `bench watch` shows curves and samples meanwhile. With --on a cluster takes the runs: Ctrl-C leaves them
+    there, and `bench stop` ends them. With --json progress goes to stderr.
     """
     from bench.cli import launch
     from bench.cli.console import Console
@@ -106,7 +106,10 @@ def run(
         slots = choose_slots(devices, per_device, plan.study.training.threads, ranks)
         refuse_cpu_for_gpus(plan, selected, roots.runs, devices, slots)
         images = present_images(plan.study.data, roots.data)
-        work = [(spec, work_for(spec, roots.runs, state_of(spec, roots.runs, images))) for spec in selected]
+        every = [
+            spec for one in plan.on_every_backbone() for spec in one.select(asked.labels, asked.seeds, asked.protocols)
+        ]
+        work = [(spec, work_for(spec, roots.runs, state_of(spec, roots.runs, images))) for spec in every]
         (launch.print_missing if as_json else launch.show_missing)(asked, work, slots)
         return EXIT_DONE
     for new in asked.new:

@@ -20,6 +20,7 @@ from bench.report.sections.forgives import forgives_frame
 from bench.report.sections.published import published_frames
 from bench.report.study import Study, load_study
 from bench.runs.folder import PLAN_FILE
+from bench.statistics.backbones import backbone_frames
 
 INDEX = "index.json"
 
@@ -61,6 +62,8 @@ def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -
     for name, beside in (("forgives", forgives_frame(study)), ("external", external_frame(study))):
         if beside is not None:
             yield f"{name}.csv", beside.to_csv(index=False, lineterminator="\n").encode()
+    for name, frame in backbone_frames(study.backbones).items() if study.backbones else ():
+        yield f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode()
     for name, table in latex_tables(study).items():
         yield f"latex/{name}", table.encode()
     for name, content in _figure_files(page):

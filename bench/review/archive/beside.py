@@ -1,4 +1,4 @@
-"""What an archive's records of the study as a whole may say: what its metric forgives, samples from elsewhere."""
+"""What an archive's records of the study as a whole may say: its metric, samples, other backbones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bench.review.archive.values import Count, Digest, Identity, Label, Metric, Record
+from bench.config.models import Protocol
+from bench.review.archive.values import Count, Digest, Identity, Label, Metric, Record, Seed
 
 
 class ForgivenRow(Record):
@@ -25,6 +26,32 @@ class ForgivesRecord(Record):
     floor_source: Literal["heldout", "train"]
     floor: dict[Metric, float]
     rows: list[ForgivenRow]
+
+
+class RunOnBackbone(Record):
+    label: Label
+    protocol: Protocol
+    seed: Seed
+    state: str
+    collapsed: bool | None
+    value: float | None
+
+
+class BackboneRecord(Record):
+    name: Label
+    study: Label
+    title: str
+    untrained: float | None
+    runs: list[RunOnBackbone]
+
+
+class BackbonesRecord(Record):
+    """backbones.json."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    evaluation_id: Identity
+    metric: Metric
+    backbones: Annotated[list[BackboneRecord], Field(min_length=2)]
 
 
 class ExternalLine(Record):

@@ -29,10 +29,10 @@ from bench.limits import (
 )
 from bench.metrics.settings import EvaluationSettings, GeneratorName
 from bench.report.render.manifest import MANIFEST
-from bench.review.archive.beside import ExternalRecord, ForgivesRecord
+from bench.review.archive.beside import BackbonesRecord, ExternalRecord, ForgivesRecord
 from bench.review.archive.container import Archive, Progress, most_bytes
 from bench.review.archive.values import Count, Digest, Formula, Identity, Label, Metric, PlainName, Record, Seed
-from bench.runs.extras import EXTERNAL, FORGIVES
+from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES
 from bench.runs.folder import PLAN_FILE, SCHEMA, Status
 
 
@@ -287,6 +287,7 @@ class MetricLine(Record):
 
 _ONE: dict[str, Any] = {
     FORGIVES: ForgivesRecord,
+    BACKBONES: BackbonesRecord,
     EXTERNAL: ExternalRecord,
     PLAN_FILE: PlanRecord,
     "spec.json": SpecRecord,
