@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.config.models import Study
 from bench.data import PreparedData, prepare
-from bench.report import ReportOptions, ReportPaths, render, shown_folders
+from bench.report import ReportOptions, ReportPaths, documents_beside, render, shown_folders
 from bench.runs.folder import read_plan
 from bench.statistics import study_statistics
 from bench.statistics.backbones import write_backbones
@@ -86,8 +86,9 @@ def render_report(
 
         draw_training_images(shown_folders(root, name), Path(data))
     write_backbones(root, name)
-    options = ReportOptions(show_training_images=show_training_images)
-    return render(root, name, Path("reports", name) if out is None else Path(out), options)
+    place = Path("reports", name) if out is None else Path(out)
+    options = ReportOptions(show_training_images=show_training_images, documents=documents_beside(place))
+    return render(root, name, place, options)
 
 
 def _name(study: str | Study) -> str:

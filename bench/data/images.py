@@ -94,6 +94,7 @@ def _from_array(array: npt.NDArray[Any], resolution: int | None) -> Pixels:
         return render_arrays(array, resolution).images
     if height != width:
         raise BenchError(
-            f"The images are {width}x{height} pixels, not square", hint="Give resolution=64 (or 32, 128) to crop them."
+            f"The images are {width}x{height} pixels, not square",
+            hint="Give the resolution 64 (or 32, 128) to crop them.",
         )
     return np.require(array.transpose(0, 3, 1, 2), requirements=["C", "W"])  # torch takes no read-only memory

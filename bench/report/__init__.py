@@ -2,6 +2,7 @@
 
 from bench.report.model import ReportOptions, ReportPaths
 from bench.report.pictures.walls import shown_folders
+from bench.report.render.naming import documents_beside
 from bench.report.render.writing import render
 
-__all__ = ["ReportOptions", "ReportPaths", "render", "shown_folders"]
+__all__ = ["ReportOptions", "ReportPaths", "documents_beside", "render", "shown_folders"]

@@ -196,6 +196,7 @@ class Terms:
     """A glossary: each term with its meaning, and the document that says more ("" where none does)."""
 
     terms: tuple[Term, ...]
+    linked: bool = False  # whether documents lie where links to them lead
 
 
 @dataclass(frozen=True)
@@ -420,13 +421,14 @@ class ReportOptions:
     """How much a report shows: rows and columns of each sample wall on the page, and points per loss curve.
 
     `show_training_images` shows those nearest to generated ones also where they are not drawn: they may be
-    photographs of people.
+    photographs of people. `documents` links the project's documents, in a report that lies in its repository.
     """
 
     wall_rows: int = 4
     wall_columns: int = 8
     points_per_curve: int = 100
     show_training_images: bool = False
+    documents: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from bench.report.model import FIGURES
 from bench.report.render.latex import latex_tables
 from bench.report.render.made_by import made_otherwise
 from bench.report.render.manifest import MANIFEST, options_of
-from bench.report.render.writing import INDEX
 from bench.report.sections.published import published_frames
 from bench.report.study import assembled
 from bench.review import identities
@@ -37,6 +36,7 @@ from bench.runs.portable import portable_digest
 from bench.statistics.results import ADDED_LATER, collect, read_results
 
 ROW_KEYS = ("protocol", "label", "first", "second", "seed", "metric", "generator_steps", "generator")
+_LIST_OF_FIGURES = "figures/index.json"  # earlier versions wrote one
 REPORT_FILES = ("report.html", "report.md", "results.csv", PLAN_FILE)
 _BESIDE = {
     f"{name}.csv" for name in ("results", "forgives", "external", "backbones", "backbones-runs", "backbones-ranks")
@@ -117,9 +117,8 @@ def _files(report: Path, written: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("files", "FAILS", f"{name} is missing")
     if not changed and not missing and not unnamed:
         yield Finding("files", "holds", f"{len(written['files'])} files are as they were written")
-    files = (path for path in report.rglob("*") if path.is_file() and path.name not in (MANIFEST, INDEX))
-    there = {path.relative_to(report).as_posix() for path in files}
-    if strange := sorted(there - written["files"].keys()):
+    there = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    if strange := sorted(there - written["files"].keys() - {MANIFEST, _LIST_OF_FIGURES}):
         yield Finding("files", "not checked", f"{some(strange)}: in the folder, and no part of the report")
 
 
@@ -332,7 +331,7 @@ def _made_again(report: Path, written: dict[str, Any], runs_root: Path) -> Itera
     with tempfile.TemporaryDirectory() as folder:
         render(runs_root, written["study"], Path(folder), options_of(written))
         again = read_manifest(Path(folder))
-    for name in sorted(again.keys() - {"made_by", "files"}):
+    for name in sorted(again.keys() - {"made_by", "files", "options"}):
         if (name in written or not made_otherwise(written)) and written.get(name) != again[name]:
             yield Finding("runs", "FAILS", f"{MANIFEST}: its {name} are not what these runs say")
     anew = again["files"]

@@ -62,10 +62,13 @@ class Additions(Table):
             if not LABEL.fullmatch(label):
                 raise BenchError(f"{file}: a label is made of letters, digits and . _ @ + -", hint="Rename the file.")
             if label in taken or label in entries:
-                other = "a row of the study" if label in taken else f"the label of {entries[label].objective} too"
+                if label in taken:  # `bench remove` takes out only what was added
+                    other, way = "a row of the study", "give that row a label of its own in bench.toml"
+                else:
+                    other = f"the label of {entries[label].objective} too"
+                    way = f"take the other one out: `bench remove {label}`"
                 raise BenchError(
-                    f'{file} would be the row "{label}", which is {other}',
-                    hint=f"Rename the file, or take the other one out: `bench remove {label}`.",
+                    f'{file} would be the row "{label}", which is {other}', hint=f"Rename the file, or {way}."
                 )
             entries[label] = Entry(objective=file, label=label)
         return list(entries.values())

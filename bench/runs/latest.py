@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench.files import CHECKSUM
@@ -84,7 +85,7 @@ def _parsed(content: bytes) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Score:
-    """The primary metric of a run at a step, on so many samples, and the same of real images.
+    """The primary metric of a run at a step, on so many samples, and the same of real images; means over sample seeds.
 
     On fewer samples than at the last step a metric is another one, and named so: "fd_lite0@500".
     """
@@ -136,7 +137,7 @@ class Follower:
         self._log = JsonLines(folder.log_file, from_end=LAST_BYTES)
         self._metrics = JsonLines(folder.metrics_file)
         self._line: dict[str, Any] = {}
-        self._scores: dict[str, dict[int, Score]] = {}  # by name and step
+        self._scores: dict[str, dict[int, dict[int, Score]]] = {}  # by name, step and sample seed
 
     def latest(self) -> Latest:
         replaced, lines = self._log.added()
@@ -146,18 +147,26 @@ class Follower:
             self._scores.clear()
         for line in measured:
             if (score := score_of(line, self._metric, self._generator, self._evaluation_id)) is not None:
-                self._scores.setdefault(score.metric, {}).setdefault(score.generator_steps, score)
+                at_step = self._scores.setdefault(score.metric, {}).setdefault(score.generator_steps, {})
+                at_step.setdefault(int(line.get("sample_seed", 0)), score)
         curve = max(self._scores.values(), key=len, default={})
-        newest = [scores[max(scores)] for scores in self._scores.values()]
+        newest = [_mean(scores[max(scores)]) for scores in self._scores.values()]
         grids = grids_of(self._folder)
         return Latest(
             losses={player: self._line[player] for player in PLAYERS if self._line.get(player)},
             logged_step=int(self._line.get("generator_steps", 0)),
             score=max(newest, key=lambda score: (score.generator_steps, score.samples), default=None),
-            curve=tuple(curve[step] for step in sorted(curve)),
+            curve=tuple(_mean(curve[step]) for step in sorted(curve)),
             grid=grids[max(grids)] if grids else None,
             grid_step=max(grids, default=0),
         )
+
+
+def _mean(by_seed: Mapping[int, Score]) -> Score:
+    """Return a run's score at a step, as the report takes it: the mean over the sample seeds measured so far."""
+    scores = list(by_seed.values())
+    floors = [score.floor for score in scores if score.floor is not None]
+    return replace(scores[0], value=fmean(score.value for score in scores), floor=fmean(floors) if floors else None)
 
 
 def score_of(line: dict[str, Any], metric: str, generator: str, evaluation_id: str | None) -> Score | None:

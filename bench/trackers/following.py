@@ -3,7 +3,7 @@
     python -m bench.trackers.following --runs FOLDER --study NAME --to wandb,mlflow --folder FOLDER
 
 It sends what is new every few seconds, once more when its standard input ends, and then ends too. Each line that it
-prints is for the user. A tracker that fails is named once and left alone from then on.
+prints is for the user. A tracker that fails is named once and left alone from then on; so is a damaged run.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
     senders = [Sender(name, options.runs, options.study, options.folder) for name in options.to.split(",")]
     asked_to_end = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=(asked_to_end,), daemon=True).start()
+    told: set[str] = set()
     while senders:
         over = asked_to_end.wait(SEND_SECONDS)
         senders = [sender for sender in senders if _tried(sender, sender.send)]
+        for path, reason in (item for sender in senders for item in sender.left_out.items()):
+            if path not in told:
+                print(f"{path} is not sent: {reason}", flush=True)
+                told.add(path)
         if over:
             senders = [sender for sender in senders if _tried(sender, sender.close)]
             break

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,9 @@ class _Following:
 class Sender:
     """Sends what is new of a study's runs to one tracker, every time that `send` is called.
 
-    folder   where the tracker's files and what was sent are kept
-    again    send everything anew, as to a tracker that was emptied
+    folder     where the tracker's files and what was sent are kept
+    again      send everything anew, as to a tracker that was emptied
+    left_out   why the last `send` left runs out, by their paths: what is kept of them is damaged
     """
 
     def __init__(self, tracker: str, runs_root: Path, study: str, folder: Path, *, again: bool = False) -> None:
@@ -60,15 +60,24 @@ class Sender:
         self._folder = folder / tracker
         self._again = again
         self._runs: dict[str, _Following] = {}
+        self.left_out: dict[str, str] = {}
 
     def send(self) -> int:
         """Send what is new of every run and return how many values and grids that were; 0 before there is a plan."""
         if not (self._root / self._study / PLAN_FILE).is_file():
             return 0
         count = 0
+        self.left_out = {}
         for planned in read_plan(self._root, self._study)["runs"]:
-            with suppress(BenchError, FileNotFoundError):  # a damaged run, or one that was moved aside meanwhile
-                count += self._send_run(planned)
+            folder = run_folder(self._root / self._study, planned["path"])
+            try:
+                count += self._send_run(planned, folder)
+            except (BenchError, FileNotFoundError) as error:
+                if not folder.path.exists():  # it was moved aside meanwhile
+                    continue
+                if not isinstance(error, BenchError):
+                    raise
+                self.left_out[planned["path"]] = error.message  # one damaged run keeps no other from being sent
         return count
 
     def close(self) -> None:
@@ -78,20 +87,15 @@ class Sender:
                 run.stream.close(None)
                 run.stream = None
 
-    def _send_run(self, planned: Mapping[str, Any]) -> int:
-        folder = run_folder(self._root / self._study, planned["path"])
+    def _send_run(self, planned: Mapping[str, Any], folder: RunFolder) -> int:
         if not folder.log_file.exists() or not folder.spec_file.exists():
             return 0
         run = self._following(planned, folder)
         count = self._send_log(run) + self._send_scores(run) + self._send_grids(run)
         status = folder.status()
         ended = status.state if status.state in _ENDED and status.phase is None else None
-        if count and run.stream is not None:
-            run.stream.flush()
-            run.sent.state = None
-            self._remember(run)
-        if ended is not None and run.stream is not None:
-            run.stream.close(ended)
+        if ended is not None and run.sent.state != ended:
+            self._stream(run).close(ended)
             run.stream, run.sent.state = None, ended
             self._remember(run)
         return count
@@ -131,6 +135,7 @@ class Sender:
             return 0
         self._stream(run).scalars(points)
         run.sent.log = points[-1].generator_steps
+        self._took(run)
         return sum(len(point.values) for point in points)
 
     def _send_scores(self, run: _Following) -> int:
@@ -146,6 +151,7 @@ class Sender:
             return 0
         self._stream(run).scalars(points)
         run.sent.scores = sorted(known)
+        self._took(run)
         return sum(len(point.values) for point in points)
 
     def _send_grids(self, run: _Following) -> int:
@@ -153,6 +159,7 @@ class Sender:
         for step, path in new.items():
             self._stream(run).grid(step, path, run.moments.get(step, path.stat().st_mtime))
             run.sent.grids.append(step)
+            self._took(run)
         return len(new)
 
     def _stream(self, run: _Following) -> Stream:
@@ -165,7 +172,18 @@ class Sender:
 
     def _recall(self, facts: RunFacts) -> Sent:
         path = self._sent_file(facts)
-        return Sent(facts.stream) if self._again or not path.is_file() else Sent(**read_json(path))
+        if self._again or not path.is_file():
+            return Sent(facts.stream)
+        try:
+            return Sent(**read_json(path))
+        except TypeError as error:
+            raise BenchError(f"{path} does not say what was sent; without it everything is sent anew") from error
+
+    def _took(self, run: _Following) -> None:
+        """Keep that the tracker has what it was just given: what it is given next may fail."""
+        self._stream(run).flush()
+        run.sent.state = None
+        self._remember(run)
 
     def _remember(self, run: _Following) -> None:
         write_json(self._sent_file(run.facts), vars(run.sent))

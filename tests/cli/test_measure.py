@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from bench.data.faces import draw_faces
-from bench.files import read_json
+from bench.files import read_json, sha256_file
 from bench.review.archive import export_study, import_study, verify_archive
 from bench.review.findings import is_sound
 from bench.review.verify import verify
@@ -50,10 +51,12 @@ def test_samples_from_elsewhere_stand_beside_a_studys_rows(workplace: Path, benc
     sets = [f"made{number}.npy" for number in range(3)]
     assert "bench run" in bench("add-samples", "tiny", "theirs", *sets, code=2)  # never planned
     assert "1 done" in bench("run", "nsgan")
-    bench("add-samples", "tiny", "theirs", *sets, "--seeds", "--source", "drawn | by <hand>", "--device", "cpu")
+    words = ("--seeds", "--source", "drawn | by <hand>", "--device", "cpu", "--json")
+    added = json.loads(bench("add-samples", "tiny", "theirs", *sets, *words))
     assert "nsgan" in bench("add-samples", "tiny", "nsgan", "made0.npy", "--device", "cpu", code=2)
     record = read_json(workplace / "runs" / "tiny" / "external" / "theirs.json")
     assert record["evaluation_id"] == told["evaluation_id"]
+    assert added == {"did": "added", "file": "runs/tiny/external/theirs.json", "row": record}
     first = {line["metric"]: line["value"] for line in record["sets"][0]["lines"]}
     assert first == {line["metric"]: line["value"] for line in told["metrics"]}
 
@@ -81,8 +84,27 @@ def test_samples_from_elsewhere_stand_beside_a_studys_rows(workplace: Path, benc
     assert [finding for finding in findings if finding.outcome == "FAILS" and "theirs.json" in finding.what]
     bench("add-samples", "tiny", "../plan", "--remove", code=2)  # which is no row
     assert (workplace / "runs" / "tiny" / "plan.json").is_file()
-    bench("add-samples", "tiny", "theirs", "--remove")
+    assert json.loads(bench("add-samples", "tiny", "theirs", "--remove", "--json"))["did"] == "removed"
     assert not changed.exists()
+    bench("report")
+    assert not (report / "external.csv").exists()
+
+
+def test_an_extractor_that_takes_weights_can_be_checked(workplace: Path, bench: Bench) -> None:
+    bench("new", "my-features", "--extractor")
+    file = workplace / "my_features.py"
+    needs = "def __init__(self, device, weights=None):\n        super().__init__(device, weights)\n"
+    needs += "        self.scale = torch.load(weights, weights_only=True)\n\n    @torch.inference_mode()"
+    file.write_text(file.read_text().replace("@torch.inference_mode()", needs))
+    torch.save(torch.ones(1), workplace / "weights.pt")
+    assert "--weights" in bench("check", "my_features.py", code=1)
+    assert json.loads(bench("check", "my_features.py", "--weights", "weights.pt", "--json"))[0]["passed"]
+    bench("check", "nsgan", "--weights", "weights.pt", code=2)
+    digest = sha256_file(workplace / "weights.pt")
+    declared = f'{{file = "my_features.py", weights = "weights.pt", sha256 = "{digest}"}}'
+    toml = workplace / "bench.toml"
+    toml.write_text(toml.read_text().replace("evaluation = {", f"evaluation = {{extractor = {{mine = {declared}}}, "))
+    assert json.loads(bench("check", "my_features.py", "--json"))[0]["passed"]
 
 
 @pytest.mark.parametrize("kind", ["extractor", "metric", "dataset"])

@@ -101,3 +101,11 @@ def test_images_of_several_sizes_are_refused(faces: Bytes, place: Path) -> None:
     with pytest.raises(BenchError, match="28x28"):
         measure(faces[:60, :, :28, :28], faces[:120, :, :28, :28], data=place)
     assert len(measure(larger, faces[60:160], resolution=32, extractors=["judge"], data=place, device="cpu"))
+
+
+def test_real_images_that_will_not_do_are_asked_for_in_words_that_fit(faces: Bytes, place: Path) -> None:
+    """There is no study to edit here."""
+    for reference, told in ((faces[:30], "Give more images"), (faces[:1].repeat(60, axis=0), "Give others")):
+        with pytest.raises(BenchError) as error:
+            measure(faces[60:120], reference, extractors=["judge"], data=place, device="cpu")
+        assert str(error.value.hint).startswith(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import warnings
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,15 @@ def test_torchvision_gives_what_its_classes_are_made_of(tmp_path: Path) -> None:
         features(**declared | {"model": "resnet34"})
 
 
+def test_a_backbone_within_a_network_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = models.get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None).eval()
+    declared = {"package": "torchvision", "model": "lraspp_mobilenet_v3_large", "size": 64, "normalise": "imagenet"}
+    declared |= saved(network, tmp_path / "lraspp.pth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *words: pytest.fail(f"asked for {words[0]}"))
+    assert features(**declared, layer="classifier.cbr").shape == (4, 128)
+
+
 def test_dinov2_of_timm_at_another_size(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     name = "vit_small_patch14_dinov2"
@@ -138,6 +148,8 @@ def test_clip_of_open_clip(tmp_path: Path) -> None:
     declared |= saved(network, tmp_path / "clip.pt")
     with torch.inference_mode():
         torch.testing.assert_close(features(**declared), network.encode_image(fed(224, "clip")))
+    with pytest.raises(BenchError, match="roberta-base"):  # a text encoder of another package, from its hub
+        features(**declared | {"model": "roberta-ViT-B-32"})
 
 
 def test_what_is_missing_or_another_is_named_before_any_work(small: Small, tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_short_names_are_spelled_out() -> None:
         ({**VIT, "resize": "asis"}, "size"),
         ({**VIT, "mean": (0.5, 0.5, 0.5)}, "mean"),
         ({**VIT, "sha256": "A" * 64}, "hexadecimal"),
+        ({**VIT, "model": "hf-hub:timm/vit"}, "hub"),
         ({"file": "mine.py", "size": 64}, "size"),
         ({"file": "mine.py", "weights": "w.pth"}, "sha256"),
     ],

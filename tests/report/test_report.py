@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -14,11 +15,14 @@ import pytest
 from helpers.report_fixture import Rendered, hostile_report, rendered
 from helpers.study_fixture import HOSTILE, Fate, StudyFixture, plan_of
 
+from bench.api import render_report
 from bench.errors import BenchError
 from bench.formatting import format_number
 from bench.report import render
 from bench.report.sections.tables import headline_table
 from bench.report.study import load_study
+from bench.review.findings import is_sound
+from bench.review.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,21 @@ def test_the_page_can_run_nothing_and_ask_for_nothing(report: Rendered) -> None:
     assert [link for link in links if not re.fullmatch(known, link)] == []
     assert "url(" not in report.html
     assert "@import" not in report.html
+
+
+def test_documents_are_linked_only_where_links_lead_to_them(tmp_path: Path) -> None:
+    """A report that is moved keeps its bytes: what it was made with stands in its manifest."""
+    StudyFixture(objectives=("nsgan",), seeds=(0,)).write(tmp_path / "runs")
+    shutil.copytree(Path(__file__).parents[2] / "docs", tmp_path / "docs", ignore=lambda *_: {"images", "site"})
+    for place, linked in (("reports/example", True), ("elsewhere/reports/example", False)):
+        paths = render_report("example", tmp_path / place, runs=tmp_path / "runs")
+        for page in (paths.html, paths.markdown):
+            links = set(re.findall(r"\.\./\.\./docs/\w+\.md", page.read_text("utf-8")))
+            assert bool(links) == linked
+            assert all((page.parent / link).is_file() for link in links)
+            assert "docs/statistics.md" in page.read_text("utf-8")
+        moved = shutil.copytree(paths.html.parent, tmp_path / f"moved-{linked}")
+        assert is_sound(verify(moved, tmp_path / "runs"))
 
 
 def test_hostile_text_stays_text(report: Rendered) -> None:

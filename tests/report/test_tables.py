@@ -14,6 +14,7 @@ import pytest
 from helpers.study_fixture import HOSTILE, StudyFixture, plan_of
 from scipy.stats import ranksums
 
+from bench.files import read_json, sha256_file, write_record
 from bench.formatting import format_number
 from bench.report import render
 from bench.report.figures.palette import Look
@@ -237,6 +238,26 @@ def test_settings_of_any_kind_print_well(tmp_path: Path) -> None:
     assert facts["generated images per real one"] == "2"
 
 
+def test_a_report_takes_away_what_only_the_one_before_it_had(tmp_path: Path) -> None:
+    """And nothing else: no file of the reader's own, none that was changed, none outside of its folder."""
+    StudyFixture(objectives=("nsgan",), seeds=(0,)).write(tmp_path / "runs")
+    out = tmp_path / "out"
+    manifest = render(tmp_path / "runs", "example", out).manifest
+    written = read_json(manifest)
+    earlier = ("external.csv", "figures/dots-published.svg", "changed.csv", "../elsewhere.csv")
+    for name in (*earlier, "own.csv"):
+        (out / name).write_text("label,value\n")
+    digest = sha256_file(out / "own.csv")
+    written["files"] |= dict.fromkeys(earlier, digest)
+    write_record(manifest, written)
+    (out / "changed.csv").write_text("label,value\nmine,1\n")
+    render(tmp_path / "runs", "example", out)
+    kept = {name: (out / name).exists() for name in (*earlier, "own.csv")}
+    assert kept == {name: name not in earlier[:2] for name in kept}
+    manifest.write_text("{")
+    assert "own.csv" not in read_json(render(tmp_path / "runs", "example", out).manifest)["files"]
+
+
 def test_the_manifest_names_every_file_and_run(tmp_path: Path) -> None:
     fixture = StudyFixture(objectives=("nsgan",), seeds=(0, 1))
     folder = fixture.write(tmp_path / "runs")
@@ -246,7 +267,7 @@ def test_the_manifest_names_every_file_and_run(tmp_path: Path) -> None:
     assert said["schema"] == 1
     assert said["evaluation_id"] == fixture.evaluation.id()
     on_disk = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert set(said["files"]) == on_disk - {"manifest.json", "figures/index.json"}
+    assert set(said["files"]) == on_disk - {"manifest.json"}
     for name, digest in said["files"].items():
         assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
     assert (tmp_path / "out" / "plan.json").read_bytes() == (folder / "plan.json").read_bytes()

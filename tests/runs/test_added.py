@@ -109,6 +109,20 @@ def test_a_plan_marks_what_was_added_and_hides_no_seed_that_way(plan: Plan, tmp_
     assert len(list(plan_problems(values))) == 2  # the seed is the study's, and the row lacks it now
 
 
+@pytest.mark.parametrize(
+    ("taken", "files", "removable"),
+    [({"nsgan"}, ("nsgan.py",), False), (set(), ("a/nsgan.py", "b/nsgan.py"), True)],
+)
+def test_a_taken_label_is_told_with_what_frees_it(taken: set[str], files: tuple[str, ...], removable: bool) -> None:
+    """`bench remove` takes out only what was added: a row of bench.toml is given another label there."""
+    with pytest.raises(BenchError) as error:
+        Additions(files=files).entries(taken)
+    assert ("bench remove nsgan" in str(error.value.hint), "bench.toml" in str(error.value.hint)) == (
+        removable,
+        not removable,
+    )
+
+
 def test_what_was_added_is_taken_out_by_name_without_the_file(plan: Plan, tmp_path: Path) -> None:
     file = own_file(tmp_path)
     added = Additions(files=(file,)).joined(plan.with_seeds({5, 6}, ("vae",)).added)

@@ -10,6 +10,8 @@ from helpers.study_fixture import realistic
 from bench.files import append_jsonl, read_jsonl, write_jsonl
 from bench.runs.folder import RunFolder
 from bench.runs.latest import Follower, JsonLines
+from bench.statistics.results import collect
+from bench.statistics.summary import run_scores
 
 
 def line(step: int, loss: float = 0.5) -> dict[str, object]:
@@ -77,6 +79,17 @@ def test_the_newest_loss_score_and_grid(tmp_path: Path) -> None:
     ]
     assert Follower(folder, "fd_lite0", "raw", "other settings").latest().score is None
     assert Follower(RunFolder(tmp_path / "none"), "fd_lite0", "raw", None).latest().losses_in_words() == ""
+
+
+def test_a_score_is_the_reports_mean_over_sample_seeds(tmp_path: Path) -> None:
+    fixture = realistic(objectives=("wgan-gp",), seeds=(0,), sample_seeds=3)
+    study = fixture.write(tmp_path)
+    score = (
+        Follower(RunFolder(next(study.glob("*/seed-0-*"))), "fd_lite0", "raw", fixture.evaluation.id()).latest().score
+    )
+    reported = run_scores(collect(tmp_path, "quick"), "raw").query("metric == 'fd_lite0'")
+    assert score is not None
+    assert score.value == pytest.approx(reported["score"].item(), rel=1e-12)
 
 
 def test_a_loss_that_is_not_finite_is_told(tmp_path: Path) -> None:

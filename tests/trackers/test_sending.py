@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -124,6 +125,44 @@ def test_a_run_that_is_continued_sends_no_step_twice(tmp_path: Path, notes: dict
     assert kept.states == [None, "done"]
 
 
+def test_an_end_that_comes_after_all_values_is_sent_once(tmp_path: Path, notes: dict[str, Notes]) -> None:
+    root, folder = one_run(tmp_path)
+    done = folder.status()
+    folder.write_status(replace(done, phase="evaluating"))
+    first = sender(root, tmp_path)
+    first.send()
+    first.close()
+    folder.write_status(done)
+    for _ in range(2):
+        assert sender(root, tmp_path).send() == 0
+    (kept,) = notes.values()
+    assert kept.states == [None, "done"]
+
+
+@pytest.mark.parametrize("broken", ["scalars", "grid"])
+def test_what_a_tracker_took_before_it_failed_is_not_sent_again(
+    tmp_path: Path, notes: dict[str, Notes], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """It takes the log and fails with the scores, or takes both and a grid, and fails with the second."""
+    root, _ = one_run(tmp_path)
+    takes, taken = getattr(Notes, broken), []
+
+    def fails_the_second_time(self: Notes, *given: object) -> None:
+        taken.append(given)
+        if len(taken) == 2:
+            raise ConnectionError("the store is away")
+        takes(self, *given)
+
+    monkeypatch.setattr(Notes, broken, fails_the_second_time)
+    with pytest.raises(ConnectionError):
+        sender(root, tmp_path).send()
+    assert sender(root, tmp_path).send() > 0
+    (kept,) = notes.values()
+    assert {len(values) for values in kept.points.values()} == {1}
+    assert kept.grids == [225, 450, 900]
+    assert (SCORE, 900) in kept.points
+
+
 def test_a_run_of_other_code_is_another_stream(tmp_path: Path, notes: dict[str, Notes]) -> None:
     root, folder = one_run(tmp_path)
     sender(root, tmp_path).send()
@@ -145,8 +184,30 @@ def test_what_is_not_finite_has_no_point(tmp_path: Path, notes: dict[str, Notes]
 def test_a_damaged_run_keeps_no_other_from_being_sent(tmp_path: Path, notes: dict[str, Notes]) -> None:
     study = realistic(objectives=("nsgan", "wgan-gp"), seeds=(0,)).write(tmp_path / "runs")
     next(study.glob("nsgan-*/seed-*/spec.json")).write_text("{")
-    assert sender(study.parent, tmp_path).send() > 100
+    damaged = sender(study.parent, tmp_path)
+    assert damaged.send() > 100
     assert [kept.facts.label for kept in notes.values()] == ["wgan-gp"]
+    assert [path.partition("/")[0] for path in damaged.left_out] == ["nsgan-controlled"]
+
+
+@pytest.mark.parametrize("content", ["{", '{"stream": "x", "lag": 1}', "[]"])
+def test_runs_that_are_not_sent_are_named(
+    tmp_path: Path, notes: dict[str, Notes], capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    """Here what is kept of what was sent is damaged."""
+    root, folder = one_run(tmp_path)
+    sender(root, tmp_path).send()
+    next(tmp_path.glob("logs/notes/sent/*/*/*.json")).write_text(content)
+    words = ["--runs", str(root), "export-logs", "--study", "quick", "--to", "notes"]
+    words += ["--log-folder", str(tmp_path / "logs")]
+    assert type_bench([*words, "--json"]) == 1
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["tracker"], told["sent"], told["error"]) == ("notes", 0, None)
+    assert list(told["left_out"]) == [folder.path.relative_to(root / "quick").as_posix()]
+    assert type_bench(words) == 1
+    assert ".json" in capsys.readouterr().out
+    assert type_bench([*words, "--again", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["left_out"] == {}
 
 
 def test_nothing_is_sent_before_there_is_a_plan(tmp_path: Path, notes: dict[str, Notes]) -> None:

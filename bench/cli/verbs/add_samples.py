@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from bench.cli.hints import command_line
-from bench.cli.shared import Roots
-from bench.cli.text import say
+from bench.cli.shared import Roots, json_option
+from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE
 
 
@@ -21,6 +21,7 @@ from bench.errors import EXIT_DONE
 @click.option("--images-recipe", default="square", show_default=True, help="How IMAGES are cropped, where files.")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU, else the CPU), cpu, cuda:0, ...")
 @click.option("--remove", is_flag=True, help="Take the row away again.")
+@json_option
 @click.pass_obj
 def add_samples(
     roots: Roots,
@@ -33,6 +34,7 @@ def add_samples(
     images_recipe: str,
     device: str,
     remove: bool,
+    as_json: bool,
 ) -> int:
     """Show images that were made elsewhere beside a study's rows.
 
@@ -44,6 +46,7 @@ def add_samples(
     from bench.errors import BenchError
     from bench.evaluation.measuring import device_named
     from bench.execution.external import add_samples as add
+    from bench.files import read_json
     from bench.runs.extras import external_file
 
     file = external_file(roots.runs / study, label)
@@ -52,6 +55,9 @@ def add_samples(
         if not was_there:
             raise BenchError(f"Study {study} has no external row {label}", hint=f"Its rows lie in {file.parent}.")
         file.unlink()
+        if as_json:
+            print_json({"did": "removed", "file": str(file), "row": None})
+            return EXIT_DONE
         say(f"Took away {label}. Next: {command_line('report', '--study', study)}    leaves it out")
         return EXIT_DONE
     if not images:
@@ -69,6 +75,9 @@ def add_samples(
             recipe=images_recipe,
             progress=progress,
         )
+    if as_json:
+        print_json({"did": "replaced" if was_there else "added", "file": str(file), "row": read_json(file)})
+        return EXIT_DONE
     say(f"{'Replaced' if was_there else 'Wrote'} {file}.")
     say(f"Next: {command_line('report', '--study', study)}    shows it")
     return EXIT_DONE

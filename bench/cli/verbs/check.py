@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli import completing
-from bench.cli.shared import json_option
+from bench.cli.shared import Roots, json_option
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, EXIT_RUNS_FAILED, BenchError
 from bench.formatting import format_duration
@@ -26,8 +27,16 @@ if TYPE_CHECKING:
     type=click.IntRange(2, 16),
     help="Also train over this many processes: gradients and weights must equal those of one.",
 )
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The weights that an extractor's file takes [those that bench.toml names for it].",
+)
 @json_option
-def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json: bool) -> int:
+@click.pass_obj
+def check(
+    roots: Roots, objectives: tuple[str, ...], verbose: bool, ranks: int | None, weights: Path | None, as_json: bool
+) -> int:
     """Check that objectives, or files of your own, meet their contract.
 
     The contract is about names and arguments, which way each loss pulls, golden numbers, gradients, batches, precision
@@ -51,7 +60,12 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
         own = name.endswith(".py") and kind_of(source_file(name)) != "objective"
         if own and ranks:
             raise BenchError(f"{name} holds no objective: --ranks is about training one", hint="Leave --ranks out.")
-        report = check_own(source_file(name)) if own else check_objective(name)
+        if weights and not (own and kind_of(source_file(name)) == "extractor"):
+            raise BenchError(f"{name} is no extractor's file: --weights is for one", hint="Leave --weights out.")
+        if own:
+            report = check_own(source_file(name), weights or _declared_weights(roots, source_file(name)))
+        else:
+            report = check_objective(name)
         reports.append(report)
         if not as_json:
             say(report.text(verbose=verbose))
@@ -68,6 +82,12 @@ def check(objectives: tuple[str, ...], verbose: bool, ranks: int | None, as_json
         verdict = f"{len(failed)} of {many} objectives do not meet the contract: {', '.join(failed)}"
         say(f"\n{verdict if failed else f'{many} objectives meet the contract'} ({took}).")
     return EXIT_RUNS_FAILED if failed else EXIT_DONE
+
+
+def _declared_weights(roots: Roots, file: Path) -> Path | None:
+    """Return the weights that the file of studies names for an extractor's file; None where it names none."""
+    declared = (own for own in roots.own_extractors().values() if own.file and Path(own.file).resolve() == file)
+    return next((Path(own.weights) for own in declared if own.weights), None)
 
 
 def _certify(objectives: tuple[str, ...], ranks: int, *, quiet: bool) -> list[Certificate]:

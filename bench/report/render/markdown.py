@@ -65,7 +65,7 @@ def _block(block: Block, level: int) -> Iterable[str]:
         case Commands():
             return ["\n".join(f"    {' '.join(line.split())}" for line in block.lines)]
         case Terms():
-            return ["\n".join(map(_term, block.terms))]
+            return ["\n".join(_term(term, block.linked) for term in block.terms)]
         case Table():
             return [table(block)]
         case Figure():
@@ -90,9 +90,10 @@ def _block(block: Block, level: int) -> Iterable[str]:
             return [_spans(block.words), *_all(block.blocks, level)]
 
 
-def _term(term: Term) -> str:
-    more = f" ([docs/{term.document}.md]({document_link(term.document)}))" if term.document else ""
-    return f"- **{text(term.word)}**: {text(term.meaning)}{more}"
+def _term(term: Term, linked: bool) -> str:
+    file = f"docs/{term.document}.md"
+    more = f" ([{file}]({document_link(term.document)}))" if linked else f" (`{file}`)"
+    return f"- **{text(term.word)}**: {text(term.meaning)}{more if term.document else ''}"
 
 
 def text(value: str) -> str:

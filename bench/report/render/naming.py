@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 # The project's documents, from a report in reports/NAME of its repository.
 DOCUMENTS = {
@@ -14,6 +15,12 @@ DOCUMENTS = {
     "reviewing": "How to check this report",
 }
 _DOCUMENTS_FOLDER = "../../docs/"
+
+
+def documents_beside(out_dir: Path) -> bool:
+    """Tell whether links of a page in `out_dir` would lead to the documents: only so in the project's repository."""
+    folder = out_dir.absolute().parent.parent / "docs"
+    return all((folder / f"{name}.md").is_file() for name in DOCUMENTS)
 
 
 def document_link(name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bench.files import read_json, write_atomic, write_json, write_record
+from bench.errors import BenchError
+from bench.files import read_json, sha256_file, write_atomic, write_record
 from bench.report.figures.svg import on_white
 from bench.report.model import FIGURES, Page, ReportOptions, ReportPaths
 from bench.report.page import compose
@@ -22,8 +23,6 @@ from bench.report.study import Study, load_study
 from bench.runs.folder import PLAN_FILE
 from bench.statistics.backbones import backbone_frames
 
-INDEX = "index.json"
-
 
 def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | None = None) -> ReportPaths:
     """Write the report of runs_root/<study> into `out_dir`, finished or not; the same runs give the same bytes.
@@ -35,14 +34,17 @@ def render(runs_root: Path, study: str, out_dir: Path, options: ReportOptions | 
     plan_file = (runs_root / study / PLAN_FILE).read_bytes()
     page = compose(loaded, chosen)
     digests: dict[str, str] = {}
+    earlier = _earlier(out_dir)
     for name, content in _files(loaded, page, chosen, plan_file):
         digests[name] = hashlib.sha256(content).hexdigest()
         path = out_dir / name
         if not path.exists() or path.read_bytes() != content:
             write_atomic(path, content)
-    figures = [name for name in digests if name.startswith(f"{FIGURES}/")]
-    _remove_earlier(out_dir / FIGURES, {Path(name).name for name in figures})
+    for name in earlier.keys() - digests.keys():
+        if (out_dir / name).is_file() and sha256_file(out_dir / name) == earlier[name]:
+            (out_dir / name).unlink()
     write_record(out_dir / MANIFEST, manifest(loaded, plan_file, digests, chosen))
+    figures = [name for name in digests if name.startswith(f"{FIGURES}/")]
     return ReportPaths(
         html=out_dir / "report.html",
         markdown=out_dir / "report.md",
@@ -72,14 +74,20 @@ def _files(study: Study, page: Page, options: ReportOptions, plan_file: bytes) -
     yield "report.html", render_html(page, options).encode()
 
 
-def _remove_earlier(folder: Path, written: set[str]) -> None:
-    """Remove the figures of an earlier report that this one no longer has; other files stay."""
-    index = folder / INDEX
-    earlier = set(read_json(index)) if index.exists() else set()
-    for name in earlier - written:
-        if Path(name).name == name:
-            (folder / name).unlink(missing_ok=True)
-    write_json(index, sorted(written))
+def _earlier(out_dir: Path) -> Mapping[str, str]:
+    """Return what an earlier report there consists of, by the SHA-256 of each file, as its manifest says.
+
+    Names that lead out of the folder are left out: anybody may have written them.
+    """
+    try:
+        files = read_json(out_dir / MANIFEST)["files"]
+        return {name: digest for name, digest in files.items() if _is_inside(Path(name))}
+    except (BenchError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _is_inside(name: Path) -> bool:
+    return not name.is_absolute() and ".." not in name.parts
 
 
 def _figure_files(page: Page) -> Iterator[tuple[str, bytes]]:

@@ -36,7 +36,7 @@ def glossary(subject: Subject) -> tuple[Block, ...]:
     joint = (_FJD,) if study.primary.startswith("fjd_") else ()
     judged = study.results["metric"].str.contains("judge", na=False).any()
     words = [term for term in (*_WORDS, *own, *joint) if judged or term.word != "judge"]
-    return (Terms(tuple(sorted(words, key=lambda term: term.word.lower()))),)
+    return (Terms(tuple(sorted(words, key=lambda term: term.word.lower())), subject.options.documents),)
 
 
 _FJD = Term(

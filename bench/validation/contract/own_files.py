@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,17 +45,23 @@ def kind_of(file: Path) -> Kind:
     return next((kind for base, kind in _KINDS.items() if base in bases), "objective")
 
 
-def check_own(file: Path) -> Report:
-    """Hold a file with an extractor, a metric or a data set to its contract; its code is run."""
+def check_own(file: Path, weights: Path | None = None) -> Report:
+    """Hold a file with an extractor, a metric or a data set to its contract; its code is run.
+
+    weights   the file of an extractor's weights, where it takes one
+    """
     began = time.perf_counter()
-    makers = {"extractor": _of_extractor, "metric": _of_metric, "dataset": _of_dataset}
+    makers = {"extractor": partial(_of_extractor, weights=weights), "metric": _of_metric, "dataset": _of_dataset}
     try:
         checks = makers[kind_of(file)](file.resolve())
         found = [_result(label, *check) for label, check in checks.items()]
     except BenchError as error:
         found = [Result("import", "the file can be imported", "failed", (Problem(error.message, error.hint or ""),))]
     except Exception as error:  # whatever making its class raises
-        told = Problem(f"{type(error).__name__}: {error}", "Mend __init__, or take it away.")
+        mend = "Mend __init__, or take it away."
+        if kind_of(file) == "extractor" and weights is None:
+            mend = "Mend __init__; where it takes weights, name their file: --weights FILE."
+        told = Problem(f"{type(error).__name__}: {error}", mend)
         found = [Result("import", "its class can be made", "failed", (told,))]
     return Report(file.stem.replace("_", "-"), str(file), tuple(found), time.perf_counter() - began)
 
@@ -71,8 +78,8 @@ def _result(label: str, proves: str, search: Callable[[], Iterator[Problem]]) ->
     return Result(label, proves, "failed" if problems else "passed", problems)
 
 
-def _of_extractor(file: Path) -> dict[str, Check]:
-    own = class_in(file, FeatureExtractor, "extractor")(torch.device("cpu"))  # type: ignore[type-abstract]
+def _of_extractor(file: Path, weights: Path | None) -> dict[str, Check]:
+    own = class_in(file, FeatureExtractor, "extractor")(torch.device("cpu"), weights)  # type: ignore[type-abstract]
     faces = torch.from_numpy(draw_faces(2020, range(24), 32))
 
     def shape() -> Iterator[Problem]:
