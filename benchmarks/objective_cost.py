@@ -113,15 +113,22 @@ def measure_told(options: argparse.Namespace) -> None:
 
 
 def with_others(measured: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Return what was measured with the rows of a file of the same settings that were not measured again."""
+    """Return what was measured with the rows of a file of the same settings that were not measured again.
+
+    Where the file is of another version of torch, the new rows say of which they are.
+    """
     known = read_json(file) if file.is_file() else {}
-    changing = ("rows", "lazy_rows", "nsgan_seconds")
+    changing = ("rows", "lazy_rows", "nsgan_seconds", "torch")
     if {key: value for key, value in known.items() if key not in changing} != {
         key: value for key, value in measured.items() if key not in changing
     }:
         return measured
-    merged = {key: dict(sorted((known[key] | measured[key]).items())) for key in ("rows", "lazy_rows")}
-    return measured | merged | {"nsgan_seconds": known["nsgan_seconds"]}
+    mark = {} if known["torch"] == measured["torch"] else {"torch": measured["torch"]}
+    merged = {}
+    for key in ("rows", "lazy_rows"):
+        own = {name: row | mark for name, row in measured[key].items()}
+        merged[key] = dict(sorted((known[key] | own).items()))
+    return known | merged
 
 
 class Timer:

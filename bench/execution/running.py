@@ -185,10 +185,7 @@ def run_all(
     """
     images = present_images(plan.study.data, options.data_root)
     states = states or states_of(selected, runs_root, images)
-    standings = Standings(runs_root, plan.study.name)
-    placed = standings.look()
-    for text in standings.away.values():
-        console.print(f"cluster  {text}: what waits there is done here", markup=False)
+    placed = Standings(runs_root, plan.study.name).look()
     away = {path for path, where in placed.items() if where.standing is not None}
     parted = part(selected, runs_root, states, away)
     if parted.away:

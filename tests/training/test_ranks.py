@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from bench.cli import bench
 from bench.files import read_json
 from bench.networks.backbone import Norm
+from bench.networks.conditioning import Conditioning
 from bench.objectives import names
 from bench.validation.certificates import RANKS_FILE
 from bench.validation.contract.ranks import Certificate, Trial, certify
@@ -72,6 +74,14 @@ def test_every_objective_has_its_certificates() -> None:
     rows = read_json(RANKS_FILE)["rows"]
     assert set(rows) == set(names())
     for row in rows.values():
+        assert {one["ranks"] for one in row} == {2, 4}
+        assert all(Certificate(objective="", **one).holds and one["steps"] == 50 for one in row)
+
+
+def test_every_way_of_telling_labels_has_its_certificates() -> None:
+    told = read_json(RANKS_FILE)["told"]["rows"]
+    assert set(told) == {*get_args(Conditioning)} - {"none"}
+    for row in told.values():
         assert {one["ranks"] for one in row} == {2, 4}
         assert all(Certificate(objective="", **one).holds and one["steps"] == 50 for one in row)
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     "--task",
     "tasks",
     multiple=True,
-    type=click.Choice(["ring", "grid", "stacked"]),
+    type=click.Choice(["ring", "grid", "stacked", "ring-labels", "overlap"]),
     help="What is learnt; may be repeated [ring and grid].",
 )
-@click.option("--seeds", metavar="SEEDS", help='Seeds such as "0-4" or "0,3" [0-9; stacked 0-4].')
+@click.option("--seeds", metavar="SEEDS", help='Seeds such as "0-4" or "0,3" [0-9; stacked 0-4, with labels 0-2].')
 @click.option("--steps", type=click.IntRange(min=1), help="Generator steps in place of the task's.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each [one per core].")
 @click.option(

@@ -42,11 +42,11 @@ class Perceptron(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         return linear(self.hidden(values), *self.layers[-1])
 
-    def hidden(self, values: Tensor, told: Tensor | float = 0.0) -> Tensor:
+    def hidden(self, values: Tensor, told: Tensor | None = None) -> Tensor:
         """Return what the last layer sees; `told` is added to the first layer's output."""
         for index, (weight, bias) in enumerate(self.layers[:-1]):
             out = linear(values, weight, bias)
-            values = leaky_relu(out if index else out + told, self.slope)
+            values = leaky_relu(out if index or told is None else out + told, self.slope)
         return values
 
 
@@ -81,14 +81,15 @@ class PointDiscriminator(Perceptron):
         def another(outputs: int) -> nn.Linear:
             return nn.Linear(WIDTH, outputs)
 
-        self.told = nn.Linear(labels, WIDTH, bias=False) if conditioning == "concat" else None
-        self.inner = another(labels) if conditioning == "projection" else None
-        self.recognise = RECOGNISING[head](another, labels) if head in RECOGNISING else None
+        values = labels * packing
+        self.told = nn.Linear(values, WIDTH, bias=False) if conditioning == "concat" else None
+        self.inner = another(values) if conditioning == "projection" else None
+        self.recognise = RECOGNISING[head](another, values) if head in RECOGNISING else None
         decoder = (LATENT, *(WIDTH,) * GENERATOR_LAYERS, points)
         self.decoder = Perceptron(decoder) if head == "autoencoder" else None
 
     def forward(self, points: Tensor, condition: Tensor | None = None) -> Any:
-        hidden = self.hidden(points, 0.0 if self.told is None else self.told(condition))
+        hidden = self.hidden(points, None if self.told is None else self.told(condition))
         if self.head_kind == "sliced":
             return sliced(hidden, self.layers[-1][0].flatten())
         out = linear(hidden, *self.layers[-1])

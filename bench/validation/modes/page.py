@@ -12,13 +12,14 @@ from rich.table import Table as RichTable
 
 from bench.config.parsing import parse_seeds
 from bench.files import read_json, write_atomic
-from bench.formatting import joined
+from bench.formatting import joined, plural
 from bench.report.model import Table
 from bench.report.render.markdown import table as markdown_table
 from bench.report.render.markdown import text as markdown_text
 from bench.validation.modes.counting import ModeCount, ceiling_and_floor
 from bench.validation.modes.figure import draw, panels
 from bench.validation.modes.jobs import Job, make_job, reader_files
+from bench.validation.modes.published import published_for
 from bench.validation.modes.results import ModesFolder, RowResult, summarise
 from bench.validation.modes.rows import Row, find_rows
 from bench.validation.modes.table import CEILING, FLOOR, References, as_frame, literature_table, result_table
@@ -117,6 +118,16 @@ class Measured:
     folder: ModesFolder
     command: str
 
+    @property
+    def with_labels(self) -> bool:
+        """Tell whether all tasks have labels."""
+        return all(has_labels(measured.part.task) for measured in self.parts)
+
+    @property
+    def name(self) -> str:
+        """Return what its files are called."""
+        return "modes-labels" if self.with_labels else "modes"
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return one object per task and row, with its runs."""
         lines = self._frame().astype(object).where(lambda frame: frame.notna(), None).to_dict("records")
@@ -130,8 +141,11 @@ class Measured:
             console.print(f"Shared by all rows: {protocol_of(measured.part.task, measured.part.steps)}\n", markup=False)
 
     def write(self, out: Path) -> list[Path]:
-        """Write modes.md, modes.csv and a figure per mixture; return their paths."""
-        paths = [out / "modes.md", out / "modes.csv"]
+        """Write a page, its numbers and a figure per mixture; return their paths.
+
+        They are modes.md and modes.csv, or modes-labels.md and .csv where all tasks have labels.
+        """
+        paths = [out / f"{self.name}.md", out / f"{self.name}.csv"]
         figures: dict[str, Path] = {}
         for measured in self.parts:
             task = measured.part.task
@@ -149,8 +163,9 @@ class Measured:
     def markdown(self, out: Path, figures: Mapping[str, Path]) -> str:
         """Return the page as it stands in the folder `out`. Every sentence follows from the tasks and the results."""
         parts = [measured.part for measured in self.parts]
-        blocks = ["# Modes found", *map(markdown_text, _lead(parts))]
-        if (out / DISCUSSION).is_file():
+        title = "Modes found, told which" if self.with_labels else "Modes found"
+        blocks = [f"# {title}", *map(markdown_text, _lead(parts))]
+        if (out / DISCUSSION).is_file() and not self.with_labels:
             blocks.append(f"What was made of one such experiment: [{DISCUSSION}]({DISCUSSION}).")
         for measured in self.parts:
             task = measured.part.task
@@ -162,20 +177,31 @@ class Measured:
                     f"*The seed in the middle by modes found, named over each panel; {task.samples:,} points. A circle "
                     "marks a mode that was not found.*"
                 )
-            blocks.append(markdown_table(literature_table(task, measured.results)))
-        blocks += ["## What differs from the papers' protocols"]
-        blocks += [f"- {markdown_text(point)}" for point in _differences(parts)]
+            if published_for(task.name):
+                blocks.append(markdown_table(literature_table(task, measured.results)))
+        if not self.with_labels:
+            blocks += ["## What differs from the papers' protocols"]
+            blocks += [f"- {markdown_text(point)}" for point in _differences(parts)]
         blocks += ["## To repeat it", f"    {self.command} --write {out.name}", f"Made by bench {__version__}."]
         return "\n\n".join(blocks) + "\n"
+
+
+def has_labels(task: Task) -> bool:
+    """Tell whether points have labels, which both networks are told."""
+    return isinstance(task, PointTask) and bool(task.classes)
 
 
 def protocol_of(task: Task, steps: int | None = None) -> str:
     """Say what all rows of a task share; `steps` stand in place of the task's generator steps."""
     recipe = task.recipe
-    rates = f"Adam {recipe.learning_rate_generator:g}, betas {recipe.betas}, halved after each quarter of the run"
+    rate = f"{recipe.learning_rate_generator:g}"
+    if recipe.learning_rate_discriminator != recipe.learning_rate_generator:
+        rate = f"{recipe.learning_rate_discriminator:g} for D and {rate} for G"
+    rates = f"Adam {rate}, betas {recipe.betas}, halved after each quarter of the run"
     assert HALVINGS == 4
     spent = (
-        f"{steps or task.generator_steps:,} generator steps of {task.batch}, {recipe.discriminator_steps} D step each"
+        f"{steps or task.generator_steps:,} generator steps of {task.batch}, "
+        f"{plural(recipe.discriminator_steps, 'D step')} each"
     )
     if isinstance(task, PointTask):
         scale = "" if task.scale == 1 else f" Networks see points divided by {task.scale:g}."
@@ -209,7 +235,14 @@ def _lead(parts: Sequence[Part]) -> list[str]:
             " The last line of a mixture's table counts points that are spread evenly over its square: where a row's "
             "share is near that line's, its number of modes says nothing."
         )
-    return [rows, quality]
+    told = (
+        "Both labels of the overlap share its middle. AC-GAN's class term pays G for points that its classifier is "
+        "sure of, and so for an empty middle: expected there is what minimises 2 JS and the term, of generators that "
+        "move mass from the middle to the sides, with D and classifier at their optimum. The terms of TAC-GAN and "
+        "ADC-GAN are 0 at the data. A row that is not told may draw any label anywhere."
+    )
+    shared = any(isinstance(part.task, PointTask) and part.task.shared.any() for part in parts)
+    return [rows, quality, *([told] if shared else [])]
 
 
 def _differences(parts: Sequence[Part]) -> list[str]:

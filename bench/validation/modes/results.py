@@ -80,7 +80,8 @@ class Mean:
 class RowResult:
     """What a row's seeds say on a task. Diverged runs count with 0 modes and no high-quality sample.
 
-    `kl` is over the runs that have one: where no sample was counted there is no distribution to compare.
+    `kl` and `shared` are over the runs that have one: where no sample was counted there is no distribution to compare.
+    `as_told` and `shared` are of tasks with labels.
     """
 
     task: str
@@ -93,6 +94,8 @@ class RowResult:
     kl: Mean | None
     cpu_seconds: float | None
     records: tuple[Record, ...]
+    as_told: Mean | None = None
+    shared: Mean | None = None
 
     def median(self) -> Record | None:
         """Return the run in the middle by modes found, then by KL: the lower of two middle ones."""
@@ -129,4 +132,6 @@ def _row_result(task: str, row: str, jobs: Sequence[Job], records: Mapping[str, 
         kl=mean_of([record["kl"] for record in measured if record["kl"] is not None]),
         cpu_seconds=float(np.mean([record["cpu_seconds"] for record in measured])) if measured else None,
         records=tuple(measured),
+        as_told=mean_of([record["as_told"] for record in measured if "as_told" in record]),
+        shared=mean_of([record["shared"] for record in measured if record.get("shared") is not None]),
     )

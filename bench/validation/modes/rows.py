@@ -45,8 +45,11 @@ class Row:
     declared: Declared
 
     def recipe(self, task: Task) -> Recipe:
-        """Return the recipe of the row's runs."""
-        return self.declared.recipe.over(task.recipe)
+        """Return the recipe of the row's runs; with labels D is told them as the row says, or else its objective."""
+        recipe = self.declared.recipe.over(task.recipe)
+        if not (isinstance(task, PointTask) and task.classes) or recipe.conditioning is not None:
+            return recipe
+        return recipe.model_copy(update={"conditioning": objectives.load(self.objective).conditioning})
 
     def generator_steps(self, task: Task, steps: int | None) -> int:
         """Return the row's generator steps; `steps` stands in place of the task's."""
@@ -95,10 +98,36 @@ _POINTS: Mapping[str, Declared] = MappingProxyType(
 _STACKED: Mapping[str, Declared] = MappingProxyType(
     {"r1r2": Declared({"gamma": 1.0}), "r3gan": Declared({"gamma": 1.0})}
 )
+_UNTOLD, _PROJECTION = RecipeOverrides(conditioning="none"), RecipeOverrides(conditioning="projection")
+_OVER_MINIMAX = {"base": "minimax"}  # of which it is known what it minimises: 2 JS
+AC_WEIGHTS = (0.1, 0.5, 1.0)
+# Rows of tasks with labels that are not called by an objective's name.
+_TOLD: Mapping[str, Mapping[str, tuple[str, Declared]]] = MappingProxyType(
+    {
+        "ring-labels": {
+            "nsgan-untold": ("nsgan", Declared(recipe=_UNTOLD)),
+            "nsgan-projection": ("nsgan", Declared(recipe=_PROJECTION)),
+            **{name: (name, Declared()) for name in ("nsgan", "acgan", "tacgan", "adcgan", "contragan", "reacgan")},
+            "matching": ("matching", Declared()),
+        },
+        "overlap": {
+            "minimax": ("minimax", Declared()),
+            "minimax-untold": ("minimax", Declared(recipe=_UNTOLD)),
+            **{
+                f"acgan-{weight:g}": ("acgan", Declared({**_OVER_MINIMAX, "generator_weight": weight}))
+                for weight in AC_WEIGHTS
+            },
+            "tacgan": ("tacgan", Declared(_OVER_MINIMAX)),
+            "adcgan": ("adcgan", Declared(_OVER_MINIMAX)),
+        },
+    }
+)
 
 
 def row_names(task: Task) -> list[str]:
-    """Return the labels of a task's rows: all of them in the plane, a few on stacked digits."""
+    """Return the labels of a task's rows: all in the plane, a few of stacked digits and of tasks with labels."""
+    if task.name in _TOLD:
+        return list(_TOLD[task.name])
     if not isinstance(task, PointTask):
         return list(STACKED_ROWS)
     return sorted([*objectives.unlabelled_names(), *(f"pacgan{packing}" for packing in PACKINGS)])
@@ -110,6 +139,9 @@ def find_rows(asked: Sequence[str], task: Task) -> list[Row]:
 
 
 def _row(name: str, task: Task) -> Row:
+    if name in _TOLD.get(task.name, {}):
+        objective, declared = _TOLD[task.name][name]
+        return Row(name, objective, declared)
     table = _POINTS if isinstance(task, PointTask) else _STACKED
     packed = {f"pacgan{packing}": packing for packing in PACKINGS}
     if name in packed:
@@ -117,13 +149,13 @@ def _row(name: str, task: Task) -> Row:
         return Row(name, "nsgan", replace(plain, recipe=plain.recipe.model_copy(update={"packing": packed[name]})))
     if objectives.is_file(name):
         return Row(Path(name).stem.replace("_", "-"), str(objectives.source_file(name)), Declared())
-    known = [*objectives.names(), *packed]
+    known = [*objectives.names(), *packed, *_TOLD.get(task.name, ())]
     if name not in known:
         raise BenchError(
             f'There is no row "{name}"{suggest(name, known)}',
             hint="`bench list objectives` shows the objectives; pacgan2 to pacgan4, and a path ending in .py work too.",
         )
-    if objectives.load(name).needs:
+    if objectives.load(name).needs and task.name not in _TOLD:
         raise BenchError(f"{name} needs {objectives.load(name).needs}, which these points and digits do not have")
     return Row(name, name, table.get(name, Declared()))
 

@@ -8,10 +8,12 @@ import pandas as pd
 
 from bench.formatting import NOTHING, format_number
 from bench.report.model import Cell, Heading, Row, Table
+from bench.validation.modes.bias import expected_shared
 from bench.validation.modes.counting import ModeCount
 from bench.validation.modes.published import NOT_STATED, Figure, published_for
 from bench.validation.modes.results import Mean, RowResult
-from bench.validation.modes.tasks import Task
+from bench.validation.modes.rows import find_rows
+from bench.validation.modes.tasks import PointTask, Task
 
 CEILING, FLOOR = "the data themselves", "even over the square"
 References = Mapping[str, ModeCount]
@@ -29,17 +31,25 @@ def result_table(
         "KL",
         "diverged",
         "CPU seconds",
-        "published modes",
+        *_own_headings(task),
         "otherwise than the rest",
     )
     rows = [_result_row(task, result, protocols.get(result.row, "")) for result in results]
-    rows += [_reference_row(name, count) for name, count in references.items()]
+    rows += [_reference_row(task, name, count) for name, count in references.items()]
+    words = ("row", "published modes", "otherwise than the rest")
     return Table(
         name=f"modes-{task.name}",
         caption=f"{task.title}. {_what_is_shown(results)}",
-        headings=tuple(Heading(text, numeric=index in (1, 2, 3, 4, 5)) for index, text in enumerate(headings)),
+        headings=tuple(Heading(text, numeric=text not in words) for text in headings),
         rows=tuple(rows),
     )
+
+
+def _own_headings(task: Task) -> tuple[str, ...]:
+    """Return the columns that not every task has; of shared modes also what a row's share should be."""
+    if not isinstance(task, PointTask) or not task.classes:
+        return ("published modes",)
+    return ("as told", "in the middle", "expected there") if task.shared.any() else ("as told",)
 
 
 def literature_table(task: Task, results: Sequence[RowResult]) -> Table:
@@ -87,7 +97,8 @@ def as_frame(results: Sequence[RowResult], protocols: Mapping[tuple[str, str], s
             "done": result.done,
         }
         line["diverged"] = result.diverged
-        for name in ("modes", "high_quality", "kl"):
+        with_labels = ("as_told", "shared") if result.as_told is not None else ()
+        for name in ("modes", "high_quality", "kl", *with_labels):
             mean: Mean | None = getattr(result, name)
             line[name] = None if mean is None else mean.value
             line[f"{name}_half_width"] = None if mean is None else mean.half_width
@@ -119,15 +130,32 @@ def _result_row(task: Task, result: RowResult, protocol: str) -> Row:
             Cell(_mean(kl, 2), detail=f"of {kl.values} runs" if kl is not None and partial else "", numeric=True),
             Cell(str(result.diverged) if result.done else NOTHING, numeric=True),
             Cell(format_number(result.cpu_seconds, 1), numeric=True),
-            Cell(short_published(task.name, result.row)),
+            *_own_cells(task, result),
             Cell(protocol),
         )
     )
 
 
-def _reference_row(name: str, count: ModeCount) -> Row:
-    cells = (name, str(count.found), f"{100 * count.high_quality:.1f} %", format_number(count.kl, 2), "", "", "", "")
+def _own_cells(task: Task, result: RowResult) -> tuple[Cell, ...]:
+    if not isinstance(task, PointTask) or not task.classes:
+        return (Cell(short_published(task.name, result.row)),)
+    told = Cell(_mean(result.as_told, 1, percent=True), numeric=True)
+    if not task.shared.any():
+        return (told,)
+    (row,) = find_rows((result.row,), task)
+    expected = Cell(_percent(expected_shared(task, row)), numeric=True)
+    return (told, Cell(_mean(result.shared, 1, percent=True), numeric=True), expected)
+
+
+def _reference_row(task: Task, name: str, count: ModeCount) -> Row:
+    shares = [_percent(share) for share in (count.as_told, count.shared) if share is not None]
+    own = [*shares, *[""] * (len(_own_headings(task)) - len(shares))]
+    cells = (name, str(count.found), _percent(count.high_quality), format_number(count.kl, 2), "", "", *own, "")
     return Row(tuple(Cell(text) for text in cells), kind="floor")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
 
 
 def _what_is_shown(results: Sequence[RowResult]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,9 +52,7 @@ def train_points(job: Job) -> Trained:
     assert isinstance(task, PointTask)
     objective = load_objective(job)
     labels = len(task.classes)
-    G, D = build_point_networks(
-        objective.head, job.seed, job.recipe.packing, labels, job.recipe.conditioning or "none"
-    )
+    G, D = build_point_networks(objective.head, job.seed, job.recipe.packing, labels, job.recipe.conditioning or "none")
     real = torch.from_numpy(draw_points(task, task.training_samples, "training", job.seed) / task.scale).float()
     sampler = Sampler(len(real), job.batch, job.seed)
 
@@ -69,7 +67,7 @@ def train_points(job: Job) -> Trained:
 
     trained = play(job, objective, G, D, LATENT, batches, (labels,) if labels else ())
     if trained.diverged:
-        return trained
+        return replace(trained, count=replace(LOST, as_told=0.0)) if labels else trained
     latents = draw_latents(latent_law(job, objective), task.samples, LATENT, job.seed, "modes")
     with torch.no_grad():
         points = (G(latents, conditions(len(latents))) * task.scale).numpy()
