@@ -97,12 +97,12 @@ def test_traits_are_told_seed_by_seed_and_parts_stand_in_no_other_table(study: S
 
 def test_what_was_held_equal_names_the_codes(study: Study) -> None:
     backbone = {row.cells[0].text: row.cells[1].text for row in equal_table(study).rows}["backbone"]
-    assert "latent 100 (normal) and codes of 6 and 5 values and 1 number" in backbone
+    assert "codes of 6 and 5 values and 1 number;" in backbone
 
 
 def test_both_renderers_show_it(page: Page) -> None:
     html, markdown = render_html(page, ReportOptions()), render_markdown(page)
-    assert html.count('class="set" id="codes-') == 2
+    assert html.count('class="set" id="t-codes-') == 2
     assert "traversal-nsgan-controlled-categorical2.webp" in markdown
 
 
