@@ -53,6 +53,8 @@ UNEVEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("nsgan", {"instance_noise": 0.3, "instance_noise_steps": 4}),
     ("hinge", {"packing": 2, "norm": "spectral"}),
     ("wgan", {"optimizer": "rmsprop"}),
+    ("nsgan", {"optimizer": "sgd", "momentum": 0.5, "norm": "batch+spectral"}),
+    ("nsgan", {"generator_steps_per_iteration": 2, "instance_noise": 0.1}),
     ("wgan-gp", {"conditioning": "concat"}),
     ("nsgan", {"conditioning": "projection", "norm": "spectral"}),
 )

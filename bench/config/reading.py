@@ -140,8 +140,7 @@ def _read_study(
             if (entry := _read_entry(item, (*where, "objectives", index), folder, own)) is not None
         ]
     if isinstance(values.get("backbones"), list) and isinstance(values.get("backbone", {}), dict):
-        shared = values.get("backbone", {})
-        values["backbones"] = [shared | item if isinstance(item, dict) else item for item in values["backbones"]]
+        values["backbones"] = [_other_backbone(values.get("backbone", {}), item) for item in values["backbones"]]
     own.extend(_not_finite(values, where))
     if isinstance(values.get("evaluation"), dict):
         values["evaluation"] = with_own_files(values["evaluation"], (*where, "evaluation"), folder, own)
@@ -166,6 +165,14 @@ def _read_study(
         if located not in problems:  # a mistake in what studies share is one mistake
             problems.append(located)
     return None if own else study
+
+
+def _other_backbone(shared: Mapping[str, Any], item: Any) -> Any:
+    """Return another backbone's keys above the study's own, without those that only the other network has."""
+    if not isinstance(item, dict):
+        return item
+    elsewhere = {"dcgan": {"depth"}, "mlp": {"widths", "generator_widths"}}.get(str(item.get("network")), set())
+    return {key: value for key, value in shared.items() if key not in elsewhere} | item
 
 
 def _read_seeds(values: dict[str, Any], where: tuple[str | int, ...]) -> list[Problem]:

@@ -125,7 +125,9 @@ class Discriminator(nn.Module):
         sizes = {"autoencoder": latent, "encoder": 2 * latent, "embedding": EMBEDDING_SIZE}
 
         def another(outputs: int) -> Conv2d:
-            return conv(top, outputs, stride=1, padding=0, norm=norm, kernel=1 if self.connected else 4, bias=own.bias)
+            # A sliced score is a direction's: it has no bias.
+            bias = own.bias and head != "sliced"
+            return conv(top, outputs, stride=1, padding=0, norm=norm, kernel=1 if self.connected else 4, bias=bias)
 
         self.head = None if conditioning == "product" else another(sizes.get(head, 1))
         self.decoder: nn.Sequential | None = None

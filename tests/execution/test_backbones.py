@@ -46,6 +46,13 @@ def test_a_study_on_another_backbone_is_a_study_of_its_own_by_that_name(tmp_path
     assert make_plan(plain).runs[0].id == make_plan(study).runs[0].id
 
 
+def test_another_network_leaves_out_what_only_the_own_one_has(tmp_path: Path) -> None:
+    own = {"network": "mlp", "depth": 2, "bias": False}
+    file = write_tiny_study(tmp_path, backbone=own, backbones=[{"name": "dcgan", "network": "dcgan"}])
+    found = load_config(file).study("tiny.on-dcgan").backbone
+    assert (found.network, found.depth, found.bias, found.width) == ("dcgan", None, False, 4)
+
+
 @pytest.mark.parametrize(
     ("others", "word"),
     [

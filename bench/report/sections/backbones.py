@@ -154,7 +154,7 @@ def _ranks_table(study: Study, ranks: Sequence[RankAgreement]) -> Table:
 def _published() -> tuple[Block, ...]:
     heads = ("minimum", "only GAN", "only WGAN-GP", "both", "neither")
     counts = tuple(
-        Row((Cell(f"{row.minimum:.1f}", numeric=True), *(Cell(str(value), numeric=True) for value in row[1:])))
+        Row((Cell(f"{row.minimum:.1f}"), *(Cell(str(value), numeric=True) for value in row[1:])))
         for row in architectures.SUCCESSES
     )
     arms = tuple(Row(tuple(map(Cell, arm))) for arm in architectures.SEVEN)
@@ -163,9 +163,13 @@ def _published() -> tuple[Block, ...]:
         Table(
             "published-successes",
             f"{architectures.SOURCE}: {architectures.PROTOCOL}.",
-            tuple(Heading(head, numeric=True) for head in heads),
+            tuple(Heading(head, numeric=head != "minimum") for head in heads),
             counts,
         ),
-        Prose(f"{architectures.SEVEN_SOURCE}. {architectures.SEVEN_WORDS}"),
-        Table("published-arms", architectures.SEVEN_SOURCE, tuple(map(Heading, ("arm", "G", "D"))), arms),
+        Table(
+            "published-arms",
+            f"{architectures.SEVEN_SOURCE}: {architectures.SEVEN_WORDS}",
+            tuple(map(Heading, ("arm", "G", "D"))),
+            arms,
+        ),
     )

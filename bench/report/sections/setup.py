@@ -103,9 +103,11 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
         return NOTHING
     d, g = recipe["learning_rate_discriminator"], recipe["learning_rate_generator"]
     rates = f"learning rate {format_rate(g)}" if d == g else f"learning rate {format_rate(d)} (D), {format_rate(g)} (G)"
+    per = recipe.get("generator_steps_per_iteration", 1)
+    every = "generator step" if per == 1 else f"{per} generator steps"
     return (
-        f"{_optimizer(recipe)}, {rates}, {plural(recipe['discriminator_steps'], 'discriminator step')} per generator "
-        f"step, D norm {recipe['norm']}"
+        f"{_optimizer(recipe)}, {rates}, {plural(recipe['discriminator_steps'], 'discriminator step')} per {every}, "
+        f"D norm {recipe['norm']}"
     )
 
 
