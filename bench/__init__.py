@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.data import PreparedData
     from bench.data.images import load_images
     from bench.evaluation.measuring import measure
+    from bench.execution.clustered import Destination
     from bench.execution.running import Outcomes
     from bench.execution.sampling import generate_images
     from bench.execution.study import evaluate_study, run_study
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BenchError",
     "Config",
+    "Destination",
     "Objective",
     "Outcomes",
     "Plan",
@@ -64,6 +66,7 @@ __all__ = [
 # Where each name comes from: module, and its name there where that is another.
 _HOMES = {
     "Config": "bench.config.models",
+    "Destination": "bench.execution.clustered",
     "Objective": "bench.objectives.base",
     "Outcomes": "bench.execution.running",
     "Plan": "bench.runs.plan",

@@ -24,7 +24,7 @@ from bench.files import read_jsonl
 ROOT = Path(__file__).parent.parent
 SECTIONS = {
     "Studies and plans": ["load_study", "load_config", "make_plan", "Study", "Config", "Plan", "RunSpec"],
-    "Running": ["run_study", "evaluate_study", "Outcomes"],
+    "Running": ["run_study", "evaluate_study", "Outcomes", "Destination"],
     "Results, statistics and reports": ["read_results", "read_statistics", "render_report", "ReportPaths"],
     "Statistics of any tidy table": ["compare", "tie_groups"],
     "Images and metrics": ["measure", "load_images", "generate_images", "prepare_data", "PreparedData"],

@@ -43,7 +43,11 @@ _TICK_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Destination:
-    """The cluster that a command names. `detach`: do not stay to watch."""
+    """A cluster that takes runs, by name and settings. `detach`: do not stay to watch.
+
+    settings = bench.load_config("bench.toml").clusters["gpu"]
+    bench.run_study(plan, on=bench.Destination("gpu", settings, detach=True))
+    """
 
     name: str
     settings: ClusterSettings
@@ -126,7 +130,7 @@ def orders_for(
     """Return the orders that hold these jobs, in pieces; writes nothing."""
     settings = destination.settings
     each = settings.runs_per_job
-    pieces = [tuple(job.spec.folder.as_posix() for job in jobs[at : at + each]) for at in range(0, len(jobs), each)]
+    pieces = [tuple(job.path for job in jobs[at : at + each]) for at in range(0, len(jobs), each)]
     parts = [tuple(pieces[at : at + MOST_PIECES]) for at in range(0, len(pieces), MOST_PIECES)]
     if settings.at_a_time:  # shared out over the orders
         settings = settings.model_copy(update={"at_a_time": max(1, settings.at_a_time // max(1, len(parts)))})
@@ -185,7 +189,7 @@ def script_of(order: Order) -> str:
 class Paced:
     """Calls a function every so often: at first after `least` seconds, later as seldom as every `most`.
 
-    Never for more than a hundredth of the time: 10,000 runs take long to look at.
+    Never for more than a 300th of the time: three of them take less than a hundredth, however many runs there are.
     """
 
     def __init__(self, function: Callable[[float], object], least: float, most: float = 0.0) -> None:
@@ -200,7 +204,7 @@ class Paced:
         self._function(now)
         end = time.monotonic()
         usual = max(self._least, min((now - self._began) / 20, self._most))
-        self._next = end + max(usual, 99 * (end - now))
+        self._next = end + max(usual, 299 * (end - now))
 
 
 class Watch:
@@ -220,7 +224,7 @@ class Watch:
     ) -> None:
         self._plan, self._destination, self._root, self._options = plan, destination, runs_root, options
         self._jobs, self._watcher, self._pacer, self._standings = jobs, watcher, pacer, standings
-        self._places = {job.spec.name: placed[job.spec.folder.as_posix()] for job in jobs}
+        self._places = {job.path: placed[job.path] for job in jobs}
         self._gone: dict[str, float] = {}  # when a run was first missed
         self._lost: Counter[str] = Counter()
         self._away: list[str] = []
@@ -246,8 +250,8 @@ class Watch:
             self._watcher.notice(self._away[0] if self._away else f"{self._destination.name} answers again")
         lost = []
         for job in self._open():
-            name = job.spec.name
-            found = placed.get(job.spec.folder.as_posix())
+            name = job.path
+            found = placed.get(name)
             if found is not None and found.standing is not None:
                 self._gone.pop(name, None)
                 self._places[name] = found
@@ -261,7 +265,7 @@ class Watch:
     def read(self, now: float) -> None:
         """Read how far the runs of running pieces are."""
         for job in self._open():
-            if (standing := self._places[job.spec.name].standing) is None or standing.state != "running":
+            if (standing := self._places[job.path].standing) is None or standing.state != "running":
                 continue
             status = job.folder.status()
             if status != job.status:
@@ -292,27 +296,27 @@ class Watch:
 
     def _is_over(self, job: Job, now: float) -> bool:
         """End a job whose piece says how it ended; returns True where it is lost: gone without a word for a while."""
-        place = self._places[job.spec.name]
+        place = self._places[job.path]
         ended = place.order.ended(place.piece)
         if ended is not None and ended.through:
             if ended.refused is not None:
                 self._end(job, "failed", ended.refused)
                 return False
-            outcome, reason = ended.runs.get(job.spec.folder.as_posix(), (None, None))
+            outcome, reason = ended.runs.get(job.path, (None, None))
             self._end(job, outcome or str(job.folder.status().state), reason)
             return False
         if place.order.is_stopped(place.piece):
             self._end(job, "interrupted", "ended by `bench stop`")
             return False
         job.standing = None
-        return now - self._gone.setdefault(job.spec.name, now) >= GRACE_SECONDS
+        return now - self._gone.setdefault(job.path, now) >= GRACE_SECONDS
 
     def _again(self, lost: Sequence[Job]) -> None:
         """Submit runs again that their cluster has lost; those lost too often are left for the next command."""
         for job in lost:
-            self._lost[job.spec.name] += 1
-            self._gone.pop(job.spec.name, None)
-            if self._lost[job.spec.name] > RESUBMISSIONS:
+            self._lost[job.path] += 1
+            self._gone.pop(job.path, None)
+            if self._lost[job.path] > RESUBMISSIONS:
                 self._end(job, "interrupted", f"{self._destination.name} has lost it {RESUBMISSIONS + 1} times")
         again = [job for job in lost if job.outcome is None]
         if not again:
@@ -320,13 +324,11 @@ class Watch:
         self._watcher.notice(f"{self._destination.name} has lost {plural(len(again), 'run')}: submitted again")
         with study_locked(self._root, self._plan.study.name):
             placed = self._standings.look()  # another command may have been faster
-            needed = [
-                job for job in again if (at := placed.get(job.spec.folder.as_posix())) is None or at.standing is None
-            ]
+            needed = [job for job in again if (at := placed.get(job.path)) is None or at.standing is None]
             orders = orders_for(needed, self._plan, self._destination, self._root, self._options)
             placed |= submit(orders)
         for job in again:
-            self._places[job.spec.name] = placed[job.spec.folder.as_posix()]
+            self._places[job.path] = placed[job.path]
 
     def _end(self, job: Job, outcome: str, reason: str | None) -> None:
         known: dict[str, Outcome] = {"done": "done", "diverged": "diverged", "failed": "failed", "taken": "taken"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from bench.clusters.cluster import Standing
@@ -49,6 +50,11 @@ class Job:
     log_before: int = 0  # how many bytes of worker.log are of earlier attempts
     insist: bool = False
     standing: Standing | None = None
+
+    @cached_property
+    def path(self) -> str:
+        """The run's folder below its study's."""
+        return self.spec.folder.as_posix()
 
     @property
     def running(self) -> bool:

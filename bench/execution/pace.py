@@ -77,15 +77,15 @@ class Pacer:
         return seconds_left(paces, self.slots, self._evaluators)
 
     def _pace(self, job: Job, now: float) -> RunPace:
-        seen = self._seen.get(job.spec.name)
+        seen = self._seen.get(job.path)
         if seen is None or seen.attempt != job.started:
-            seen = self._seen[job.spec.name] = _Seen(job.started, job.status.attempts)
+            seen = self._seen[job.path] = _Seen(job.started, job.status.attempts)
         doing = _doing(job, seen)
         self._note(seen, job, doing, now)
         kind = device_type(job.device) if job.device is not None else next(iter(job.seconds), "")
         whole = max(1 - job.share_before, 1e-9)
         return RunPace(
-            row=str(job.spec.folder.parent),
+            row=job.path.rpartition("/")[0],
             doing=doing,
             share=min(share_done(job), 1.0),
             since=now - (seen.measuring_since if doing == "evaluating" and seen.measuring_since else job.started),
