@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from helpers.extras import needed
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -25,8 +25,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel as it would be uploaded, built without a network."""
-    if "CI" not in os.environ:  # there it fails instead
-        pytest.importorskip("hatchling", reason="the extra test is not installed")
+    needed("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     words = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -69,14 +68,30 @@ def test_the_first_page_shows_its_images_where_the_repository_is_known(metadata:
 
 def test_the_wheel_holds_what_runs_need_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    needed = ("bench.toml", "py.typed", "metrics/catalogue.toml", "cli/templates/objective.py.txt")
-    assert {f"bench/{name}" for name in needed} <= names
+    wanted = ("bench.toml", "py.typed", "metrics/catalogue.toml", "cli/templates/objective.py.txt")
+    assert {f"bench/{name}" for name in wanted} <= names
     here = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bench").rglob("*.py")}
     assert here <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"bench"}
     assert sum(file.compress_size for file in wheel.infolist()) < 10e6
     (entries,) = (name for name in names if name.endswith("entry_points.txt"))
     assert all(f"{script} = {target}" in wheel.read(entries).decode() for script, target in PROJECT["scripts"].items())
+
+
+def test_tests_bring_everything_optional_and_ci_skips_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    extras = PROJECT["optional-dependencies"]
+    (own,) = (one for one in extras["test"] if one.startswith("ganbench["))
+    assert set(own.removeprefix("ganbench[").rstrip("]").split(",")) == set(extras) - {"test", "docs", "lite0"}
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(ModuleNotFoundError):
+        needed("a_library_that_nobody_has")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception):
+        needed("a_library_that_nobody_has")
+    asking = {
+        path.name for path in (ROOT / "tests").rglob("*.py") if "importorskip(" in path.read_text(encoding="utf-8")
+    }
+    assert asking == {"extras.py", "test_folder.py", Path(__file__).name}  # the second for a system without fcntl
 
 
 def instructions() -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.data_images import encoded, picture, write_zip
+from helpers.extras import needed
 from pydantic import ValidationError
 
 from bench.data import DataRequest, PreparedSet, check_labels_of, faces, is_prepared, prepare, present_images
@@ -287,7 +288,7 @@ def test_attributes_in_kaggle_s_archive(tmp_path: Path, images: Path) -> None:
 
 
 def test_attributes_in_parquet_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
     from helpers.data_images import jpeg
 
     monkeypatch.setattr("bench.data.readers.celeba.FEWEST_TEST_IMAGES", 3)

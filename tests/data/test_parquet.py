@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from helpers.data_images import jpeg, write_zip
+from helpers.extras import needed
 
 from bench.data import DataRequest, PreparedData, is_prepared, prepare
 from bench.data.readers.parquet import open_parquet
 from bench.errors import BenchError
 
-pa = pytest.importorskip("pyarrow", reason="needs the extra hf")
-pq = pytest.importorskip("pyarrow.parquet")
+pa = needed("pyarrow")
+pq = needed("pyarrow.parquet")
 
 TRAIN, VALID, TEST = [1, 3, 5, 162_769, 162_770], [162_771, 182_637], [182_638, 200_001, 202_599]
 

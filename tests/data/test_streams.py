@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.extras import needed
 from PIL import Image
 
 from bench.data import images as images_module
@@ -40,7 +41,7 @@ def write(folder: Path, kind: str) -> Path:
             for index, image in enumerate(FACES):
                 archive.writestr(f"{index}.png", png(image))
     elif kind == "parquet":
-        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
         rows = [{"bytes": png(image), "path": f"{index}.png"} for index, image in enumerate(FACES)]
         parquet.write_table(pa.table({"image": rows}), path, row_group_size=3)
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.extras import needed
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -51,7 +52,7 @@ def test_matrices_resize_as_the_functions_do(resolution: int) -> None:
 
 
 def test_lite0_equals_the_package_it_is_from() -> None:
-    package = pytest.importorskip("efficientnet_lite_pytorch")
+    package = needed("efficientnet_lite_pytorch")
     theirs = package.EfficientNet.from_name("efficientnet-lite0")
     theirs.load_state_dict(torch.load(lite0.lite0_file(), weights_only=True))
     theirs.eval()

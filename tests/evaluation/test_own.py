@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.extras import needed
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms import InterpolationMode
@@ -78,8 +79,8 @@ def test_a_torchscript_file_is_fed_as_declared(small: Small, tmp_path: Path) -> 
 
 
 def test_an_onnx_file_gives_what_its_network_gives(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
+    onnx = needed("onnx")
+    needed("onnxruntime")
     weight = np.arange(6, dtype=np.float32).reshape(2, 3, 1, 1)
     nodes = [
         onnx.helper.make_node("Conv", ["images", "weight"], ["maps"]),
@@ -131,7 +132,7 @@ def test_a_backbone_within_a_network_is_not_downloaded(tmp_path: Path, monkeypat
 
 
 def test_dinov2_of_timm_at_another_size(tmp_path: Path) -> None:
-    timm = pytest.importorskip("timm")
+    timm = needed("timm")
     name = "vit_small_patch14_dinov2"
     network = timm.create_model(name, pretrained=False, num_classes=0, img_size=56).eval()
     declared = {"package": "timm", "model": name, "normalise": "imagenet", **saved(network, tmp_path / "dino.pth")}
@@ -142,7 +143,7 @@ def test_dinov2_of_timm_at_another_size(tmp_path: Path) -> None:
 
 
 def test_clip_of_open_clip(tmp_path: Path) -> None:
-    open_clip = pytest.importorskip("open_clip")
+    open_clip = needed("open_clip")
     network = open_clip.create_model("ViT-S-32-alt", pretrained=None, load_weights=False).eval()
     declared = {"package": "open_clip", "model": "ViT-S-32-alt", "normalise": "clip", "size": 224}
     declared |= saved(network, tmp_path / "clip.pt")

@@ -12,12 +12,16 @@ from helpers.study_fixture import Fate, StudyFixture
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
+from bench.formatting import format_tick
 from bench.report.figures.dots import primary_dots
 from bench.report.figures.labels import shortened, spread, width_of
 from bench.report.figures.palette import INK, Look
-from bench.report.model import Figure
+from bench.report.figures.scale import Scale
+from bench.report.model import Boards, Figure, ReportOptions
+from bench.report.sections.board import boards
 from bench.report.sections.tables import ordered
 from bench.report.study import Study, assembled, load_study
+from bench.report.subject import Subject
 
 FATES = {
     ("wgan", "controlled", 4): Fate("diverged", 400, "non-finite loss"),
@@ -112,6 +116,18 @@ def test_scores_far_apart_have_a_logarithmic_axis_and_a_far_floor_is_named(tmp_p
     told = words(figure.narrow)
     assert "◂ real images 0.010" in told
     assert {"100", "1k"} <= set(told)
+
+
+def test_the_plot_and_the_pages_board_have_one_axis(study: Study) -> None:
+    """Ends, ticks and the real floor: Markdown has the plot, the page the board."""
+    (found,) = boards(Subject(study, ReportOptions()), "")
+    assert isinstance(found, Boards)
+    ticks = [text for _, text in found.boards[0].ticks]
+    (drawn,) = found.figures
+    for told in (words(drawn.wide), words(drawn.narrow)):
+        assert sum(told[at : at + len(ticks)] == ticks for at in range(len(told))) == len(study.protocols)
+    scale = Scale.of([s for s in study.summaries if s.metric == study.primary])
+    assert [text for _, text in found.boards[0].ticks] == [format_tick(tick) for tick in scale.ticks()]
 
 
 def test_names_are_moved_apart_as_little_as_can_be() -> None:

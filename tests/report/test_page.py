@@ -13,12 +13,12 @@ import pytest
 from helpers.study_fixture import Fate, StudyFixture
 
 from bench.report import ReportOptions
+from bench.report.figures.scale import Scale
 from bench.report.model import Board, Boards, Cell, Figure, Heading, Page, Points, Prose, Row, Several, Table, Terms
 from bench.report.page import OUTLINE, compose
 from bench.report.render.html import Words, render_html
 from bench.report.render.latex import latex_tables
 from bench.report.render.markdown import render_markdown
-from bench.report.sections.board import Axis
 from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.minute import verdict, what_was_compared
 from bench.report.sections.results import family_words, results_table
@@ -130,13 +130,15 @@ def test_the_board_has_the_rows_of_the_table_in_its_order_with_their_samples(stu
     assert boards(page)[0].floor == boards(page)[1].floor
 
 
-@pytest.mark.parametrize("axis", [Axis(0.0, 50.0, log=False), Axis(1.0, 1000.0, log=True), Axis(-3.0, 9.0, log=False)])
-def test_an_axis_is_even_and_its_ticks_are_few_and_within(axis: Axis) -> None:
+@pytest.mark.parametrize(
+    "axis", [Scale(0.0, 50.0, log=False), Scale(1.0, 1000.0, log=True), Scale(-3.0, 9.0, log=False)]
+)
+def test_an_axis_is_even_and_its_ticks_are_few_and_within(axis: Scale) -> None:
     assert (axis.place(axis.low), axis.place(axis.high)) == (0, 100)
     assert axis.place(axis.low - 1) == 0
     middle = (axis.low * axis.high) ** 0.5 if axis.log else (axis.low + axis.high) / 2
     assert axis.place(middle) == pytest.approx(50, abs=0.01)
-    places = [place for place, _ in axis.ticks()]
+    places = [axis.place(tick) for tick in axis.ticks()]
     assert 2 <= len(places) <= 6
     assert all(0 <= one < other <= 100 for one, other in pairwise(places))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.extras import needed
 from helpers.study_fixture import Fate, realistic
 from helpers.tiny_study import on_cpu, write_tiny_study
 
@@ -249,7 +250,7 @@ def test_a_broken_tracker_is_named_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_tensorboard_reads_what_it_was_sent(tmp_path: Path) -> None:
     """In the way that a user meets it: a training that is followed, then sent again to no effect."""
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    needed("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.MonkeyPatch.context() as patch:
@@ -284,7 +285,7 @@ def export(root: Path, tmp_path: Path, tracker: str, *more: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_wandb_writes_an_offline_run(tmp_path: Path) -> None:
-    pytest.importorskip("wandb", reason="wandb is not installed")
+    needed("wandb")
     from wandb.proto import wandb_internal_pb2
 
     root, folder = one_run(tmp_path, final_step=100)
@@ -323,7 +324,7 @@ def leveldb_records(content: bytes) -> Iterator[bytes]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_keeps_a_run(tmp_path: Path) -> None:
-    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    needed("mlflow")
     from mlflow import MlflowClient
 
     root, folder = one_run(tmp_path, final_step=100)

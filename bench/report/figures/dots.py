@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogLocator, MaxNLocator
 
 from bench.formatting import PERCENT_95, format_number, format_tick, joined, plural
 from bench.report.figures.captioned import dashed_floor
 from bench.report.figures.labels import POINTS_PER_INCH, printable, shortened, width_of
 from bench.report.figures.palette import GRID, INK, MUTED, Look
 from bench.report.figures.plots import DASHED, WIDE, both_widths
+from bench.report.figures.scale import Scale
 from bench.report.metric_text import (
     describe_metric,
     format_mean,
@@ -33,8 +33,6 @@ from bench.statistics import Summary
 
 PITCH, HEAD, TICKS, FOOT, GAP = 19.0, 32.0, 16.0, 15.0, 20.0  # points: a row; around the rows; between panels
 NAMES_AT_MOST = 0.36  # of a panel's width
-LOG_FROM = 12  # times the least score: a span from which the axis is logarithmic
-FLOOR_NEAR = 5  # times smaller than the least score: a logarithmic axis still reaches such a floor
 MEAN_AT, SEEDS_AT = -0.07, 0.24  # of a row's height, from its middle: seeds stand under their mean, not behind it
 _NAME, _SMALL = 8.5, 7.5  # points, of letters
 
@@ -91,17 +89,18 @@ def draw_dots(panels: Sequence[_Panel], metric: str, look: Look, width: float) -
     whole, high = width * POINTS_PER_INCH, sum(heights) + FOOT
     canvas = Canvas(figsize=(width, high / POINTS_PER_INCH))
     each = (whole - GAP * (columns - 1)) / columns
-    scale, widths = _Scale(panels), _Widths.of(panels, each)
+    scale = Scale.of([line.summary for panel in panels for line in panel.lines])
+    widths = _Widths.of(panels, each)
     for at, row in enumerate(rows):
         top = high - sum(heights[:at]) - HEAD
         for column, panel in enumerate(row):
             left, below = column * (each + GAP) + widths.names, top - PITCH * len(panel.lines)
             box = (left, below, each - widths.names - widths.means - widths.ties, top - below)
             axes = canvas.add_axes((box[0] / whole, box[1] / high, box[2] / whole, box[3] / high))
-            scale.set(axes)
+            _set_scale(axes, scale)
             _draw_lines(axes, panel, look, widths.names)
             _draw_columns(axes, panel, widths)
-            _draw_head(axes, panel, widths.names, titled=len(panels) > 1)
+            _draw_head(axes, panel, scale, widths.names, titled=len(panels) > 1)
             if at == len(rows) - 1:
                 axes.set_xlabel(_axis_text(metric, each), fontsize=_SMALL, labelpad=2)
     return canvas
@@ -128,33 +127,12 @@ class _Widths:
         return cls(min(names, NAMES_AT_MOST * panel_width), means, ties, head)
 
 
-class _Scale:
-    """One axis for all panels: logarithmic where values span much, else from zero or below."""
-
-    def __init__(self, panels: Sequence[_Panel]) -> None:
-        summaries = [line.summary for panel in panels for line in panel.lines]
-        scores = [score for summary in summaries for score in summary.scores]
-        floors = [panel.floor for panel in panels if panel.floor is not None]
-        bounds = [bound for s in summaries for bound in (s.low, s.high) if bound is not None]
-        self._log = min(scores) > 0 and max(scores) > LOG_FROM * min(scores)
-        if self._log:
-            near = [floor for floor in floors if floor * FLOOR_NEAR > min(scores)]
-            self._ends = min([*scores, *near]) / 1.25, max([*scores, *near, *bounds]) * 1.15
-        else:
-            low, high = min([0.0, *scores, *floors, *bounds]), max([*scores, *floors, *bounds])
-            self._ends = low - 0.02 * (high - low) * (low < 0), high + 0.04 * ((high - low) or 1.0)
-
-    def set(self, axes: Axes) -> None:
-        if self._log:
-            axes.set_xscale("log")
-        low, high = self._ends
-        axes.set_xlim(low, high)
-        span = high / low if self._log else 0.0
-        locator = LogLocator(subs=(1.0, 2.0, 5.0) if span < 60 else (1.0, 3.0) if span < 2000 else (1.0,))
-        ticks = (locator if self._log else MaxNLocator(4)).tick_values(low, high)
-        shown = [float(tick) for tick in ticks if low <= tick <= high]
-        axes.minorticks_off()
-        axes.set_xticks(shown, [format_tick(tick) for tick in shown], fontsize=_SMALL)
+def _set_scale(axes: Axes, scale: Scale) -> None:
+    if scale.log:
+        axes.set_xscale("log")
+    axes.set_xlim(scale.low, scale.high)
+    axes.minorticks_off()
+    axes.set_xticks(scale.ticks(), [format_tick(tick) for tick in scale.ticks()], fontsize=_SMALL)
 
 
 def _draw_lines(axes: Axes, panel: _Panel, look: Look, names: float) -> None:
@@ -202,20 +180,17 @@ def _beside(axes: Axes, at: int, text: str, offset: float, colour: str) -> None:
                   ha="right", va="center_baseline", fontsize=_NAME, color=colour)  # fmt: skip
 
 
-def _draw_head(axes: Axes, panel: _Panel, names: float, titled: bool) -> None:
+def _draw_head(axes: Axes, panel: _Panel, scale: Scale, names: float, titled: bool) -> None:
     """Write the protocol above a panel, and the name of the real floor above its dashed line."""
     if titled:
         axes.annotate(panel.protocol.capitalize(), (0, 1), xycoords="axes fraction", xytext=(-names, 17),
                       textcoords="offset points", fontsize=9.5, color=INK, fontweight="bold")  # fmt: skip
     if panel.floor is None:
         return
-    least, words = axes.get_xlim()[0], f"real images {format_number(panel.floor)}"
-    if panel.floor < least:
-        words = f"◂ {words}"
-    else:
-        axes.axvline(panel.floor, color=INK, linewidth=1, linestyle=DASHED, zorder=1)
-    at = max(panel.floor, least)
-    beyond_the_middle = axes.transLimits.transform(axes.transScale.transform((at, 0)))[0] > 0.5
+    at, words = max(panel.floor, scale.low), scale.named(panel.floor, f"real images {format_number(panel.floor)}")
+    if at == panel.floor:
+        axes.axvline(at, color=INK, linewidth=1, linestyle=DASHED, zorder=1)
+    beyond_the_middle = scale.place(at) > 50
     axes.annotate(words, (at, 1), xycoords=("data", "axes fraction"), xytext=(2 if beyond_the_middle else -2, 4),
                   textcoords="offset points", ha="right" if beyond_the_middle else "left", fontsize=_SMALL,
                   color=INK)  # fmt: skip
