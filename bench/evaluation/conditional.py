@@ -41,8 +41,13 @@ def label_weight(features: Tensor, factors: int) -> float:
 
 def with_labels(features: Tensor, labels: npt.NDArray[np.uint8], sizes: Sequence[int], weight: float) -> Tensor:
     """Return N x (d + K) features, after each its labels: the one-hots of all factors times `weight`."""
-    hot = [torch.eye(size)[torch.from_numpy(labels[:, place].astype(np.int64))] for place, size in enumerate(sizes)]
+    hot = [one_hot(labels[:, place], size) for place, size in enumerate(sizes)]
     return torch.cat([features, *(weight * one.to(features) for one in hot)], dim=1)
+
+
+def one_hot(labels: npt.NDArray[np.uint8], size: int) -> Tensor:
+    """Return N x `size` one-hots of labels (N,)."""
+    return torch.eye(size)[torch.from_numpy(labels.astype(np.int64))]
 
 
 def classes_of(labels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDArray[np.int64]:

@@ -11,7 +11,9 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-_WEIGHT_DECAY = 1e-2
+from bench.evaluation.conditional import one_hot
+
+WEIGHT_DECAY = 0.1
 _ITERATIONS = 200
 _TOLERANCE = 1e-4
 
@@ -45,38 +47,35 @@ class Probe:
 def fit_probe(features: Tensor, labels: npt.NDArray[np.uint8], sizes: Sequence[int]) -> Probe:
     """Fit a probe to N x d features and N x F labels of factors with `sizes` values.
 
-    Minimises, for each factor, the mean cross-entropy plus 1/200 of the weights' squares (biases are free) by L-BFGS in
-    float64 from zero. The loss is convex with one minimum, so neither a seed nor an order of images plays a part.
+    Minimises the sum over factors of the mean cross-entropy, plus half of WEIGHT_DECAY times the weights' squares
+    (biases are free), by L-BFGS in float64 from zero. That is convex and has one minimum, so neither a seed nor an
+    order of images plays a part.
     """
     wide = features.double()
     mean, scale = wide.mean(0), wide.std(0, correction=0)
     scale = torch.where(scale > 1e-12 * (1 + mean.abs()), scale, 1.0)
     inputs = torch.nn.functional.pad((wide - mean) / scale, (0, 1), value=1.0)  # the last weight is the bias
-    fitted = [_fit_factor(inputs, labels[:, place], size) for place, size in enumerate(sizes)]
-    weights = torch.cat(fitted, dim=1)
-    return Probe(mean, scale, weights[:-1], weights[-1], tuple(sizes))
-
-
-def _fit_factor(inputs: Tensor, labels: npt.NDArray[np.uint8], size: int) -> Tensor:
-    """Return (d + 1) x K weights."""
     count, width = inputs.shape
-    hot = torch.eye(size, dtype=inputs.dtype, device=inputs.device)[torch.from_numpy(labels.astype(np.int64))]
-    decay = torch.full((width, 1), _WEIGHT_DECAY, dtype=inputs.dtype, device=inputs.device)
+    hot = torch.cat([one_hot(labels[:, place], size) for place, size in enumerate(sizes)], dim=1).to(inputs)
+    decay = torch.full((width, 1), WEIGHT_DECAY).to(inputs)
     decay[-1] = 0
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        weights = torch.from_numpy(flat).to(inputs.device).view(width, size)
+        weights = torch.from_numpy(flat).to(inputs.device).view(width, sum(sizes))
         logits = inputs @ weights
-        normaliser = logits.logsumexp(1, keepdim=True)
-        value = (normaliser.sum() - (logits * hot).sum()) / count + (decay * weights.square()).sum() / 2
-        gradient = inputs.T @ ((logits - normaliser).exp() - hot) / count + decay * weights
+        by_factor = [part.log_softmax(1) for part in torch.split(logits, list(sizes), dim=1)]
+        likely = torch.cat(by_factor, dim=1)
+        value = -(likely * hot).sum() / count + (decay * weights.square()).sum() / 2
+        gradient = inputs.T @ (likely.exp() - hot) / count + decay * weights
         return float(value), gradient.cpu().numpy().ravel()
 
+    start = np.zeros(width * sum(sizes))
     found = minimize(
         loss,
-        np.zeros(width * size),
+        start,
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": _ITERATIONS, "gtol": _TOLERANCE, "ftol": 0.0},
     )
-    return torch.from_numpy(found.x).to(inputs.device).view(width, size)
+    weights = torch.from_numpy(found.x).to(inputs.device).view(width, sum(sizes))
+    return Probe(mean, scale, weights[:-1], weights[-1], tuple(sizes))

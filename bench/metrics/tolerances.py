@@ -22,7 +22,10 @@ Machine = dict[str, Any]
 TOLERANCE = 1e-6
 MARGIN = 4.0  # how much further than any difference that was seen: processors were imitated, not collected
 IMAGES = 4  # how many may cross the edge of a ball where a share of images is measured: none of 8,000 was seen to
-_SHARES = ("precision_", "recall_", "density_", "coverage_", "unique_", "judge_confident")
+_SHARES = (
+    *("precision_", "recall_", "density_", "coverage_", "unique_", "judge_confident"),
+    *("label_accuracy_", "gan_test_", "gan_train_"),
+)
 _NAMES = ("torch", "device", "device_type", "capability", "threads")
 _MEASURED = Path(__file__).parent / "tolerances.json"
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
-from bench.evaluation.probe import fit_probe
+from bench.evaluation.probe import WEIGHT_DECAY, fit_probe
 
 
 def labelled(count: int, seed: int) -> tuple[torch.Tensor, np.ndarray]:
@@ -29,7 +29,7 @@ def test_it_is_scikit_learn_s_logistic_regression() -> None:
     for place, columns in enumerate((slice(0, 3), slice(3, 5))):
         # scikit-learn weighs the sum of cross-entropies by C, and gives two classes one column, their difference.
         size = columns.stop - columns.start
-        decay = 1e-2 if size > 2 else 1e-2 / 2
+        decay = WEIGHT_DECAY if size > 2 else WEIGHT_DECAY / 2
         model = LogisticRegression(C=1 / (len(own) * decay), tol=1e-10, max_iter=10_000).fit(own, labels[:, place])
         weights = probe.weights[:, columns].numpy().T
         expected = model.coef_ if size > 2 else np.concatenate([-model.coef_, model.coef_]) / 2

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.training_fixture import CPU, trained
+from helpers.training_fixture import CPU, study
 
 from bench.config.models import Entry
 from bench.config.reading import load_config
 from bench.data import DataRequest, PreparedData, prepare
 from bench.execution.evaluating import evaluate_folder
 from bench.files import read_jsonl
+from bench.runs.folder import RunFolder
+from bench.runs.plan import make_plan
+from bench.training.loop import train
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = {entry.label: entry for entry in load_config(ROOT / "bench.toml").study("faces-labels").objectives}
@@ -32,9 +35,7 @@ def data(root: Path) -> PreparedData:
 
 def label_accuracy(entry: Entry, steps: int, data: PreparedData, root: Path, folder: Path) -> float:
     """Train a row and return the share of 500 samples with the background that they were told."""
-    run_folder, run, status = trained(
-        folder,
-        data,
+    one_row = study(
         objectives=(entry.model_dump(),),
         baseline=entry.label,
         data=DATA,
@@ -43,7 +44,9 @@ def label_accuracy(entry: Entry, steps: int, data: PreparedData, root: Path, fol
         training={"snapshots": 1, "log_every": 100},
         evaluation={"extractors": ("judge",), "generators": ("raw",), "samples": 500, "snapshot_samples": 500},
     )
-    assert status.state == "done"
+    run, run_folder = make_plan(one_row).runs[0], RunFolder(folder)
+    run.write(run_folder.spec_file)
+    assert train(run_folder, run, data, CPU).state == "done"
     evaluate_folder(run_folder, run, data, root, CPU, lambda: False)
     values = {line["metric"]: line["value"] for line in read_jsonl(run_folder.metrics_file)}
     return float(values["label_accuracy_judge"])

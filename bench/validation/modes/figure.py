@@ -65,7 +65,8 @@ def _panel(axes: Axes, task: PointTask, panel: Panel | None) -> None:
     if panel is None:
         return
     centres = np.asarray(task.centres)
-    edge = 1.25 * float(np.abs(centres).max())
+    reach = float(np.abs(centres).max())
+    edge = max(1.25 * reach, reach + 4 * task.deviation)
     axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
     axes.text(0, 1.13, panel.title, transform=axes.transAxes, fontsize=7.5, color=INK, weight="bold")
     axes.text(0, 1.02, panel.detail, transform=axes.transAxes, fontsize=6.5, color=MUTED)
