@@ -78,6 +78,12 @@ def of_a_part(metric: str) -> bool:
     return "+" in metric
 
 
+def averaged_over_seeds(metric: str) -> bool:
+    """Tell whether a mean over seeds says anything: of one code it does not, which means something else at each."""
+    base = METRICS.get(metric.partition("+")[0])
+    return base is None or not base.codes or not of_a_part(metric)
+
+
 def part_title(metric: str) -> str:
     """Return which class or factor a metric is of, as a title: "class 3: glasses, none", "hat"."""
     part = metric.partition("@")[0].partition("+")[2]

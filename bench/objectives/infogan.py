@@ -82,6 +82,7 @@ class InfoGAN(OverBase):
             f"A learned log-variance is held within {_LOG_VARIANCES:g} of 0: the gradient grows as a variance falls.",
             "Codes belong to a study: rows without the term are given the same codes, which shows what the term does.",
         ),
+        controlled_notes=("The continuous codes' weight is 0.1, the authors' 1.",),
         code_differences=(
             "The paper has the deviation as an output; the authors' code fixes it at 1 in every experiment, as the "
             "default here.",

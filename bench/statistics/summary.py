@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.files import write_atomic
-from bench.metrics.catalogue import metric_info
+from bench.metrics.catalogue import averaged_over_seeds, metric_info
 from bench.statistics.arms import NEVER_RANKS, Arm, Better, pooled_ranks, ranking_direction
 from bench.statistics.frames import frame_of
 from bench.statistics.intervals import (
@@ -176,7 +176,7 @@ def write_summary(summaries: Sequence[Summary], path: Path) -> None:
 
 def _ordered_metrics(plan: Mapping[str, Any], scores: pd.DataFrame) -> list[str]:
     declared = [plan["primary_metric"], *plan["secondary"]]
-    return list(dict.fromkeys([*declared, *sorted(scores["metric"].unique())]))
+    return list(dict.fromkeys([*declared, *filter(averaged_over_seeds, sorted(scores["metric"].unique()))]))
 
 
 def _counts(results: pd.DataFrame, generator: str) -> dict[tuple[str, str], dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from helpers.training_fixture import CPU, study
 from torch import Tensor
 
 from bench.data import PreparedData, prepare
+from bench.evaluation.codes import changed_alone
+from bench.evaluation.samples import drawn_conditions, generate
 from bench.execution.evaluating import load_snapshot
 from bench.files import read_jsonl
-from bench.networks.codes import DrawnCodes
+from bench.networks.codes import Codes, DrawnCodes
 from bench.networks.conditioning import Batch
 from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec, make_plan
@@ -145,3 +148,31 @@ def test_a_run_keeps_what_recognises_its_codes_and_logs_how_well(tmp_path: Path,
     assert train(folder, spec, data, CPU).state == "done"
     assert load_snapshot(folder.snapshot_file(8), "ema", spec).told_scale.shape == (7,)
     assert all(line["observed"]["code_bound"] <= torch.tensor(6.0).log() for line in read_jsonl(folder.log_file))
+
+
+@pytest.mark.slow
+def test_codes_are_read_again_and_change_the_image(tmp_path: Path) -> None:
+    """One code of six values and one number: after 1,000 small steps D reads them, and the image follows them."""
+    law = Codes((6,), 1)
+    entry = {"objective": "infogan", "label": "row", "recipe": {"norm": "spectral"}}
+    changes: dict[str, Any] = {
+        "data": {"source": "faces", "resolution": 32, "train_count": 6000, "heldout_count": 300},
+        "backbone": {"width": 16, "latent": 32, "codes": law._asdict()},
+        "budget": {"generator_steps": 1000, "batch": 64, "halve_every": 10_000},
+        "training": {"snapshots": 1, "log_every": 500},
+        "recipe": {"learning_rate": 2e-4},
+    }
+    run = make_plan(study(objectives=(entry,), **changes)).runs[0]
+    folder = RunFolder(tmp_path / "run")
+    run.write(folder.spec_file)
+    assert train(folder, run, prepare(run.training.data, tmp_path / "data"), CPU).state == "done"
+    assert read_jsonl(folder.log_file)[-1]["observed"]["code_bound"] > 0.9 * math.log(6)
+    G = load_snapshot(folder.snapshot_file(1000), "raw", run)
+    conditions = drawn_conditions(law, 200, 0)
+    changed = next(changed_alone(law, conditions.samples, 0))
+    first, second = (
+        generate(G, 200, 0, latent=32, law="normal", device=CPU, conditions=conditions._replace(samples=codes)).float()
+        for codes in (conditions.samples, changed)
+    )
+    other_latents = (first[:100] - first[100:]).abs().mean()
+    assert float((first - second).abs().mean() / other_latents) > 0.3
