@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from bench.config.clusters import ClusterSettings
 from bench.config.predictions import Prediction
-from bench.config.recipe import GrownTable, RecipeOverrides, Table
+from bench.config.recipe import RecipeOverrides, Table
 from bench.data import DataRequest
 from bench.errors import BenchError, suggest
 from bench.metrics.settings import EvaluationSettings
@@ -56,7 +56,7 @@ class CodesTable(Table):
         return self
 
 
-class Backbone(GrownTable):
+class Backbone(Table):
     """The network that every row shares; a DCGAN's depth follows the data's resolution.
 
     width              channels of the maps at half the resolution, doubled at every further halving (DCGAN: 64); of an

@@ -13,17 +13,13 @@ DiscriminatorNorm = Literal["batch", "layer", "spectral", "none", "batch+spectra
 
 
 class Table(BaseModel):
-    """A table of bench.toml: frozen, strict, and closed to unknown keys."""
+    """A table of bench.toml: frozen, strict, and closed to unknown keys.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class GrownTable(Table):
-    """A table that got keys (`later`) after runs were named by its content.
-
-    They are left out of what is written while they have their default, so that the ids of runs stay.
+    Keys that came `later` than the ids of runs are left out of what is written while they have their default, so that
+    the ids stay.
     """
 
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     later: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
@@ -46,7 +42,7 @@ class WarmUp(Table):
     repeat_every: int | None = Field(None, ge=1)
 
 
-class Recipe(GrownTable):
+class Recipe(Table):
     """How a run is optimised; under `controlled` the same for every row.
 
     optimizer                     adam, rmsprop or sgd, for both players

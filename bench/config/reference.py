@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from bench.config.clusters import ClusterSettings
-from bench.config.models import Backbone, Budget, CodesTable, Entry, Study, Training
+from bench.config.models import Backbone, Budget, CodesTable, Entry, OtherBackbone, Study, Training
 from bench.config.predictions import Prediction
 from bench.config.recipe import Recipe, RecipeOverrides, WarmUp
 from bench.data import DataRequest
@@ -33,6 +33,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[study.NAME.data]", DataRequest),
     ("[study.NAME.backbone]", Backbone),
     ("codes, in a backbone", CodesTable),
+    ("A backbone, in backbones", OtherBackbone),
     ("[study.NAME.budget]", Budget),
     ("[study.NAME.recipe]", RecipeOverrides),
     ("warm_up, in a recipe", WarmUp),
@@ -56,12 +57,14 @@ told at once with their lines. `bench init` writes a file to change; `bench plan
 """
 _NOTES = {
     Study: "`name` is the table's, and is not written.",
+    OtherBackbone: "Beside its `name`, a table has the keys of `[study.NAME.backbone]` that it changes.",
     RecipeOverrides: "Under `controlled` every row has this recipe. Defaults are those of a recipe that says nothing.",
     ClusterSettings: "Where `bench run --on NAME` sends runs: [clusters.md](clusters.md). No part of any study.",
     Entry: "A row is an objective's name, or a table with `objective`, a `label`, keys of a recipe, and the settings "
     "of the objective, all beside each other: [objectives.md](objectives.md) lists each objective's.",
 }
-_NOT_WRITTEN = {(Study, "name"), (Entry, "settings"), (Entry, "recipe")}
+_NOT_WRITTEN: set[tuple[type[BaseModel], str]] = {(Study, "name"), (Entry, "settings"), (Entry, "recipe")}
+_NOT_WRITTEN |= {(OtherBackbone, key) for key in Backbone.model_fields}
 _LISTED = re.compile(r"^ {4}(\w+(?:, \w+)*) {2,}(\S.*)$")
 
 

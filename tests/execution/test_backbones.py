@@ -71,7 +71,7 @@ def test_a_mistake_in_a_backbone_is_named(tmp_path: Path, others: list[dict[str,
 def test_one_command_trains_a_study_on_its_backbones_and_the_report_compares_them(tmp_path: Path) -> None:
     budget, evaluation = {"generator_steps": 4}, {"extractors": ["lite0"]}
     write_tiny_study(tmp_path, backbones=[MLP], budget=budget, evaluation=evaluation)
-    assert invoke(tmp_path, "run", "--all", "--dry-run").output.count("train ") == 2
+    assert invoke(tmp_path, "run", "--all", "--dry-run").output.count("train  ") == 2
     done = invoke(tmp_path, "run", "--all")
     assert done.return_value == 0, done.output
     runs = tmp_path / "runs"
