@@ -24,6 +24,8 @@ REACH_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 _TRY_SECONDS = 60.0
 
+_connected: list[str] = []  # the address of the one cluster that this process is connected to
+
 
 class Ray:
     """The Ray cluster at an address."""
@@ -32,7 +34,10 @@ class Ray:
         self._settings = settings
 
     def submit(self, order: Order) -> None:
-        ray = connect(self._settings.address)
+        try:
+            ray = connect(self._settings.address)
+        except ClusterAwayError as error:  # it has nothing of this order, for certain
+            raise BenchError(error.message, error.hint, error.exit_code) from error
         refuse_what_fits_nowhere(order, ray.nodes())
         desk = _desk(order.runs, make=True)
         _get(desk.submit.remote(order.model_dump_json()))
@@ -71,7 +76,7 @@ class Ray:
 
 
 def connect(address: str) -> Any:
-    """Connect this process to a Ray cluster, once, and return the package.
+    """Connect this process to a Ray cluster, once, in place of another one, and return the package.
 
     Raises BenchError where the package is missing, ClusterAwayError where the cluster cannot be reached.
     """
@@ -81,7 +86,9 @@ def connect(address: str) -> Any:
     except ImportError as error:
         raise BenchError("The package ray is not installed", hint="pip install 'ganbench[ray]'") from error
     if ray.is_initialized():
-        return ray
+        if _connected == [address]:
+            return ray
+        ray.shutdown()
     if ":" in address:
         _reach(address)
     in_main = threading.current_thread() is threading.main_thread()
@@ -94,6 +101,7 @@ def connect(address: str) -> Any:
     finally:
         if in_main:  # Ray puts its own in the place
             signal.signal(signal.SIGTERM, handler)
+    _connected[:] = [address]
     return ray
 
 
@@ -169,4 +177,10 @@ def _get(ref: Any) -> Any:
     except ray.exceptions.GetTimeoutError as error:
         raise ClusterAwayError(f"Ray has not answered for {ANSWER_SECONDS:.0f} s") from error
     except ray.exceptions.RayError as error:
-        raise ClusterAwayError(f"Ray does not answer: {str(error).strip().splitlines()[-1]}") from error
+        said = str(error).strip().splitlines()[-1]
+        if "No module named" in said:
+            raise BenchError(
+                f"The Python of Ray's nodes has another bench, or none: {said}",
+                hint="Install this version of bench where `ray start` is typed, then start the nodes again.",
+            ) from error
+        raise ClusterAwayError(f"Ray does not answer: {said}") from error

@@ -32,7 +32,7 @@ class Standings:
         self._through: dict[str, set[int]] = {}  # by order, the pieces that nothing is left to do of
         self._orders: dict[str, Order] = {}
         self._seen: dict[str, int] = {}  # when pieces that something is left to do of last ended
-        self.away: list[str] = []  # the clusters that did not answer, in words
+        self.away: dict[tuple[str, str], str] = {}  # in words, why clusters (kind, address) did not answer
         self._asked = float("-inf")
         self._placed: dict[str, Placed] = {}
 
@@ -53,13 +53,13 @@ class Standings:
         for order in orders:
             # One question for all orders to one cluster, whatever jobs they ask it for.
             by_cluster[ClusterSettings(kind=order.cluster.kind, address=order.cluster.address)].append(order)
-        self.away, found = [], {}
+        self.away, found = {}, {}
         for settings, those in by_cluster.items():
             try:
                 found.update(open_cluster(settings).standings(those))
             except BenchError as error:
                 what = error.message if isinstance(error, ClusterAwayError) else f"{settings.kind}: {error.message}"
-                self.away.append(what.splitlines()[0])
+                self.away[settings.kind, settings.address] = what.splitlines()[0]
         placed: dict[str, Placed] = {}
         for order in orders:
             for index, runs in enumerate(order.pieces):

@@ -45,7 +45,7 @@ def stop_orders(runs_root: Path, study: str, names: Sequence[str], wait_seconds:
             )
     standings = Standings(runs_root, study)
     placed = standings.look()
-    away = tuple(standings.away)
+    away = tuple(standings.away.values())
     chosen: dict[str, dict[int, Placed]] = defaultdict(dict)
     orders: dict[str, Order] = {}
     for path, where in placed.items():

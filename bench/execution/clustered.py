@@ -6,6 +6,7 @@ and typed again, at any time: what stands with the cluster is attached to, and n
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -74,12 +75,12 @@ def run_on(
     `before` is called where there is something to submit. Raises BenchError with the cluster's words where it refuses.
     """
     standings = Standings(runs_root, plan.study.name)
-    if part(selected, runs_root, states, _asked(standings)).todo:
+    if part(selected, runs_root, states, _asked(standings, destination, console)).todo:
         before()
         if stop():
             return Outcomes(0, 0, 0, 0, 0, complete=False, jobs=(), slots=())
     with study_locked(runs_root, plan.study.name):  # two commands at once: the second one sees the first one's orders
-        placed = _asked(standings)
+        placed = _asked(standings, destination)
         parted = part(selected, runs_root, states, placed)
         lay_out_all(plan, parted, runs_root, states, present_images(plan.study.data, options.data_root))
         new = jobs_on(parted.todo, runs_root, destination)
@@ -162,8 +163,7 @@ def submit(orders: Sequence[Order]) -> dict[str, Placed]:
         except ClusterAwayError:
             raise  # it may have it all the same, and is asked by name
         except BenchError:
-            for piece in range(len(order.pieces)):
-                order.note_stopped(piece)
+            shutil.rmtree(order.folder)  # it has nothing of it
             raise
         for piece, runs in enumerate(order.pieces):
             placed |= dict.fromkeys(runs, Placed(order, piece, Standing("queued")))
@@ -227,7 +227,7 @@ class Watch:
         self._places = {job.path: placed[job.path] for job in jobs}
         self._gone: dict[str, float] = {}  # when a run was first missed
         self._lost: Counter[str] = Counter()
-        self._away: list[str] = []
+        self._away: dict[tuple[str, str], str] = {}
 
     def until_through(self, stop: Callable[[], bool]) -> bool:
         """Watch; returns False where `stop` ended that before all were through."""
@@ -246,8 +246,8 @@ class Watch:
         """Ask where the pieces are, and decide about those that are nowhere."""
         placed = self._standings.look()
         if self._standings.away != self._away:
-            self._away = list(self._standings.away)
-            self._watcher.notice(self._away[0] if self._away else f"{self._destination.name} answers again")
+            self._away = dict(self._standings.away)
+            self._watcher.notice(next(iter(self._away.values()), "") or f"{self._destination.name} answers again")
         lost = []
         for job in self._open():
             name = job.path
@@ -256,7 +256,7 @@ class Watch:
                 self._gone.pop(name, None)
                 self._places[name] = found
                 self._stands(job, found)
-            elif not self._away and self._is_over(job, now):
+            elif not self._is_unknown(job) and self._is_over(job, now):
                 lost.append(job)
         if lost:
             self._again(lost)
@@ -293,6 +293,11 @@ class Watch:
             job.device = job.device or device_type(place.order.slots()[0])
             job.started = job.heard = time.monotonic()
             self._watcher.started(job)
+
+    def _is_unknown(self, job: Job) -> bool:
+        """Tell whether the cluster that has the job's piece did not answer."""
+        cluster = self._places[job.path].order.cluster
+        return (cluster.kind, cluster.address) in self._away
 
     def _is_over(self, job: Job, now: float) -> bool:
         """End a job whose piece says how it ended; returns True where it is lost: gone without a word for a while."""
@@ -340,9 +345,16 @@ class Watch:
         self._watcher.finished(job)
 
 
-def _asked(standings: Standings) -> dict[str, Placed]:
-    """Return where the study's runs stand; raises ClusterAwayError where a cluster that may have some does not say."""
+def _asked(standings: Standings, destination: Destination, console: Console | None = None) -> dict[str, Placed]:
+    """Return where the study's runs stand. Raises ClusterAwayError where the cluster does not say that is to have more.
+
+    Of another one that does not say it is told: should it still have runs, their marks leave each to one owner.
+    """
     placed = standings.look()
-    if standings.away:
-        raise ClusterAwayError(standings.away[0])
+    own = (destination.settings.kind, destination.settings.address)
+    if own in standings.away:
+        raise ClusterAwayError(standings.away[own])
+    if console is not None:
+        for text in standings.away.values():
+            console.print(f"cluster  {text}: what waits there is submitted anew", markup=False)
     return {path: where for path, where in placed.items() if where.standing is not None}

@@ -185,7 +185,10 @@ def run_all(
     """
     images = present_images(plan.study.data, options.data_root)
     states = states or states_of(selected, runs_root, images)
-    placed = Standings(runs_root, plan.study.name).look()
+    standings = Standings(runs_root, plan.study.name)
+    placed = standings.look()
+    for text in standings.away.values():
+        console.print(f"cluster  {text}: what waits there is done here", markup=False)
     away = {path for path, where in placed.items() if where.standing is not None}
     parted = part(selected, runs_root, states, away)
     if parted.away:

@@ -146,6 +146,8 @@ def test_a_cluster_that_does_not_answer_is_not_submitted_to(plan: Plan, tmp_path
     with pytest.raises(ClusterAwayError):
         submitted(plan, tmp_path)
     assert len(cluster.orders) == 1
+    submitted(plan, tmp_path, kind="ray")  # another one: a cluster that is gone for good stands in nobody's way
+    assert len(cluster.orders) == 2
 
 
 def test_what_a_cluster_loses_is_submitted_again_but_not_for_ever(

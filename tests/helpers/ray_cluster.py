@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine's loopback: `python -m helpers.ray_cluster`, a head without cores and two nodes.
+"""A Ray cluster on this machine, with a token: `python -m helpers.ray_cluster`, a head without cores and two nodes.
 
 It prints its address, then does what its input says, a line each: "remove 0" kills a node, "add" starts one. It ends
 when its input does.
@@ -37,14 +37,15 @@ class RayCluster:
 
     def start(self) -> None:
         environment = {**os.environ, **self.environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "helpers.ray_cluster"],
-            env=environment | {"OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "cluster.log").open("wb"),
-            text=True,
-        )
+        with (self.folder / "cluster.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "helpers.ray_cluster"],
+                env=environment | {"OMP_NUM_THREADS": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self.address = self._answer()
 
     def do(self, words: str) -> str:
@@ -53,9 +54,7 @@ class RayCluster:
         return self._answer()
 
     def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(60)
+        self._process.communicate(timeout=60)  # closes both
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -68,7 +67,7 @@ class RayCluster:
 def main() -> None:
     from ray.cluster_utils import Cluster
 
-    here = {"object_store_memory": STORE, "node_ip_address": "127.0.0.1"}
+    here = {"object_store_memory": STORE}
     cluster = Cluster(initialize_head=True, head_node_args={**here, "num_cpus": 0, "include_dashboard": False})
     nodes = [cluster.add_node(num_cpus=2, num_gpus=1, **here) for _ in range(2)]
     print("answer", cluster.address, flush=True)

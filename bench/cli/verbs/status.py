@@ -65,7 +65,7 @@ def status(roots: Roots, study: str | None, watch: bool, as_json: bool) -> int:
             seconds = lacking.seconds(row["path"])
             row["unmeasured"] = row["path"] in lacking.images
             row["unmeasured_seconds"] = round(seconds, 1) if row["unmeasured"] and seconds is not None else None
-        below = [f"{text}: what waits there may be shown as interrupted or planned" for text in standings.away]
+        below = [f"{text}: what waits there may be shown as interrupted or planned" for text in standings.away.values()]
         below += [with_typed_options(lacking.in_words(), context)]
         if defined and (changed := study_changes(plan, defined)):
             told = f"The file of studies differs from this plan: {', '.join(changed)}. `bench run --all` plans anew."
