@@ -51,7 +51,11 @@ def check_own(file: Path, weights: Path | None = None) -> Report:
     weights   the file of an extractor's weights, where it takes one
     """
     began = time.perf_counter()
-    makers = {"extractor": partial(_of_extractor, weights=weights), "metric": _of_metric, "dataset": _of_dataset}
+    makers: dict[str, Callable[[Path], dict[str, Check]]] = {
+        "extractor": partial(_of_extractor, weights=weights),
+        "metric": _of_metric,
+        "dataset": _of_dataset,
+    }
     try:
         checks = makers[kind_of(file)](file.resolve())
         found = [_result(label, *check) for label, check in checks.items()]
