@@ -91,7 +91,7 @@ def test_gan_test_above_its_floor_is_told_and_stands_beside_gan_train(study: Stu
     assert (floors["gan_test_lite0"].text, floors["gan_train_lite0"].text) == ("0.970", "0.970")
 
 
-def test_without_a_judge_the_classifier_tells_which_rows_ignore_labels(study: Study) -> None:
+def test_without_a_judge_the_classifier_reads_labels_and_calls_no_row_unconditional(study: Study) -> None:
     plan = {**study.plan, "data": {"source": "fashion-mnist", "labels": ["class"]}}
     kept = tuple(summary for summary in study.summaries if summary.metric != ACCURACY)
     unread = replace(study.statistics, summaries=kept)
@@ -99,7 +99,7 @@ def test_without_a_judge_the_classifier_tells_which_rows_ignore_labels(study: St
     assert chance(fashion) == 0.1
     assert accuracy_metric(fashion) == "gan_test_lite0"
     assert accuracy_words(fashion) != accuracy_words(study)
-    assert [entry.label for entry in fashion.entries if is_unconditional(fashion, entry)] == ["wgan"]
+    assert not any(is_unconditional(fashion, entry) for entry in fashion.entries)  # poor images are misread too
     rare = replace(study, plan={**plan, "data": {"source": "celeba", "labels": ["Bald"]}}, statistics=unread)
     assert accuracy_metric(rare) == accuracy_words(rare) == ""
 

@@ -64,8 +64,13 @@ def _factors(study: Study) -> Mapping[str, Sequence[str]]:
 
 
 def is_unconditional(study: Study, entry: Entry) -> bool:
-    """Tell whether the interval of a row's label accuracy reaches down to chance; without an interval nobody knows."""
-    summary = study.summary(entry, accuracy_metric(study))
+    """Tell whether the interval of a row's label accuracy reaches down to chance; without an interval nobody knows.
+
+    By the judge alone: a linear classifier also misreads images that show what they were told, where they are poor.
+    """
+    if accuracy_metric(study) != ACCURACY:
+        return False
+    summary = study.summary(entry, ACCURACY)
     return summary.low is not None and summary.low <= chance(study)
 
 
@@ -92,7 +97,9 @@ def accuracy_words(study: Study) -> str:
         f"Label accuracy is the share of samples in which {reader} reads {joined(labels_of(study))} as told; images "
         f"that ignore their labels score {format_number(chance(study))}."
     )
-    if told := _rows_where(study, is_unconditional):
+    if metric != ACCURACY:
+        words += " It misreads poor images too, so no row is called unconditional by it."
+    elif told := _rows_where(study, is_unconditional):
         words += f" {UNCONDITIONAL.capitalize()}, as the {PERCENT_95} interval reaches that: {told}."
     elif all(s.low is None for s in study.summaries if s.metric == metric):
         words += " Fewer than three seeds have no interval, so no row is called unconditional."
