@@ -169,8 +169,8 @@ def main() -> None:
         simulate(Path(place), options.runs, options.gpus, Console())
 
 
-def simulate(root: Path, runs: int, gpus: int, console: Console) -> dict[str, float]:
-    """Go through all runs; returns the hours that went by, and the driver's seconds by what it did."""
+def simulate(root: Path, runs: int, gpus: int, console: Console) -> None:
+    """Go through all runs, and print what became of them and what the driver did."""
     study = Study.model_validate(
         {
             "name": "many",
@@ -220,15 +220,19 @@ def simulate(root: Path, runs: int, gpus: int, console: Console) -> dict[str, fl
             pacer.see(jobs, cluster.now)
             spent["showing"] += 20 * (time.perf_counter() - began)
     outcomes = Counter(str(job.outcome) for job in jobs)
-    console.print(
-        f"{runs:,} runs on {gpus} GPUs: {dict(outcomes)} after {cluster.now / HOURS:.0f} h; {dict(cluster.counts)}"
-    )
+    became = ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items()))
+    turns = ", ".join(f"{count:,} {name}" for name, count in sorted(cluster.counts.items()))
+    console.print(f"{runs:,} runs on {gpus} GPUs: {became} after {cluster.now / HOURS:.0f} h. Turns ended: {turns}")
     console.print(f"GPUs busy {cluster.busy_seconds / (gpus * cluster.now):.1%} of the time")
-    each = {name: seconds / asks for name, seconds in spent.items() if name != "submitting"}
-    console.print(f"submitting {spent['submitting']:.1f} s; in each of {asks:,} rounds of 30 s:")
-    for name, seconds in each.items():
-        console.print(f"  {name:8} {1000 * seconds:6.1f} ms   {seconds / clustered.ASK_SECONDS[1]:.2%} of the time")
-    return {"hours": cluster.now / HOURS, "share": sum(each.values()) / clustered.ASK_SECONDS[1], **spent}
+    console.print(f"submitting {spent.pop('submitting'):.1f} s; a look at all runs, {asks:,} of them:")
+    least = {"asking": clustered.ASK_SECONDS[1], "reading": clustered.READ_SECONDS, "showing": 0.25}
+    shares = {}
+    for name, seconds in spent.items():
+        look = seconds / asks
+        every = max(least[name], clustered.PAUSE_PER_WORK * look)
+        shares[name] = look / (look + every)
+        console.print(f"  {name:8} {1000 * look:6.1f} ms every {every:5.1f} s: {shares[name]:.2%} of the time")
+    console.print(f"the driver works {sum(shares.values()):.2%} of the time")
 
 
 if __name__ == "__main__":

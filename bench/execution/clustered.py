@@ -39,6 +39,7 @@ GRACE_SECONDS = 60.0  # a network file system may show the last files of a piece
 RESUBMISSIONS = 2  # of a run that its cluster has lost, by one command
 READ_SECONDS = 2.0
 ASK_SECONDS = (2.0, 30.0)  # between two questions to a cluster: at first, and later
+PAUSE_PER_WORK = 299  # seconds in which nothing is looked at, for each second that looking took
 _TICK_SECONDS = 0.25
 
 
@@ -204,7 +205,7 @@ class Paced:
         self._function(now)
         end = time.monotonic()
         usual = max(self._least, min((now - self._began) / 20, self._most))
-        self._next = end + max(usual, 299 * (end - now))
+        self._next = end + max(usual, PAUSE_PER_WORK * (end - now))
 
 
 class Watch:
