@@ -45,8 +45,10 @@ def generator_width(path: Path) -> int:
     layers = {int(match[1]): name for name in header if (match := _LAYER.fullmatch(name))}
     if not layers:
         return 0
-    *channels, _, side = header[layers[max(layers)]]["shape"]
-    return int(channels[side == 1])  # a transposed convolution's inputs come first, those of an mlp's layer second
+    first, second = header[layers[max(layers)]]["shape"][:2]
+    return int(
+        first if second == 3 else second
+    )  # a transposed convolution's inputs come first, an mlp's layer's second
 
 
 def _parts(content: bytes) -> tuple[dict[str, Any], bytes]:

@@ -116,14 +116,17 @@ def _of_study(runs_root: Path, name: str, study: str) -> dict[str, Any]:
 
 def trains(run: Mapping[str, Any], untrained: float | None, metric: str) -> bool | None:
     """Tell whether a run of a record trains; None where that is not known, or not yet."""
+    info = find_metric(metric)
+    bound = math.inf  # half of a share says nothing
+    if info is not None and info.better == "lower":
+        if untrained is None:
+            return None  # also of failed runs: counted alone, they would be all that is counted
+        bound = TRAINED_SHARE * untrained
     if run["state"] == "diverged" or run["collapsed"]:
         return False
     if run["state"] != "done" or run["value"] is None:
         return None
-    info = find_metric(metric)
-    if info is None or info.better != "lower":
-        return True  # half of a share says nothing
-    return None if untrained is None else bool(run["value"] < TRAINED_SHARE * untrained)
+    return bool(run["value"] < bound)
 
 
 def survivals(record: Mapping[str, Any]) -> Iterator[Survival]:

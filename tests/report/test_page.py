@@ -54,7 +54,14 @@ def html(page: Page) -> str:
 
 def test_sections_stand_in_the_outlines_order_and_those_of_an_hour_are_folded(page: Page, html: str) -> None:
     anchors = [part.anchor for part in OUTLINE]
-    absent = ("published-figures", "predictions", "external", "forgives", "labels")  # of which this study has nothing
+    absent = (
+        "published-figures",
+        "predictions",
+        "backbones",
+        "external",
+        "forgives",
+        "labels",
+    )  # of which this study has nothing
     assert [section.anchor for section in page.sections] == [name for name in anchors if name not in absent]
     assert [part.depth for part in OUTLINE] == sorted((p.depth for p in OUTLINE), key=("minute", "ten", "hour").index)
     main = html[html.index("<main>") :]

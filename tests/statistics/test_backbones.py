@@ -48,7 +48,8 @@ def test_a_run_trains_below_half_of_the_untrained_generator_s_score() -> None:
     assert trains(run("a", 0, 99.9), 200.0, "fd_lite0") is True
     assert trains(run("a", 0, 100.0), 200.0, "fd_lite0") is False
     assert trains(run("a", 0, 1.0, collapsed=True), 200.0, "fd_lite0") is False
-    assert trains(run("a", 0, None, "diverged", None), None, "fd_lite0") is False
+    assert trains(run("a", 0, None, "diverged", None), 200.0, "fd_lite0") is False
+    assert trains(run("a", 0, None, "diverged", None), None, "fd_lite0") is None
     assert trains(run("a", 0, 1.0), None, "fd_lite0") is None
     assert trains(run("a", 0, None, "failed", None), 200.0, "fd_lite0") is None
     assert trains(run("a", 0, 0.4), None, "coverage_lite0") is True  # half of a share says nothing
