@@ -39,7 +39,7 @@ GRACE_SECONDS = 60.0  # a network file system may show the last files of a piece
 RESUBMISSIONS = 2  # of a run that its cluster has lost, by one command
 READ_SECONDS = 2.0
 ASK_SECONDS = (2.0, 30.0)  # between two questions to a cluster: at first, and later
-PAUSE_PER_WORK = 299  # seconds in which nothing is looked at, for each second that looking took
+PAUSE_PER_WORK = 399  # seconds in which nothing is looked at, for each second that looking took
 _TICK_SECONDS = 0.25
 
 
@@ -190,7 +190,7 @@ def script_of(order: Order) -> str:
 class Paced:
     """Calls a function every so often: at first after `least` seconds, later as seldom as every `most`.
 
-    Never for more than a 300th of the time: three of them take less than a hundredth, however many runs there are.
+    Never for more than a 400th of the time: three of them take less than a hundredth, however many runs there are.
     """
 
     def __init__(self, function: Callable[[float], object], least: float, most: float = 0.0) -> None:
