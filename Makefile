@@ -5,7 +5,6 @@
 # make docs    the documentation as a website, in build/site
 PYTHON ?= python3
 VENV := .venv
-EXTRAS := lite0,test,docs
 BIN := $(VENV)/bin
 
 .PHONY: bench test fast cluster docs clean
@@ -39,7 +38,7 @@ $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --editable '.[lite0,test,docs]'
 	@touch $@ $(VENV)/.bench
 
 clean:

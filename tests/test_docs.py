@@ -39,8 +39,8 @@ CHEAP = (
     "export",
     "verify",
 )
-# Options that train, measure or draw; ranks; what takes real images, and a report whose runs are not these.
-LEFT_OUT = {"--calibrate", "--prove", "--ranks", "--show-training-images", "--metrics"}
+# Options that train, measure or draw; ranks; clusters; what takes real images, and a report whose runs are not these.
+LEFT_OUT = {"--on", "--calibrate", "--prove", "--ranks", "--show-training-images", "--metrics"}
 NOT_HERE = {"bench check", "bench report --study celeba64", "bench verify reports/faces"}
 
 
