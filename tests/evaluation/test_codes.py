@@ -142,7 +142,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 @pytest.fixture(scope="module")
 def reference(data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     settings = EvaluationSettings(extractors=("judge",), samples=60, snapshot_samples=60, kid_subset_size=20)
-    return Reference(settings, data, (JudgeExtractor(CPU),), tmp_path_factory.mktemp("cache"))
+    return Reference(settings, data, (JudgeExtractor("faces", CPU),), tmp_path_factory.mktemp("cache"))
 
 
 def test_the_truth_of_held_out_faces_is_what_was_drawn_and_what_the_judge_sees(reference: Reference) -> None:

@@ -76,7 +76,7 @@ def test_a_whole_sample_on_a_card_gives_the_same_values(tmp_path: Path, monkeypa
 def test_a_device_without_float64_leaves_the_distances_to_the_cpu(tmp_path: Path) -> None:
     request = DataRequest(source="faces", resolution=32, train_count=60, heldout_count=60)
     data = prepare(request, tmp_path, workers=1)
-    judge = JudgeExtractor(CPU)
+    judge = JudgeExtractor("faces", CPU)
 
     def computes_on(name: str) -> torch.device:
         judge.device = torch.device(name)

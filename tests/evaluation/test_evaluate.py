@@ -70,7 +70,7 @@ def load_generator(file: Path, kind: str) -> nn.Module:
 
 
 PIXELS = {"nearest_train", "ct_pixels", "ms_ssim"}
-UNTOLD = {name for name, info in METRICS.items() if not info.labels}
+UNTOLD = {name for name, info in METRICS.items() if not (info.labels or info.codes)}
 
 
 def measure(run: Path, evaluator: Evaluator) -> int:

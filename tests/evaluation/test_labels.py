@@ -52,7 +52,7 @@ def test_a_sample_is_a_function_of_its_latent_and_its_condition(data: PreparedDa
 
 def test_samples_have_the_labels_of_the_reference_in_its_order(data: PreparedData, tmp_path: Path) -> None:
     settings = EvaluationSettings(extractors=("judge",), samples=55, snapshot_samples=55)
-    reference = Reference(settings, data, (JudgeExtractor(CPU),), tmp_path)
+    reference = Reference(settings, data, (JudgeExtractor("faces", CPU),), tmp_path)
     labels = reference.labels(reference.heldout_part(55))
     conditions = conditions_of(data)
     assert conditions is not None
@@ -75,7 +75,7 @@ def test_without_labels_nothing_is_told(tmp_path: Path) -> None:
 
 def test_the_judge_s_answers_survive_the_cache() -> None:
     images = torch.from_numpy(faces.draw_faces(0, range(20), 32))
-    found = extract(JudgeExtractor(CPU), images)
+    found = extract(JudgeExtractor("faces", CPU), images)
     again = Features.from_arrays(found.arrays())
     assert again.answers is not None
     assert found.answers is not None

@@ -240,7 +240,7 @@ def test_what_both_players_are_told_is_drawn(tmp_path: Path) -> None:
     conditions = conditions_of(data)
     assert conditions is not None
     images = generate(G, 300, 0, latent=32, law="normal", device=CPU, conditions=conditions)
-    answers = extract(JudgeExtractor(CPU), images).answers
+    answers = extract(JudgeExtractor("faces", CPU), images).answers
     assert answers is not None
     right = answers[:, list(faces.FACTORS).index("background")] == conditions.samples.argmax(1)
     assert float(right.double().mean()) > 0.4
