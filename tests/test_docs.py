@@ -41,7 +41,11 @@ CHEAP = (
 )
 # Options that train, measure or draw; ranks; clusters; what takes real images, and a report whose runs are not these.
 LEFT_OUT = {"--on", "--calibrate", "--prove", "--ranks", "--show-training-images", "--metrics"}
-NOT_HERE = {"bench check", "bench report --study celeba64", "bench verify reports/faces"}
+NOT_HERE = {
+    "bench check",
+    "bench verify reports/faces",
+    *(f"bench report --study {study}" for study in ("celeba64", "mine", "mnist-mlp")),
+}
 
 
 def commands(page: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.extras import needed
 from helpers.training_fixture import CPU, study
 from scipy.stats import spearmanr
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ def test_information_has_the_closed_value_less_the_bias() -> None:
 
 
 def test_information_against_scikit_learn_and_without_bias_where_there_is_none() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = needed("sklearn.metrics")
     random = np.random.default_rng(0)
     first, second = random.integers(20, size=2000), random.integers(6, size=2000)
     mixed = np.where(random.random(2000) < 0.4, first % 6, second)
