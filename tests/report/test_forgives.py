@@ -25,6 +25,7 @@ def record(study: Path, **values: float) -> dict[str, Any]:
     return {
         "schema": 1,
         "evaluation_id": read_json(study / "plan.json")["evaluation_id"],
+        "data_sha256": next(read_json(file) for file in study.glob("*/seed-*/status.json"))["data_sha256"]["heldout"],
         "extractor": "lite0",
         "samples": 1000,
         "floor_source": "heldout",
@@ -92,6 +93,7 @@ def elsewhere(study: Path, values: list[float], seeds: bool, label: str = "their
         "source": "by hand",
         "seeds": seeds,
         "evaluation_id": read_json(study / "plan.json")["evaluation_id"],
+        "data_sha256": next(read_json(file) for file in study.glob("*/seed-*/status.json"))["data_sha256"]["heldout"],
         "sets": [{"images_sha256": str(at), "lines": [line]} for at, line in enumerate(lines)],
     }
     write_record(external_file(study, label), record | more)
@@ -102,9 +104,12 @@ def test_rows_from_elsewhere_are_marked_and_have_an_interval_with_seeds_alone(st
     elsewhere(study, [30.0, 32.0, 34.0], seeds=True)
     elsewhere(study, [30.0, 32.0, 34.0], seeds=False, label="unlike")
     elsewhere(study, [30.0], seeds=False, label="old", evaluation_id="0" * 12)
+    elsewhere(study, [30.0], seeds=False, label="other", data_sha256="0" * 64)
     table = external_table(loaded(study))
     assert table is not None
-    old, theirs, unlike, floor = table.rows
+    old, other, theirs, unlike, floor = table.rows
+    assert other.cells[0].badges == old.cells[0].badges != theirs.cells[0].badges
+    assert other.cells[1].text == "–"
     assert theirs.cells[0].badges == ("external",)
     assert theirs.cells[1].text == "32.0"
     assert theirs.cells[1].detail.startswith("[27.0, 37.0")

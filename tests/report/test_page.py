@@ -61,6 +61,7 @@ def test_sections_stand_in_the_outlines_order_and_those_of_an_hour_are_folded(pa
         "external",
         "forgives",
         "labels",
+        "codes",
     )  # of which this study has nothing
     assert [section.anchor for section in page.sections] == [name for name in anchors if name not in absent]
     assert [part.depth for part in OUTLINE] == sorted((p.depth for p in OUTLINE), key=("minute", "ten", "hour").index)
