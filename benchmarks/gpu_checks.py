@@ -130,7 +130,7 @@ def checks(options: argparse.Namespace) -> list[Task]:
     tasks.append(({"check": "one rank through the collectives"}, partial(_one_rank, options)))
     loaders: dict[str, Callable[[torch.device], Extractor]] = {
         "lite0": load_lite0,
-        "judge": JudgeExtractor,
+        "judge": partial(JudgeExtractor, "faces"),
         "inception": _random_inception,
     }
     for name, load in loaders.items():
@@ -319,7 +319,8 @@ def _batches(setting: Setting, device: torch.device, count: int) -> list[Tensor]
 def _first_moments(state: TrainingState) -> Tensor:
     """Return the gradients of the first step, up to a factor, as both optimisers have kept them."""
     states = [state for optimizer in (state.optimizer_G, state.optimizer_D) for state in optimizer.state.values()]
-    return torch.cat([state.get("exp_avg", state.get("square_avg")).flatten() for state in states])
+    kept = ("exp_avg", "square_avg", "momentum_buffer")  # Adam's, RMSProp's, SGD's
+    return torch.cat([next(state[name] for name in kept if name in state).flatten() for state in states])
 
 
 def _weights(state: TrainingState) -> Tensor:

@@ -36,7 +36,7 @@ _TOLD = 0.01  # the least share that a picture's caption tells
 
 def code_names(study: Study) -> list[str]:
     """Return what the study's codes are called, in order; [] in a study without codes."""
-    codes = study.plan["backbone"].get("codes") or {}
+    codes = study.plan.get("backbone", {}).get("codes") or {}
     kinds = (("categorical", len(codes.get("categorical", ()))), ("continuous", codes.get("continuous", 0)))
     return [f"{kind}{number}" for kind, count in kinds for number in range(1, count + 1)]
 
