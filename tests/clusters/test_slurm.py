@@ -19,7 +19,7 @@ LONG = {"generator_steps": 400, "batch": 8, "halve_every": 100}
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    """Without Slurm these tests skip, and fail in CI."""
+    """Without Slurm these tests are skipped, with the reason."""
     need(why_not())
     cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"))
     try:
