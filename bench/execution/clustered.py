@@ -28,7 +28,17 @@ from bench.execution.display import Following, make_display
 from bench.execution.jobs import Job, Outcome
 from bench.execution.pace import Pacer
 from bench.execution.pool import PoolOptions, Watcher
-from bench.execution.running import Outcomes, Parted, States, folder_of, lay_out_all, part, state_of, work_for
+from bench.execution.running import (
+    Outcomes,
+    Parted,
+    States,
+    folder_of,
+    lay_out_all,
+    part,
+    share_trained,
+    state_of,
+    work_for,
+)
 from bench.formatting import format_duration, plural
 from bench.runs.added import study_locked
 from bench.runs.cost import Estimates
@@ -119,8 +129,7 @@ def jobs_on(runs: Sequence[RunSpec], runs_root: Path, destination: Destination) 
     for run in runs:
         folder = folder_of(run, runs_root)
         status = folder.status()
-        trained = status.state in ("done", "diverged")
-        share = 1.0 if trained else status.generator_steps / run.training.budget.generator_steps
+        share = share_trained(run, status)
         seconds = (1 - share) * estimates(run).seconds
         jobs.append(Job(run, folder, {device: seconds}, share_before=share, before=status, status=status))
     return sorted(jobs, key=lambda job: -job.seconds[device])

@@ -30,7 +30,7 @@ from bench.formatting import plural
 from bench.owning import MARK, TakenError
 from bench.runs.added import study_locked
 from bench.runs.cost import Estimates, guessed_evaluation_seconds, read_calibration
-from bench.runs.folder import RunFolder
+from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import Plan, PlanState, RunSpec, card_of, run_state
 from bench.runs.portable import IMPORTED_FILE
 
@@ -268,6 +268,11 @@ def sweep(folder: RunFolder) -> None:
             folder.sweep()
 
 
+def share_trained(run: RunSpec, status: Status) -> float:
+    """Return how much of a run's training is done, 0 to 1; of one that diverged nothing is left."""
+    return 1.0 if status.state in ("done", "diverged") else status.generator_steps / run.training.budget.generator_steps
+
+
 def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> list[Job]:
     """Return the runs as jobs, in the order in which they should start, with what they are thought to take.
 
@@ -283,8 +288,7 @@ def jobs_for(runs: Sequence[RunSpec], runs_root: Path, slots: Sequence[str]) -> 
     for run in runs:
         folder = folder_of(run, runs_root)
         status = folder.status()
-        trained = status.state in ("done", "diverged")
-        share = 1.0 if trained else status.generator_steps / run.training.budget.generator_steps
+        share = share_trained(run, status)
         costs = {name: estimates[name](run) for name in types}
         seconds = {name: (1 - share) * cost.seconds for name, cost in costs.items()}
         evaluation = {

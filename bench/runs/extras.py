@@ -19,11 +19,7 @@ def read_forgives(study_folder: Path, evaluation_id: str) -> dict[str, Any] | No
 
     Raises BenchError where the record is damaged.
     """
-    file = study_folder / FORGIVES
-    if not file.is_file():
-        return None
-    record: dict[str, Any] = read_json(file)
-    return record if record.get("evaluation_id") == evaluation_id else None
+    return _of_settings(study_folder / FORGIVES, evaluation_id)
 
 
 def read_backbones(study_folder: Path, evaluation_id: str) -> dict[str, Any] | None:
@@ -31,11 +27,7 @@ def read_backbones(study_folder: Path, evaluation_id: str) -> dict[str, Any] | N
 
     Raises BenchError where the record is damaged.
     """
-    file = study_folder / BACKBONES
-    if not file.is_file():
-        return None
-    record: dict[str, Any] = read_json(file)
-    return record if record.get("evaluation_id") == evaluation_id else None
+    return _of_settings(study_folder / BACKBONES, evaluation_id)
 
 
 def external_file(study_folder: Path, label: str) -> Path:
@@ -55,3 +47,10 @@ def read_external(study_folder: Path) -> tuple[dict[str, Any], ...]:
             raise BenchError(f"{file} is not the record of samples called {file.stem}", hint="Move it away.")
         records.append(record)
     return tuple(records)
+
+
+def _of_settings(file: Path, evaluation_id: str) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    record: dict[str, Any] = read_json(file)
+    return record if record.get("evaluation_id") == evaluation_id else None

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from bench.runs.latest import PLAYERS
 from bench.statistics.arms import Better
 
 FEWEST_SNAPSHOTS = 4
 """A rank correlation of fewer snapshots takes too few values to say anything."""
 SETTLED = 0.05
 """A loss has settled if its standard deviation over the last fifth of training is below this share of its mean."""
-PLAYERS = ("discriminator", "generator")
 
 Floats = npt.NDArray[np.float64]
 

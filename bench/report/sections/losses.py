@@ -15,11 +15,11 @@ from bench.report.figures.panels import Line, Panel, draw_panels
 from bench.report.figures.plots import NARROW, one_width
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.study import Entry, read_log
+from bench.runs.latest import PLAYERS
 
 PANEL_HEIGHT = 1.36  # inches
 POINTS_PER_FIGURE = 1000
 LEAST_POINTS = 20
-_PLAYERS = ("discriminator", "generator")
 _DASHES = (SOLID, (0, (4.4, 1.7)), (0, (1.3, 2)), (0, (6.7, 1.7, 1.3, 1.7)))
 
 
@@ -58,7 +58,7 @@ def draw_losses(curves: pd.DataFrame, title: str, colour: str, width: float) -> 
     `curves` has player, term, seed, generator_steps, value (NaN where the loss was not finite).
     """
     there = set(curves["player"].unique())
-    players = [player for player in _PLAYERS if player in there]
+    players = [player for player in PLAYERS if player in there]
     panels = []
     for player in players:
         mine = curves[curves["player"] == player]
@@ -97,7 +97,7 @@ def _loss_lines(entry: Entry) -> pd.DataFrame:
         (player, term, run.seed, float(line["generator_steps"]), np.nan if value is None else float(value))
         for run in entry.runs
         for line in read_log(run)
-        for player in ("discriminator", "generator")
+        for player in PLAYERS
         for term, value in line.get(player, {}).items()
     ]
     return pd.DataFrame(rows, columns=["player", "term", "seed", "generator_steps", "value"])

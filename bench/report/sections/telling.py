@@ -8,10 +8,10 @@ from bench.report.model import Block, Cell, Heading, Prose, Row, Table
 from bench.report.sections.together import together
 from bench.report.study import Entry, Study, read_log
 from bench.report.subject import Subject
+from bench.runs.latest import PLAYERS
 from bench.statistics.arms import ranking_direction
 from bench.statistics.losses import (
     FEWEST_SNAPSHOTS,
-    PLAYERS,
     Following,
     Phases,
     RunLosses,
