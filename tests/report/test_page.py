@@ -258,6 +258,17 @@ def test_what_captions_share_is_said_once() -> None:
     assert own_and_shared([["a"]]) == ([[]], ["a"])
 
 
+def test_tables_stand_beside_each_other_while_they_are_narrow() -> None:
+    def beside(columns: int) -> bool:
+        headings = tuple(Heading(str(number)) for number in range(columns))
+        table = Table("t", "One.", headings, (Row((Cell("a"),) * columns),))
+        (both,) = together([table, replace(table, name="u", caption="Two.")], beside=True)
+        assert isinstance(both, Several)
+        return both.beside
+
+    assert [beside(columns) for columns in (3, 4, 5)] == [True, True, False]
+
+
 def test_a_word_is_linked_to_the_glossary_once_and_stays_text(page: Page, html: str) -> None:
     (terms,) = (block for block in page.blocks if isinstance(block, Terms))
     links = re.findall(r'<a class="word" href="#([\w-]+)"', html)

@@ -9,13 +9,20 @@ from dataclasses import replace
 from bench.formatting import joined
 from bench.report.model import Block, Figure, Several, Table
 
+COLUMNS_BESIDE = 4
+"""Of a table that fits half of a page 1,440 pixels wide; a wider one would end in a scrolling box there."""
+
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z“(])")
 
 
 def together(blocks: Sequence[Table | Figure], beside: bool = False) -> tuple[Block, ...]:
-    """Put blocks together, with the sentences that all their captions have taken out and said once."""
+    """Put blocks together, with the sentences that all their captions have taken out and said once.
+
+    `beside`: next to each other where there is room, if they are narrow enough.
+    """
     if len(blocks) < 2:
         return tuple(blocks)
+    beside = beside and all(len(block.headings) <= COLUMNS_BESIDE for block in blocks if isinstance(block, Table))
     own, shared = own_and_shared([_SENTENCE_END.split(block.caption) for block in blocks])
     if not all(own):  # a table without a caption of its own has no name
         return (Several(tuple(blocks), beside=beside),)
