@@ -50,6 +50,7 @@ from bench.report.sections.pairs import pairs_section
 from bench.report.sections.predictions import predictions_table
 from bench.report.sections.protocols import protocols_table
 from bench.report.sections.published import published_figures
+from bench.report.sections.rates import rates_section
 from bench.report.sections.results import results
 from bench.report.sections.seeds import seeds
 from bench.report.sections.stability import mixtures_table, seeds_figure, stability_table
@@ -252,6 +253,7 @@ OUTLINE = (
     Part("pairs", "Any pair", "ten", _pairs),
     Part("protocols", "Controlled beside published", "ten", _protocols, "Both protocols"),
     Part("predictions", "What was predicted", "ten", _predictions, "Predictions"),
+    Part("rates", "At several learning rates", "ten", rates_section, "Learning rates"),
     Part("backbones", "On other backbones", "ten", backbones_section, "Backbones"),
     Part("external", "Samples from elsewhere", "ten", _external),
     Part("curves", "While training", "ten", _curves),
