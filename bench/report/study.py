@@ -35,7 +35,10 @@ from bench.statistics.results import collect, matching, reported_state
 
 @dataclass(frozen=True)
 class Run:
-    """One planned run and what lies in its folder."""
+    """One planned run and what lies in its folder.
+
+    `code` are the hashes of what trained it, `proved` those of other versions that give the same bits.
+    """
 
     label: str
     protocol: str
@@ -48,6 +51,7 @@ class Run:
     environment: dict[str, Any] | None
     architecture: dict[str, Any] | None
     code: dict[str, str]
+    proved: tuple[dict[str, str], ...]
     sample_steps: tuple[int, ...]
     collapsed: bool
 
@@ -292,6 +296,7 @@ def _read_run(study_folder: Path, planned: dict[str, Any], collapsed: bool) -> R
         environment=_read_if_there(folder.environment_file),
         architecture=_read_if_there(folder.architecture_file),
         code=spec.get("code", {}),
+        proved=tuple(folder.proved_code()),
         sample_steps=tuple(sorted(int(match[1]) for match in steps if match)),
         collapsed=collapsed,
     )

@@ -183,6 +183,10 @@ class RunFolder:
         """Return how the run was accepted as one of `code`, which did not train it: "fingerprint", "name" or None."""
         return next((str(entry["by"]) for entry in self._accepted() if entry["code"] == code), None)
 
+    def proved_code(self) -> list[dict[str, str]]:
+        """Return the versions of the code that were proved to give the run's bits, beside the one that trained it."""
+        return [entry["code"] for entry in self._accepted() if entry["by"] == "fingerprint"]
+
     def _accepted(self) -> list[dict[str, Any]]:
         values = read_json(self.accepted_file) if self.accepted_file.exists() else []
         return list(values["accepted"] if isinstance(values, dict) else values)  # a bare list has no checksum: older

@@ -12,15 +12,17 @@ import pytest
 from helpers.study_fixture import ENVIRONMENT, Fate, StudyFixture, plan_of
 
 from bench.cli.showing import find_run
+from bench.files import read_json, write_json
 from bench.report.model import ReportOptions
 from bench.report.page import declared
 from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.costs import repeat_table
 from bench.report.sections.glossary import glossary
 from bench.report.sections.run_tables import repeat_commands, runs_table, seed_ranges, troubles_table
-from bench.report.sections.setup import environments_table, equal_table, evaluation_alert
+from bench.report.sections.setup import code_alert, environments_table, equal_table, evaluation_alert
 from bench.report.study import Study, load_study
 from bench.report.subject import Subject
+from bench.runs.folder import RunFolder
 
 CAPTION = "Controlled rows share learning rate 1e-3."
 
@@ -133,9 +135,31 @@ def test_environments_that_differ_in_the_commit_alone_are_one(tmp_path: Path) ->
     other = {"schema": 1, "code": {"objective": "0bnsgan", "training": "other"}}
     (paths[2] / "spec.json").write_text(json.dumps(other), encoding="utf-8")
     assert "so does code that trains" in environments_table(load_study(tmp_path, "example")).caption
+    # A version that was proved to give the same bits counts as the one that trained the run.
+    first = load_study(tmp_path, "example").runs[0].code
+    RunFolder(paths[2]).accept_code(first | {"training": "a third"}, "fingerprint")
+    assert code_alert(load_study(tmp_path, "example")) is not None
+    RunFolder(paths[2]).accept_code(first, "name")
+    assert code_alert(load_study(tmp_path, "example")) is not None
+    RunFolder(paths[2]).accept_code(first, "fingerprint")
+    assert code_alert(load_study(tmp_path, "example")) is None
+    assert "proved to give the same bits" in environments_table(load_study(tmp_path, "example")).caption
 
     (paths[1] / "environment.json").write_text(json.dumps(ENVIRONMENT | {"python": "3.12.0"}), encoding="utf-8")
     assert len(environments_table(load_study(tmp_path, "example")).rows) == 2
+
+
+def test_rows_of_one_objective_over_other_bases_have_files_of_their_own(tmp_path: Path) -> None:
+    folder = StudyFixture(objectives=("nsgan", "lsgan"), seeds=(0, 1)).write(tmp_path)
+    plan = plan_of(folder)
+    for one in (*plan["entries"], *plan["runs"]):
+        one["objective"] = "acgan"  # whose hash has the base in it
+    write_json(folder / "plan.json", plan)
+    assert code_alert(load_study(tmp_path, "example")) is None
+    spec = folder / plan["runs"][0]["path"] / "spec.json"
+    code = read_json(spec)["code"] | {"objective": "another"}
+    write_json(spec, read_json(spec) | {"code": code})
+    assert "different versions of the objective" in str(code_alert(load_study(tmp_path, "example")))
 
 
 def test_environments_say_what_a_gpu_computed_with(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.formatting import NOTHING, format_count, format_deviations, format_rate, format_setting, joined, plural
@@ -15,7 +15,7 @@ from bench.report.sections.collapse import collapse_rule
 from bench.report.sections.run_tables import seed_ranges
 from bench.report.sections.tables import floor_images
 from bench.report.sections.together import without_constants
-from bench.report.study import Entry, Study
+from bench.report.study import Entry, Run, Study
 from bench.statistics.results import evaluation_codes
 
 _PARAMETERS = ("generator", "discriminator", "trunk", "norm", "head", "decoder")
@@ -196,19 +196,24 @@ def backbone_alert(study: Study) -> str | None:
 
 
 def code_alert(study: Study) -> str | None:
-    """Return a warning when the runs were trained by different versions of the code."""
-    training = {run.code["training"] for run in study.runs if "training" in run.code}
-    objectives: dict[str, set[str]] = defaultdict(set)
-    for run in study.runs:
-        if "objective" in run.code:
-            objectives[run.objective].add(run.code["objective"])
-    changed = sorted(name for name, versions in objectives.items() if len(versions) > 1)
-    if len(training) > 1:
-        versions = f"{len(training)} versions of the training code"
+    """Return a warning when the runs were trained by different versions of the code.
+
+    Code that was proved to give a run's bits counts as what trained it.
+    """
+    known = [run for run in study.runs if "training" in run.code]
+    if _unlike(known, "training"):
+        versions = f"{len({run.code['training'] for run in known})} versions of the training code"
         return f"The runs were trained by {versions}; `bench plan` says which are stale."
+    changed = [label for label in study.labels if _unlike([run for run in known if run.label == label], "objective")]
     if changed:
         return f"Runs of {', '.join(changed)} were trained by different versions of the objective’s file."
     return None
+
+
+def _unlike(runs: Sequence[Run], part: str) -> bool:
+    """Tell whether no version of a part of the code gives the bits of all these runs."""
+    versions = [{code[part] for code in (run.code, *run.proved) if part in code} for run in runs]
+    return bool(versions) and not set.intersection(*versions)
 
 
 def evaluation_alert(study: Study) -> str | None:
@@ -276,6 +281,8 @@ def _same_code(study: Study) -> str:
     if code_alert(study):
         return " Commits differ, and so does code that trains: see the warning above."
     if all({"training", "objective"} <= run.code.keys() for run in begun):
+        if any(run.proved for run in begun):
+            return " Commits differ; where the training code does too, it was proved to give the same bits."
         return (
             " Commits differ; by their hashes the training code and every objective’s file were the same in all runs."
         )
