@@ -21,7 +21,7 @@ RUN apt-get update \
 RUN if [ -n "$TORCH_INDEX" ]; then pip install --index-url "$TORCH_INDEX" torch torchvision; fi
 
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE bench.toml ./
+COPY pyproject.toml README.md LICENSE bench.toml claims.toml ./
 COPY bench ./bench
 RUN pip install '.[lite0]'
 

@@ -68,7 +68,7 @@ def test_the_first_page_shows_its_images_where_the_repository_is_known(metadata:
 
 def test_the_wheel_holds_what_runs_need_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    wanted = ("bench.toml", "py.typed", "metrics/catalogue.toml", "cli/templates/objective.py.txt")
+    wanted = ("bench.toml", "claims.toml", "py.typed", "metrics/catalogue.toml", "cli/templates/objective.py.txt")
     assert {f"bench/{name}" for name in wanted} <= names
     here = {path.relative_to(ROOT).as_posix() for path in (ROOT / "bench").rglob("*.py")}
     assert here <= names
@@ -122,7 +122,7 @@ def test_the_dockerfile_copies_what_the_wheel_is_built_of() -> None:
     for name in sources:
         assert (ROOT / name).exists(), name
         assert any(fnmatch(name, pattern) for pattern in kept), f"{name} is left out by .dockerignore"
-    built = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "bench", "bench.toml"}
+    built = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "bench", "bench.toml", "claims.toml"}
     assert built <= set(sources)
 
 

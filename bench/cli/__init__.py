@@ -33,7 +33,7 @@ VERBS = {
     ),
     "What there is": ("list", "data", "doctor", "show", "completion"),
     "Any images": ("measure", "add-samples"),
-    "Objectives": ("new", "check", "theory", "modes"),
+    "Objectives": ("new", "check", "theory", "modes", "claims"),
     "Reviewing": ("verify", "replay", "compare", "export", "import"),
 }
 

@@ -64,6 +64,14 @@ def runs(context: click.Context) -> Iterable[str]:
 
 
 @_completing
+def claims(context: click.Context) -> Iterable[str]:
+    """Return the claims of the file."""
+    from bench.config.reading import load_claims
+
+    return [claim.id for claim in load_claims(_options(context).get("config")).claims]
+
+
+@_completing
 def objectives(context: click.Context) -> Iterable[str]:
     """Return the package's objectives."""
     from bench.objectives import names

@@ -125,19 +125,29 @@ def show_outcomes(outcomes: Outcomes, folder: Path, console: Console) -> int:
         how = "what came after their last checkpoint is lost of " + ", ".join(lost) if lost else "every run was saved"
         console.print(f"\nStopped; {how}. Type the same command again to continue.")
         return outcomes.stopped_with or EXIT_INTERRUPTED
-    parts = [f"{outcomes.done} done"]
-    parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
-    parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
-    ended = sum(job.outcome == "interrupted" for job in outcomes.jobs)
-    parts += [f"{ended} ended before they were through"] if ended else []
-    parts += [f"{outcomes.taken} left to another process"] if outcomes.taken else []
-    parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
-    console.print(f"\n{', '.join(parts)}. The runs are in {folder}.")
+    console.print(f"\n{counts_in_words(outcomes)}. The runs are in {folder}.")
+    ended = ended_early(outcomes)
     failed = [job for job in outcomes.jobs if job.outcome == "failed"]
     if failed:
         _show_failures(failed, outcomes.slots, console)
     console.print(f"Next: {command_line('report')}", soft_wrap=True)
     return EXIT_RUNS_FAILED if outcomes.failed or ended else EXIT_DONE
+
+
+def counts_in_words(outcomes: Outcomes) -> str:
+    """Return how many runs ended in which way."""
+    parts = [f"{outcomes.done} done"]
+    parts += [f"{outcomes.diverged} diverged"] if outcomes.diverged else []
+    parts += [f"{outcomes.failed} failed"] if outcomes.failed else []
+    parts += [f"{ended} ended before they were through"] if (ended := ended_early(outcomes)) else []
+    parts += [f"{outcomes.taken} left to another process"] if outcomes.taken else []
+    parts += [f"{outcomes.skipped} had nothing missing"] if outcomes.skipped else []
+    return ", ".join(parts)
+
+
+def ended_early(outcomes: Outcomes) -> int:
+    """Return how many runs ended before they were through, though nothing failed."""
+    return sum(job.outcome == "interrupted" for job in outcomes.jobs)
 
 
 def _show_failures(failed: Sequence[Job], slots: Sequence[str], console: Console) -> None:

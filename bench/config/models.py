@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.config.claims import Claim
 from bench.config.clusters import ClusterSettings
 from bench.config.predictions import Prediction
 from bench.config.recipe import RecipeOverrides, Table
@@ -239,12 +240,13 @@ class Study(Table):
 
 @dataclass(frozen=True)
 class Config:
-    """A read bench.toml: its studies and clusters, in the file's order."""
+    """A read bench.toml: its studies, clusters and claims, in the file's order."""
 
     path: Path
     default_study: str
     studies: Mapping[str, Study]
     clusters: Mapping[str, ClusterSettings] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
 
     def study(self, name: str | None) -> Study:
         """Return a study by name (None: the default). Raises BenchError, with near misses, for an unknown one.

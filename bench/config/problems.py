@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,22 +98,27 @@ def _show(value: Any) -> str:
 def _line_of(text: str, where: Sequence[str | int]) -> int | None:
     """Return the line of the deepest key of `where` that the file writes down, or None.
 
-    TOML's parser keeps no line numbers: this reads the table headers and keys as they are usually written.
+    TOML's parser keeps no line numbers: this reads the table headers and keys as they are usually written. A table of
+    an array, [[claim]], is found by its number.
     """
-    keys = [str(part) for part in where if isinstance(part, str)]
     best: tuple[int, int] | None = None
-    table: list[str] = []
+    table: list[str | int] = []
+    begun: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.split("#", 1)[0].strip()
-        header = re.fullmatch(r"\[\[?\s*([^\[\]]+?)\s*\]\]?", stripped)
+        header = re.fullmatch(r"(\[\[?)\s*([^\[\]]+?)\s*\]\]?", stripped)
+        path: list[str | int]
         if header:
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+            table = [part.strip().strip("\"'") for part in header[2].split(".")]
+            if header[1] == "[[":
+                begun[header[2]] += 1
+                table.append(begun[header[2]] - 1)
             path = table
         elif match := re.match(r"([A-Za-z0-9_.\"'-]+)\s*=", stripped):
             path = [*table, *(part.strip("\"'") for part in match[1].split("."))]
         else:
             continue
         depth = len(path)
-        if path == keys[:depth] and (best is None or depth > best[0]):
+        if path == list(where[:depth]) and (best is None or depth > best[0]):
             best = (depth, number)
     return best[1] if best else None

@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.config.arms import claim_problems
+from bench.config.claims import Claim
 from bench.config.clusters import ClusterSettings
 from bench.config.models import LABEL, Config, Study, defined_name, expanded_entries
 from bench.config.own import own_file, spell_out, with_own_files
@@ -36,10 +38,10 @@ def find_config(path: Path | None) -> Path:
     return here if here.is_file() else packaged_config()
 
 
-def packaged_config() -> Path:
-    """Return the bench.toml that comes with the package (in a source checkout, the one beside it)."""
-    installed = Path(__file__).parents[1] / "bench.toml"
-    return installed if installed.is_file() else Path(__file__).parents[2] / "bench.toml"
+def packaged_config(name: str = "bench.toml") -> Path:
+    """Return the bench.toml that comes with the package (in a source checkout, the one beside it), or claims.toml."""
+    installed = Path(__file__).parents[1] / name
+    return installed if installed.is_file() else Path(__file__).parents[2] / name
 
 
 def load_config(
@@ -63,7 +65,7 @@ def load_config(
         raise BenchError(f"{path} nests arrays or tables deeper than any study does") from error
 
     problems: list[Problem] = []
-    allowed = ["default_study", "common", "study", "cluster"]
+    allowed = ["default_study", "common", "study", "cluster", "claim"]
     for key in sorted(set(content) - set(allowed)):
         problems.append(Problem((key,), None, f"unknown key{suggest(key, allowed)}; allowed: {', '.join(allowed)}"))
     tables, common, clusters = (_table_at(key, content, problems) for key in ("study", "common", "cluster"))
@@ -76,10 +78,26 @@ def load_config(
         study_read = _read_study(name, tables, common, extra, path.parent, problems)
         if study_read is not None:
             studies[name] = study_read
-    known = {name: read for name in clusters if (read := _read_cluster(name, clusters[name], problems)) is not None}
+    known = {name: one for name in clusters if (one := _read_cluster(name, clusters[name], problems)) is not None}
+    claims = _read_claims(content.get("claim", []), problems)
+    read = Config(path, default, studies, known, claims)
+    if not problems:
+        problems.extend(claim_problems(read))  # which need studies without mistakes
     if problems:
         raise BenchError(describe(path, text, problems), hint="Nothing was run. Fix these and run the command again.")
-    return Config(path, default, studies, known)
+    return read
+
+
+def load_claims(path: Path | None = None) -> Config:
+    """Read a file with claims: the one given, else ./claims.toml, else the packaged one.
+
+    Raises BenchError listing every mistake in the file, and where it has no claim.
+    """
+    here = Path("claims.toml")
+    config = load_config(path or (here if here.is_file() else packaged_config("claims.toml")))
+    if not config.claims:
+        raise BenchError(f"{config.path} has no [[claim]]", hint="docs/claims.md says how to write one.")
+    return config
 
 
 def load_study(
@@ -115,6 +133,21 @@ def _read_cluster(name: str, values: Any, problems: list[Problem]) -> ClusterSet
     except ValidationError as error:
         problems.extend(problems_of(error, where, ClusterSettings))
         return None
+
+
+def _read_claims(written: Any, problems: list[Problem]) -> tuple[Claim, ...]:
+    if not isinstance(written, list):
+        problems.append(Problem(("claim",), None, "must be tables [[claim]]"))
+        return ()
+    claims = []
+    for index, values in enumerate(written):
+        where = ("claim", index)
+        problems.extend(_not_finite(values, where))
+        try:
+            claims.append(Claim.model_validate(_tuples(values)))
+        except ValidationError as error:
+            problems.extend(problems_of(error, where, Claim))
+    return tuple(claims)
 
 
 def _read_study(

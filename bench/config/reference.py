@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bench.config.claims import Claim
 from bench.config.clusters import ClusterSettings
 from bench.config.models import Backbone, Budget, CodesTable, Entry, OtherBackbone, Study, Training
 from bench.config.predictions import Prediction
@@ -44,6 +45,7 @@ TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[study.NAME.predictions]]", Prediction),
     ("A row, in objectives", Entry),
     ("[cluster.NAME]", ClusterSettings),
+    ("[[claim]]", Claim),
 )
 _HEAD = """\
 # Every key of bench.toml
@@ -60,6 +62,7 @@ _NOTES = {
     OtherBackbone: "Beside its `name`, a table has the keys of `[study.NAME.backbone]` that it changes.",
     RecipeOverrides: "Under `controlled` every row has this recipe. Defaults are those of a recipe that says nothing.",
     ClusterSettings: "Where `bench run --on NAME` sends runs: [clusters.md](clusters.md). No part of any study.",
+    Claim: "What `bench claims` puts to the test: [claims.md](claims.md). No part of any study.",
     Entry: "A row is an objective's name, or a table with `objective`, a `label`, keys of a recipe, and the settings "
     "of the objective, all beside each other: [objectives.md](objectives.md) lists each objective's.",
 }

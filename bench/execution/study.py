@@ -17,6 +17,7 @@ from bench.evaluation.extractors import require_extractors
 from bench.execution.clustered import Destination, run_on
 from bench.execution.devices import choose_slots, has_bf16_instructions, refuse_silent_cpu
 from bench.execution.forgiving import measure_forgiven, measure_real_images
+from bench.execution.grids import measure_grids
 from bench.execution.pool import PoolOptions
 from bench.execution.proving import accept, prove
 from bench.execution.running import (
@@ -224,6 +225,7 @@ def _carry_out(
         slot = slots[0] if slots else "cpu"
         if slots or (isinstance(where, Destination) and where.device_type() == slot and not where.detach):
             measure_forgiven(plan, data, runs_root, options.data_root, slot, console, asked)
+            measure_grids(plan, data, runs_root, console, asked)
     return replace(outcomes, stopped_with=asked.exit_code if isinstance(asked, StopOnSignals) else 0)
 
 

@@ -42,6 +42,7 @@ from bench.report.sections.coded import codes_section
 from bench.report.sections.conclusions import decided_and_open
 from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
+from bench.report.sections.fixed_latents import fixed_latents
 from bench.report.sections.glossary import glossary
 from bench.report.sections.labelled import grid_words, labels_section
 from bench.report.sections.losses import loss_figure
@@ -271,6 +272,7 @@ OUTLINE = (
     Part("published-figures", "Published figures", "hour", published_figures),
     Part("losses", "Losses", "hour", _losses),
     Part("telling", "What the losses tell", "hour", telling, "Losses and quality"),
+    Part("fixed-latents", "What the fixed latents show", "hour", fixed_latents, "Fixed latents"),
     Part("equal", "What was held equal", "hour", _setup, "Held equal"),
     Part("recipes", "Recipes and parameters", "hour", _recipes, "Recipes"),
     Part("objectives", "The objectives", "hour", _cards, "Objectives"),

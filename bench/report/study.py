@@ -15,7 +15,7 @@ import pandas as pd
 from bench.files import read_json, read_jsonl
 from bench.metrics.catalogue import extractor_of
 from bench.metrics.settings import EvaluationSettings
-from bench.runs.extras import read_backbones, read_external, read_forgives
+from bench.runs.extras import read_backbones, read_external, read_forgives, read_grids
 from bench.runs.folder import EffectiveState, RunFolder, Status, evaluation_settings, read_plan, run_folder
 from bench.statistics import (
     CollapseCounts,
@@ -90,6 +90,7 @@ class Study:
     forgives: dict[str, Any] | None = None
     external: tuple[dict[str, Any], ...] = ()
     backbones: dict[str, Any] | None = None
+    grids: dict[str, Any] | None = None
 
     @property
     def summaries(self) -> tuple[Summary, ...]:
@@ -239,6 +240,7 @@ def load_study(runs_root: Path, name: str) -> Study:
         forgives=read_forgives(runs_root / name, plan["evaluation_id"]),
         external=read_external(runs_root / name),
         backbones=read_backbones(runs_root / name, plan["evaluation_id"]),
+        grids=read_grids(runs_root / name),
     )
 
 

@@ -252,13 +252,19 @@ def _largest_difference(first: Path, again: Path) -> float:
 
 
 def _first_other_line(original: RunFolder, again: RunFolder) -> int | None:
-    """Return the first logged step that only one of them has, or whose terms are not the same."""
+    """Return the first logged step that only one of them has, or whose terms are not the same.
+
+    Of observed values those count that both log: another version may observe more.
+    """
+    lines = [{line["generator_steps"]: line for line in read_jsonl(folder.log_file)} for folder in (original, again)]
+    named = [{name for line in log.values() for name in line["observed"]} for log in lines]
+    shared = set.intersection(*named)
     one, other = (
         {
-            line["generator_steps"]: {key: line[key] for key in ("discriminator", "generator", "observed")}
-            for line in read_jsonl(folder.log_file)
+            step: [line["discriminator"], line["generator"], {name: line["observed"].get(name) for name in shared}]
+            for step, line in log.items()
         }
-        for folder in (original, again)
+        for log in lines
     )
     return next((step for step in sorted(one.keys() | other.keys()) if one.get(step) != other.get(step)), None)
 

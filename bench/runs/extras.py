@@ -1,4 +1,4 @@
-"""Records of a study as a whole, beside its plan: what its metric forgives, samples from elsewhere, other backbones."""
+"""Records of a study as a whole, beside its plan: its metric, samples from elsewhere, other backbones, sample grids."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.files import read_json
 FORGIVES = "forgives.json"
 BACKBONES = "backbones.json"  # how the study's rows fare on other backbones
 UNTRAINED = "untrained.json"  # what the first generator scores
+GRIDS = "grids.json"  # what the sample grids of its runs show
 EXTERNAL = "external"  # a folder, with a record for each label
 
 
@@ -28,6 +29,15 @@ def read_backbones(study_folder: Path, evaluation_id: str) -> dict[str, Any] | N
     Raises BenchError where the record is damaged.
     """
     return _of_settings(study_folder / BACKBONES, evaluation_id)
+
+
+def read_grids(study_folder: Path) -> dict[str, Any] | None:
+    """Return what the sample grids of the study's runs show; None before that was measured.
+
+    Raises BenchError where the record is damaged.
+    """
+    file = study_folder / GRIDS
+    return read_json(file) if file.is_file() else None
 
 
 def external_file(study_folder: Path, label: str) -> Path:

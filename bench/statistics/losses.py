@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
+from bench.runs.folder import evaluation_settings
 from bench.runs.latest import PLAYERS
 from bench.statistics.arms import Better
+from bench.statistics.results import matching
 
 FEWEST_SNAPSHOTS = 4
 """A rank correlation of fewer snapshots takes too few values to say anything."""
@@ -24,6 +27,8 @@ SETTLED = 0.05
 """A loss has settled if its standard deviation over the last fifth of training is below this share of its mean."""
 
 Floats = npt.NDArray[np.float64]
+Scores = Mapping[int, float]
+"""A run's scores by generator steps."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,22 @@ def read_losses(log: Sequence[Mapping[str, Any]]) -> tuple[Floats, dict[str, Flo
     return steps, found
 
 
+def snapshot_scores(results: pd.DataFrame, plan: Mapping[str, Any], label: str, protocol: str) -> dict[int, Scores]:
+    """Return each seed's scores of the primary metric by generator steps, all on as many samples.
+
+    Where the final step has more samples, its score on as many as a snapshot's counts. Some metrics are measured at the
+    final step alone.
+    """
+    of_row = matching(results, protocol=protocol, label=label, generator=plan["generator"])
+    scored = matching(of_row, metric=evaluation_settings(plan).snapshot_metric(plan["primary_metric"]))
+    scored = matching(of_row, metric=plan["primary_metric"]) if scored.empty else scored
+    means = scored.groupby(["seed", "generator_steps"])["value"].mean().reset_index()
+    found: dict[int, dict[int, float]] = {}
+    for seed, step, value in zip(*(means[name].tolist() for name in means), strict=True):
+        found.setdefault(seed, {})[step] = value
+    return dict(found)
+
+
 def followings(runs: Sequence[RunLosses], better: Better) -> list[Following]:
     """Return how the losses of each row go with its scores; a row is left out of which no run has enough snapshots."""
     found = []
@@ -124,9 +145,9 @@ def followings(runs: Sequence[RunLosses], better: Better) -> list[Following]:
         correlations: dict[str, list[float]] = {}
         opposed = []
         for run in mine:
-            for name, rho in _correlations(run, better):
+            for name, rho in correlations_of(run, better).items():
                 correlations.setdefault(name, []).append(rho)
-            if (against := _opposed(run)) is not None:
+            if (against := opposition(run)) is not None:
                 opposed.append(against)
         if correlations or opposed:
             snapshots = max(len(run.scores) for run in mine)
@@ -179,7 +200,7 @@ def has_settled(run: RunLosses) -> bool | None:
     verdicts = []
     for name in PLAYERS:
         if name in run.logged:
-            last = _last_fifth(run.steps, run.logged[name])
+            last = last_fifth(run.steps, run.logged[name])
             if len(last) < 3:
                 return None
             verdicts.append(bool(np.isfinite(last).all() and last.std() < SETTLED * abs(last.mean())))
@@ -193,7 +214,7 @@ def phases(runs: Sequence[RunLosses]) -> list[Phases]:
         told = []
         for run in mine:
             k = run.logged.get("k")
-            if k is None or not np.isfinite(k).all() or len(last := _last_fifth(run.steps, k)) < 2:
+            if k is None or not np.isfinite(k).all() or len(last := last_fifth(run.steps, k)) < 2:
                 continue
             highest = int(k.argmax())
             told.append((k[highest], run.steps[highest] / run.steps[-1], last.mean(), last[-1] - last[0]))
@@ -202,25 +223,39 @@ def phases(runs: Sequence[RunLosses]) -> list[Phases]:
     return found
 
 
+def at_the_end(runs: Sequence[RunLosses], name: str) -> dict[tuple[str, str], Spread]:
+    """Return a logged value's mean over the last fifth of training, by protocol and label of the rows that log it."""
+    found = {}
+    for key, mine in _rows(runs):
+        ends = [last_fifth(run.steps, run.logged[name]).mean() for run in mine if name in run.logged]
+        if ends and np.isfinite(ends).all():
+            found[key] = _spread(ends)
+    return found
+
+
 def _rows(runs: Sequence[RunLosses]) -> Iterator[tuple[tuple[str, str], list[RunLosses]]]:
     for key in dict.fromkeys((run.protocol, run.label) for run in runs):
         yield key, [run for run in runs if (run.protocol, run.label) == key]
 
 
-def _correlations(run: RunLosses, better: Better) -> Iterator[tuple[str, float]]:
+def correlations_of(run: RunLosses, better: Better) -> dict[str, float]:
+    """Return how each logged value of a run goes with its score (`Following.by_name`); {} of too few snapshots."""
+    found: dict[str, float] = {}
     snapshots = sorted(run.scores)
     if len(snapshots) < FEWEST_SNAPSHOTS:
-        return
+        return found
     turn = 1.0 if better == "lower" else -1.0
     scores = np.array([turn * run.scores[step] for step in snapshots])
     for name, values in run.logged.items():
         since = [values[(run.steps > before) & (run.steps <= step)] for before, step in pairwise((0, *snapshots))]
         means = np.array([part.mean() if len(part) else np.nan for part in since])
         if np.isfinite(means).all() and len(np.unique(means)) > 1 and len(np.unique(scores)) > 1:
-            yield name, float(stats.spearmanr(means, scores).statistic)
+            found[name] = float(stats.spearmanr(means, scores).statistic)
+    return found
 
 
-def _opposed(run: RunLosses) -> float | None:
+def opposition(run: RunLosses) -> float | None:
+    """Return how the players' losses go against each other (`Following.opposed`); None of too few lines."""
     if not all(name in run.logged for name in PLAYERS):
         return None
     one, other = (np.diff(run.logged[name]) for name in PLAYERS)
@@ -229,7 +264,8 @@ def _opposed(run: RunLosses) -> float | None:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _last_fifth(steps: Floats, values: Floats) -> Floats:
+def last_fifth(steps: Floats, values: Floats) -> Floats:
+    """Return the values of the last fifth of training."""
     return values[steps > 0.8 * steps[-1]] if len(steps) else values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Recorder:
         # Where batch norm couples samples, an image has no gradient of its own.
         if state.objective.head == "score" and "batch" not in self._spec.recipe.norm:
             means["observed"]["gradient_norm"] = self._gradient_norm(next_batch)
+        means["observed"]["weights_at_edge"] = finite_or_none(share_at_edge(state.D.parameters()))
         line = {
             "generator_steps": status.generator_steps,
             "discriminator_steps": status.discriminator_steps,
@@ -90,6 +92,18 @@ class Recorder:
         with frozen(self._state.D):
             gradient = input_gradient(told(self._state.D, condition), images).detach()
         return finite_or_none(float(torch.linalg.vector_norm(gradient, dim=1).mean()))
+
+
+@torch.no_grad()
+def share_at_edge(parameters: Iterable[Tensor]) -> float:
+    """Return the share of weights that are within 1 % of the largest in their layer; NaN where one is not finite.
+
+    Where weights are clipped, those at the limit; elsewhere no more than a few. Norms and biases do not count.
+    """
+    sizes = [parameter.abs() for parameter in parameters if parameter.dim() > 1]
+    at_edge = sum((size >= 0.99 * size.max()).sum() for size in sizes)
+    finite = torch.stack([size.max() for size in sizes]).isfinite().all()
+    return float(torch.where(finite, at_edge / sum(size.numel() for size in sizes), torch.nan))
 
 
 def sample_grid(images: np.ndarray[Any, Any]) -> bytes:

@@ -178,6 +178,19 @@ def test_a_changed_log_and_another_machine_are_named(place: Path, tmp_path: Path
     assert same.machine[0].startswith("device was Another processor")
 
 
+def test_what_only_one_version_observes_is_no_difference(place: Path, tmp_path: Path) -> None:
+    original, again = runs_of(place)
+    older = RunFolder(Path(shutil.copytree(original.path, tmp_path / "older")))
+    lines = read_jsonl(older.log_file)
+    for line in lines:
+        del line["observed"]["weights_at_edge"]
+    write_jsonl(older.log_file, lines)
+    assert compare(older, again).logged is None
+    lines[1]["observed"]["gradient_norm"] += 1.0
+    write_jsonl(older.log_file, lines)
+    assert compare(older, again).logged == 6
+
+
 def test_a_new_seed_is_held_against_the_prediction_interval(tmp_path: Path) -> None:
     study = realistic(seeds=(0, 1, 2, 3)).write(tmp_path)
     (path,) = study.glob("nsgan-controlled/seed-0-*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from bench.networks.sampling import draw_latents, latent_blocks, recalibrated, t
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import make_plan
 from bench.training.loop import Interrupted, Pace, build_state, snapshot_steps, train
+from bench.training.recording import share_at_edge
 from bench.training.schedule import discriminator_steps_at, lr_factor
 
 NAN_OBJECTIVE = """
@@ -36,6 +38,13 @@ class Poisoned(NonSaturating):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     return prepare(study().data, tmp_path_factory.mktemp("data"))
+
+
+def test_weights_at_the_edge_are_those_near_the_largest_of_their_layer() -> None:
+    first, second = torch.tensor([[1.0, -1.0], [0.995, 0.5]]), torch.tensor([[0.01, 0.0098, 0.0, 0.0]])
+    assert share_at_edge([first, second, torch.ones(100)]) == pytest.approx(4 / 8)
+    assert math.isnan(share_at_edge([first, torch.tensor([[1.0, math.inf]])]))
+    assert math.isnan(share_at_edge([torch.tensor([[1.0, math.nan]])]))
 
 
 def test_a_run_leaves_what_a_run_directory_promises(tmp_path: Path, data: PreparedData) -> None:

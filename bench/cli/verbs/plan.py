@@ -44,7 +44,9 @@ PROOFS = {
 
 
 @dataclass(frozen=True)
-class _Row:
+class PlannedRun:
+    """A run with its state and its cost; `reason` says why it is in that state."""
+
     spec: RunSpec
     state: PlanState
     cost: Cost
@@ -110,8 +112,8 @@ def plan(
     if prove:
         _prove(runs, roots)
     if calibrate:
-        _calibrate(runs, roots, slots)
-    rows = _rows(planned, runs, roots, slots)
+        calibrate_steps(runs, roots, slots)
+    rows = planned_runs(planned, runs, roots, slots)
     lacking = _unmeasured(rows, roots)
     losses = _lost_verdicts(planned)
     seconds = sum(row.cost.seconds for row in rows if row.missing) / len(slots)
@@ -131,7 +133,8 @@ def plan(
     return EXIT_DONE
 
 
-def _rows(plan: Plan, runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[_Row]:
+def planned_runs(plan: Plan, runs: list[RunSpec], roots: Roots, slots: list[str]) -> list[PlannedRun]:
+    """Return runs of a plan with their states, and what they will cost on these slots."""
     from bench.data import present_images
     from bench.execution.calibrating import machine_of
     from bench.execution.devices import device_type
@@ -146,7 +149,7 @@ def _rows(plan: Plan, runs: list[RunSpec], roots: Roots, slots: list[str]) -> li
         state = states[run.folder]
         added = plan.is_added(run)
         reasons = [*(["added by hand"] if added else []), _reason(run, state, roots.runs, images)]
-        rows.append(_Row(run, state, estimate(run), "; ".join(filter(None, reasons)) or None, added))
+        rows.append(PlannedRun(run, state, estimate(run), "; ".join(filter(None, reasons)) or None, added))
     return rows
 
 
@@ -167,7 +170,7 @@ def _reason(run: RunSpec, state: PlanState, runs_root: Path, images: Mapping[str
     return folder.status().reason or accepted[folder.accepted_code(run.code)]
 
 
-def _unmeasured(rows: list[_Row], roots: Roots) -> Unmeasured:
+def _unmeasured(rows: list[PlannedRun], roots: Roots) -> Unmeasured:
     from bench.execution.running import folder_of
     from bench.execution.unmeasured import unmeasured
     from bench.runs.portable import imported_from
@@ -199,7 +202,8 @@ def _prove(runs: list[RunSpec], roots: Roots) -> None:
         say(f"{proof.run.name}: {PROOFS[proof.verdict]}{reason}", err=True)
 
 
-def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
+def calibrate_steps(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
+    """Time a few steps of every kind among these runs, and keep what they take."""
     from bench.execution.calibrating import calibrate
 
     def tell(name: str, seconds: float) -> None:
@@ -211,7 +215,7 @@ def _calibrate(runs: list[RunSpec], roots: Roots, slots: list[str]) -> None:
 
 def _print_as_json(
     asked: Asked,
-    rows: list[_Row],
+    rows: list[PlannedRun],
     slots: list[str],
     seconds: float,
     losses: dict[str, AfterLoss],
@@ -258,7 +262,7 @@ def _print_as_json(
     )
 
 
-def _print_as_table(plan: Plan, rows: list[_Row], slots: list[str], seconds: float) -> None:
+def _print_as_table(plan: Plan, rows: list[PlannedRun], slots: list[str], seconds: float) -> None:
     from bench.cli.console import Console, plain_table
     from bench.execution.devices import device_type
 
@@ -287,7 +291,7 @@ def _print_as_table(plan: Plan, rows: list[_Row], slots: list[str], seconds: flo
     )
 
 
-def _evaluating(rows: list[_Row], slots: list[str]) -> str:
+def _evaluating(rows: list[PlannedRun], slots: list[str]) -> str:
     """Return what evaluation adds, from runs that were evaluated here: the cost of a step does not predict it."""
     from bench.execution.devices import evaluation_slots
 

@@ -17,13 +17,15 @@ from bench.statistics.losses import (
     RunLosses,
     Settling,
     Spread,
+    at_the_end,
     followings,
     phases,
     read_losses,
     settlings,
+    snapshot_scores,
 )
-from bench.statistics.results import matching
 
+_EDGE = "weights_at_edge"
 _OBSERVED = "convergence"  # the one observed value whose authors say that it tells how good images are (BEGAN's M)
 
 
@@ -36,7 +38,7 @@ def telling(subject: Subject) -> tuple[Block, ...]:
         return ()
     tables = [
         *_by_protocol(study, followings(runs, better)),
-        *filter(None, (_settled_table(settlings(runs, better)), _phases_table(phases(runs)))),
+        *filter(None, (_settled_table(settlings(runs, better)), _phases_table(phases(runs)), _edge_table(study, runs))),
     ]
     words = (
         "Loss curves are read as quality. Here they are held against it, run by run: nothing was trained for this, and "
@@ -46,22 +48,12 @@ def telling(subject: Subject) -> tuple[Block, ...]:
 
 
 def _losses_of(study: Study, entry: Entry) -> list[RunLosses]:
-    scored = matching(
-        study.results,
-        protocol=entry.protocol,
-        label=entry.label,
-        metric=study.primary,
-        generator=study.plan["generator"],
-    )
-    scores = scored.groupby(["seed", "generator_steps"])["value"].mean()
-    found = []
-    for run in entry.runs:
-        if run.state != "done" or run.seed not in scores.index:
-            continue
-        steps, logged = read_losses(read_log(run))
-        of_run = {int(step): float(value) for step, value in scores.loc[run.seed].items()}
-        found.append(RunLosses(entry.protocol, entry.label, run.seed, steps, logged, of_run, run.collapsed))
-    return found
+    scores = snapshot_scores(study.results, study.plan, entry.label, entry.protocol)
+    return [
+        RunLosses(entry.protocol, entry.label, run.seed, *read_losses(read_log(run)), scores[run.seed], run.collapsed)
+        for run in entry.runs
+        if run.state == "done" and run.seed in scores
+    ]
 
 
 def _by_protocol(study: Study, found: list[Following]) -> tuple[Block, ...]:
@@ -184,3 +176,38 @@ def _phases_table(found: list[Phases]) -> Table | None:
             for one in found
         ),
     )
+
+
+def _edge_table(study: Study, runs: list[RunLosses]) -> Table | None:
+    """Return how many of D's weights lie at the limit; nothing where no row is clipped."""
+    clips = {(entry.protocol, entry.label): entry.settings.get("clip") for entry in study.entries}
+    found = at_the_end(runs, _EDGE)
+    if not any(clips.get((protocol, label)) for protocol, label in found):
+        return None
+    return Table(
+        "weights-at-edge",
+        "Where D’s weights gather: the share of its weights, norms and biases left out, whose size is within 1 % of "
+        "the largest in their layer, over the last fifth of training. In a clipped row the largest is the limit.",
+        (
+            Heading("objective"),
+            Heading("protocol"),
+            Heading("clipped at", numeric=True),
+            Heading("share at the edge", _EDGE, numeric=True),
+        ),
+        tuple(
+            Row(
+                (
+                    Cell(label),
+                    Cell(protocol),
+                    Cell(format_number(clips.get((protocol, label))), numeric=True),
+                    _share_cell(spread),
+                )
+            )
+            for (protocol, label), spread in found.items()
+        ),
+    )
+
+
+def _share_cell(spread: Spread) -> Cell:
+    ends = f"[{format_number(spread.lowest)}, {format_number(spread.highest)}]" if spread.runs > 1 else ""
+    return Cell(format_number(spread.mean), ends, numeric=True, sort=spread.mean)

@@ -1,4 +1,4 @@
-"""What an archive's records of the study as a whole may say: its metric, samples, other backbones."""
+"""What an archive's records of the study as a whole may say: its metric, samples, other backbones, grids."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ class BackbonesRecord(Record):
     evaluation_id: Identity
     metric: Metric
     backbones: Annotated[list[BackboneRecord], Field(min_length=2)]
+
+
+class BorderRecord(Record):
+    border_mean: float
+    border_between: float
+    border_amplitude: float
+
+
+class GridRecord(Record):
+    grid: Digest
+    steps: list[Count]
+    border_mean: list[float]
+    border_between: list[float]
+    border_amplitude: list[float]
+    same_mode: list[float | None] | None
+
+
+class GridsRecord(Record):
+    """grids.json."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    data_sha256: Digest
+    real: BorderRecord
+    runs: dict[str, GridRecord]
 
 
 class ExternalLine(Record):

@@ -15,7 +15,7 @@ from bench.files import disk_error, read_json
 from bench.report import render
 from bench.review.archive.container import Progress, write_archive
 from bench.review.archive.members import REPORTS, RUNS, is_beside_the_plan, is_drawn, is_weights, may_leave
-from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES
+from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES, GRIDS
 from bench.runs.folder import PLAN_FILE, RunFolder, read_plan, run_folder
 from bench.runs.portable import portable_record
 from bench.version import __version__
@@ -92,8 +92,8 @@ def _folders(runs_root: Path, study: str, plan: dict[str, Any]) -> dict[str, Run
 
 
 def _beside_the_plan(study: Path) -> dict[str, Path]:
-    """Return the records of the study as a whole: what its metric forgives, samples from elsewhere."""
-    candidates = [study / FORGIVES, study / BACKBONES, *sorted((study / EXTERNAL).glob("*.json"))]
+    """Return the records of the study as a whole: its metric, other backbones, sample grids, samples from elsewhere."""
+    candidates = [study / FORGIVES, study / BACKBONES, study / GRIDS, *sorted((study / EXTERNAL).glob("*.json"))]
     named = {file.relative_to(study).as_posix(): file for file in candidates if file.is_file()}
     return {name: file for name, file in named.items() if is_beside_the_plan(name)}
 

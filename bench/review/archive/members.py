@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES
+from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES, GRIDS
 from bench.runs.folder import PLAN_FILE
 
 RUNS, REPORTS = "runs", "reports"
@@ -53,7 +53,7 @@ def is_drawn(plan: Mapping[str, Any]) -> bool:
 
 def is_beside_the_plan(name: str) -> bool:
     """Tell whether a file, by its name in the study's folder, is a record of the study as a whole."""
-    return name in (FORGIVES, BACKBONES) or _EXTERNAL.fullmatch(name) is not None
+    return name in (FORGIVES, BACKBONES, GRIDS) or _EXTERNAL.fullmatch(name) is not None
 
 
 def plan_member(study: str) -> str:

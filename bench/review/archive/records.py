@@ -29,10 +29,10 @@ from bench.limits import (
 )
 from bench.metrics.settings import EvaluationSettings, GeneratorName
 from bench.report.render.manifest import MANIFEST
-from bench.review.archive.beside import BackbonesRecord, ExternalRecord, ForgivesRecord
+from bench.review.archive.beside import BackbonesRecord, ExternalRecord, ForgivesRecord, GridsRecord
 from bench.review.archive.container import Archive, Progress, most_bytes
 from bench.review.archive.values import Count, Digest, Formula, Identity, Label, Metric, PlainName, Record, Seed
-from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES
+from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES, GRIDS
 from bench.runs.folder import PLAN_FILE, SCHEMA, Status
 
 
@@ -288,6 +288,7 @@ class MetricLine(Record):
 _ONE: dict[str, Any] = {
     FORGIVES: ForgivesRecord,
     BACKBONES: BackbonesRecord,
+    GRIDS: GridsRecord,
     EXTERNAL: ExternalRecord,
     PLAN_FILE: PlanRecord,
     "spec.json": SpecRecord,

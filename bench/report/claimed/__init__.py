@@ -1,0 +1,1 @@
+"""The page of claims: what runs decide of each, with its numbers."""
