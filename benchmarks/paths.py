@@ -55,7 +55,7 @@ def measure(setting: Setting, device: torch.device, *, images: int, rounds: int)
 def data_path(setting: Setting, device: torch.device, count: int, rounds: int, folder: Path) -> list[Row]:
     request = DataRequest(source="faces", resolution=setting.resolution, train_count=count, heldout_count=1)
     train = prepare(request, folder).train
-    stored = load_to_device(train, device, 2**34)
+    stored = load_to_device(train.images(), device, 2**34)
     sampler = Sampler(train.count, setting.batch, 0)
     taken = iter(range(10**9))
 

@@ -25,6 +25,7 @@ from bench.networks.switches import (
     Layers,
     Network,
     OutputLaw,
+    Patch,
     Switches,
     Widths,
 )
@@ -80,6 +81,8 @@ class Backbone(Table):
                        kaiming in an mlp)
     output             G's last function: `tanh`, `sigmoid` (2 sigmoid - 1, on pixels in [-1, 1]), or `linear`, which
                        is clipped where images become pixels
+    skips              in a study with input pictures: whether G's decoder also takes the maps of its encoder
+    patch              D scores the whole image, or each patch of 46 or of 22 pixels a side (not given: `whole`)
     """
 
     width: int = Field(64, ge=4, le=4096)
@@ -96,6 +99,8 @@ class Backbone(Table):
     bias: bool | None = None
     initialisation: Initialisation | None = None
     output: OutputLaw = "tanh"
+    skips: bool = True
+    patch: Patch = "whole"
     codes: CodesTable | None = None
 
     later: ClassVar[frozenset[str]] = frozenset((*(field.name for field in fields(Switches)), "codes"))
@@ -107,6 +112,8 @@ class Backbone(Table):
             raise ValueError("depth counts the hidden layers of an mlp; a dcgan's follows the data's resolution")
         if "dcgan" not in players and (self.widths != "doubling" or self.generator_widths is not None):
             raise ValueError("widths are a dcgan's; all hidden layers of an mlp have `width` units")
+        if self.network == "mlp" and self.patch != "whole":
+            raise ValueError("patch is a dcgan's; an mlp sees whole images")
         for player, layers in (("width", self._layers[0]), ("generator_width", self._layers[1])):
             if layers.network == "dcgan" and layers.width > WIDEST_DCGAN:
                 raise ValueError(f"{player} of a dcgan is at most {WIDEST_DCGAN}; it is {layers.width}")

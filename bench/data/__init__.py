@@ -3,7 +3,7 @@
 from bench.data.prepared import (
     PreparedData,
     PreparedSet,
-    check_labels_of,
+    check_conditions_of,
     is_prepared,
     open_prepared,
     prepare,
@@ -15,7 +15,7 @@ __all__ = [
     "DataRequest",
     "PreparedData",
     "PreparedSet",
-    "check_labels_of",
+    "check_conditions_of",
     "is_prepared",
     "open_prepared",
     "prepare",

@@ -12,6 +12,8 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from bench.data.crops import Pixels
+from bench.data.crops import Pixels, Rendered
+from bench.data.inputs import DERIVED, InputKind
 from bench.data.readers.base import Labels, Source, Split, check_labels
 from bench.data.request import DataRequest
 from bench.errors import BenchError
@@ -48,10 +51,12 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
     check_labels(request.title, train, heldout)
     if source.notice:
         report(source.notice, 0, 0)
-    partial = folder.with_name(folder.name + ".partial")
-    work = _Work(partial, key, request.resolution, {"train": train.count, "test": heldout.count})
-    _check_space(partial, work.bytes_missing())
-    bad = _fill(work, source, {"train": train, "test": heldout}, report, workers)
+    unfinished = folder.with_name(folder.name + ".partial")
+    arrays = ("images",) if request.input is None else ("images", "inputs")
+    work = _Work(unfinished, key, request.resolution, {"train": train.count, "test": heldout.count}, arrays)
+    _check_space(unfinished, work.bytes_missing())
+    render = _renderer(source, request.input)
+    bad = _fill(work, render, {"train": train, "test": heldout}, report, workers)
     if bad:
         raise unusable_images(request.source, bad, source.remedy, folder.with_name(f"{folder.name}.unusable.txt"))
     folder.with_name(f"{folder.name}.unusable.txt").unlink(missing_ok=True)
@@ -59,13 +64,15 @@ def build(source: Source, request: DataRequest, key: str, folder: Path, report: 
         report(f"checksum of the {_WORDS[split]} images", 0, 1)
         manifest = _manifest(request, work, split, source.details)
         if labels is not None:
-            manifest["labels"] = write_labels(partial / split, labels)
-        write_record(partial / split / "manifest.json", manifest)
+            manifest["labels"] = write_labels(unfinished / split, labels)
+        if request.input is not None:
+            manifest["input"] = input_record(request.input, work.path(split, "inputs"))
+        write_record(unfinished / split / "manifest.json", manifest)
         report(f"checksum of the {_WORDS[split]} images", 1, 1)
-    write_record(partial / "request.json", request.model_dump(mode="json"))
-    (partial / "progress.json").unlink()
+    write_record(unfinished / "request.json", request.model_dump(mode="json"))
+    (unfinished / "progress.json").unlink()
     try:
-        partial.replace(folder)
+        unfinished.replace(folder)
         _sync_folder(folder.parent)
     except OSError as error:
         raise disk_error(folder, error) from error
@@ -77,8 +84,11 @@ _WORDS = {"train": "training", "test": "held-out"}
 class _Work:
     """The arrays that grow in a `.partial` folder, and its note (`progress.json`) of how many images are safe."""
 
-    def __init__(self, folder: Path, key: str, resolution: int, counts: dict[str, int]) -> None:
+    def __init__(
+        self, folder: Path, key: str, resolution: int, counts: dict[str, int], arrays: tuple[str, ...]
+    ) -> None:
         self.folder = folder
+        self.arrays = arrays  # the files of a split, without their suffix: all of one shape
         self.key = key
         self.resolution = resolution
         self.counts = counts
@@ -86,18 +96,24 @@ class _Work:
         if not any(self.done.values()):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def images_path(self, split: str) -> Path:
-        return self.folder / split / "images.npy"
+    def path(self, split: str, array: str) -> Path:
+        return self.folder / split / f"{array}.npy"
 
     def image_bytes(self) -> int:
         return 3 * self.resolution**2
 
     def bytes_missing(self) -> int:
-        return sum(self.counts[split] - self.done[split] for split in self.counts) * self.image_bytes()
+        missing = sum(self.counts[split] - self.done[split] for split in self.counts)
+        return missing * self.image_bytes() * len(self.arrays)
 
-    def write(self, split: str, images: Pixels) -> None:
+    def write(self, split: str, block: Rendered) -> None:
         """Append a block of images to a split; it counts as done only after `checkpoint`."""
-        path = self.images_path(split)
+        for array in self.arrays:
+            self._append(split, array, getattr(block, array))
+        self.done[split] += len(block.images)
+
+    def _append(self, split: str, array: str, images: Pixels) -> None:
+        path = self.path(split, array)
         header = _header(self.counts[split], self.resolution)
         try:
             if not path.exists():
@@ -112,12 +128,10 @@ class _Work:
             with suppress(OSError):  # on a full disk this makes room for the note of how far it got
                 os.truncate(path, len(header) + self.done[split] * self.image_bytes())
             raise disk_error(path, error) from error
-        self.done[split] += len(images)
 
     def checkpoint(self) -> None:
         """Flush what was written to the disk, then note it."""
-        for split in self.counts:
-            path = self.images_path(split)
+        for path in (self.path(split, array) for split in self.counts for array in self.arrays):
             if path.exists():
                 with path.open("r+b") as file:
                     os.fsync(file.fileno())
@@ -134,20 +148,34 @@ class _Work:
             return nothing
         done = {split: int(note["done"].get(split, 0)) for split in self.counts}
         for split, count in done.items():
-            path, header = self.images_path(split), _header(self.counts[split], self.resolution)
-            if not count:
-                continue
-            if count > self.counts[split] or not path.exists():
+            if count > self.counts[split]:
                 return nothing
-            with path.open("rb") as file:
-                same_header = file.read(len(header)) == header
-            if not same_header or path.stat().st_size < len(header) + count * self.image_bytes():
+            if count and not all(self._holds(self.path(split, array), split, count) for array in self.arrays):
                 return nothing
         return done
 
+    def _holds(self, path: Path, split: str, count: int) -> bool:
+        """Tell whether an array that is being written holds so many images."""
+        header = _header(self.counts[split], self.resolution)
+        if not path.exists():
+            return False
+        with path.open("rb") as file:
+            same_header = file.read(len(header)) == header
+        return same_header and path.stat().st_size >= len(header) + count * self.image_bytes()
+
+
+def _renderer(source: Source, kind: InputKind | None) -> Callable[[Any], Rendered]:
+    """Return what renders a source's images, with their inputs where these are functions of the image."""
+    return source.render if kind is None or kind not in DERIVED else partial(_with_derived, source.render, kind)
+
+
+def _with_derived(render: Callable[[Any], Rendered], kind: InputKind, payload: Any) -> Rendered:
+    rendered = render(payload)
+    return replace(rendered, inputs=DERIVED[kind](rendered.images))
+
 
 def _fill(
-    work: _Work, source: Source, splits: dict[str, Split], report: Progress, workers: int
+    work: _Work, render: Callable[[Any], Rendered], splits: dict[str, Split], report: Progress, workers: int
 ) -> list[tuple[str, str]]:
     """Render all that is missing; returns the unusable images, after the first of which nothing more is written."""
     plan = [
@@ -157,14 +185,14 @@ def _fill(
     ]
     payloads = (splits[name].read(start, stop) for name, start, stop in plan)
     bad: list[tuple[str, str]] = []
-    rendered = map_in_order(source.render, payloads, workers if len(plan) >= 8 else 1)
+    rendered = map_in_order(render, payloads, workers if len(plan) >= 8 else 1)
     try:
         for number, ((name, _start, stop), block) in enumerate(zip(plan, rendered, strict=True), start=1):
             bad.extend(block.bad)
             if len(bad) >= BAD_IMAGES_MOST:
                 break
             if not bad:
-                work.write(name, block.images)
+                work.write(name, block)
                 if number % BLOCKS_PER_CHECKPOINT == 0 or number == len(plan):
                     work.checkpoint()
             checked = ", after the first that cannot be used" if bad else ""
@@ -182,7 +210,7 @@ def _fill(
 
 
 def _manifest(request: DataRequest, work: _Work, split: str, details: dict[str, Any]) -> dict[str, Any]:
-    images = np.load(work.images_path(split), mmap_mode="r", allow_pickle=False)
+    images = np.load(work.path(split, "images"), mmap_mode="r", allow_pickle=False)
     return {
         "schema": SCHEMA,
         "source": request.source,
@@ -204,6 +232,11 @@ def write_labels(folder: Path, labels: Labels) -> dict[str, Any]:
         raise disk_error(path, error) from error
     factors = {name: list(values) for name, values in labels.factors.items()}
     return {"factors": factors, "sha256": array_sha256(labels.values)}
+
+
+def input_record(kind: str, path: Path) -> dict[str, Any]:
+    """Return what a manifest says of the input images at `path`."""
+    return {"kind": kind, "sha256": array_sha256(np.load(path, mmap_mode="r", allow_pickle=False))}
 
 
 def array_sha256(images: npt.NDArray[np.uint8]) -> str:

@@ -7,7 +7,8 @@ bicubic filter, which antialiases; its result equals torch's antialiased bicubic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,8 @@ aligned CelebA images: each must be 178 x 218.
 
 Pixels = npt.NDArray[np.uint8]
 
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values for images that are stored on their side
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -63,28 +66,73 @@ class Encoded:
 class Rendered:
     """A block of finished images, (N, 3, R, R) uint8, and the (name, reason) of each that could not be used.
 
-    The array is complete only when `bad` is empty.
+    `inputs`, of pairs, are as the images are. The arrays are complete only when `bad` is empty.
     """
 
     images: Pixels
     bad: tuple[tuple[str, str], ...] = ()
+    inputs: Pixels | None = None
 
 
 def render_files(files: Sequence[Encoded], recipe: str, resolution: int) -> Rendered:
     """Decode, crop and scale a block of image files. A bad image is reported, never raised."""
     images = np.zeros((len(files), 3, resolution, resolution), np.uint8)
-    bad = []
+    bad: list[tuple[str, str]] = []
     for position, file in enumerate(files):
-        try:
-            if file.problem is not None:
-                raise UnusableImageError(file.problem)
-            with open_image(file.data) as image:
-                images[position] = render_image(image, recipe, resolution)
-        except MemoryError:
-            raise
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and others
-            bad.append((file.name, _reason(error, file)))
+        with _reported(file, bad), _opened(file) as image:
+            images[position] = render_image(image, recipe, resolution)
     return Rendered(images, tuple(bad))
+
+
+def render_halves(files: Sequence[Encoded], left_is_input: bool, recipe: str, resolution: int) -> Rendered:
+    """Do the same for files that hold input and target side by side."""
+    images, inputs = (np.zeros((len(files), 3, resolution, resolution), np.uint8) for _ in range(2))
+    left, right = (inputs, images) if left_is_input else (images, inputs)
+    bad: list[tuple[str, str]] = []
+    for position, file in enumerate(files):
+        with _reported(file, bad), _opened(file) as image:
+            upright, (width, height) = ImageOps.exif_transpose(image), upright_size(image)
+            check_is_side_by_side((width, height))
+            left[position] = render_image(upright.crop((0, 0, height, height)), recipe, resolution)
+            right[position] = render_image(upright.crop((height, 0, width, height)), recipe, resolution)
+    return Rendered(images, tuple(bad), inputs)
+
+
+def render_pairs(pairs: Sequence[tuple[Encoded, Encoded]], recipe: str, resolution: int) -> Rendered:
+    """Do the same for pairs of files: (input, target)."""
+    inputs, images = (render_files(files, recipe, resolution) for files in zip(*pairs, strict=True))
+    return Rendered(images.images, (*inputs.bad, *images.bad), inputs.images)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height of an image as its EXIF orientation turns it; reads its header alone."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION, 1) in _LYING else (width, height)
+
+
+def check_is_side_by_side(size: tuple[int, int]) -> None:
+    """Raise UnusableImageError where an image is not twice as wide as high."""
+    if size[0] != 2 * size[1]:
+        raise UnusableImageError(f"is {size[0]}x{size[1]} pixels; two squares side by side are twice as wide as high")
+
+
+@contextmanager
+def _opened(file: Encoded) -> Iterator[Image.Image]:
+    """Open a file that was read. Raises UnusableImageError for one that could not be, or holds nothing."""
+    if file.problem is not None or not file.data:
+        raise UnusableImageError(file.problem or "is empty")
+    with open_image(file.data) as image:
+        yield image
+
+
+@contextmanager
+def _reported(file: Encoded, bad: list[tuple[str, str]]) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and others
+        bad.append((file.name, reason(error)))
 
 
 def render_arrays(arrays: Pixels, resolution: int) -> Rendered:
@@ -132,9 +180,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(error: Exception, file: Encoded) -> str:
-    if not file.data and file.problem is None:
-        return "is empty"
-    if isinstance(error, UnusableImageError):
-        return str(error)
-    return f"does not decode ({error})"
+def reason(error: Exception) -> str:
+    """Return why an image file cannot be used."""
+    return str(error) if isinstance(error, UnusableImageError) else f"does not decode ({error})"

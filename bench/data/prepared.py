@@ -26,6 +26,7 @@ PREPARATION_VERSION = 1
 """Part of every key; to be raised when the same request and files would give other pixels than before."""
 
 Progress = Callable[[str, int, int], None]
+Mapped = np.memmap[Any, np.dtype[np.uint8]]
 
 _CHECKED_FILE = "checked.json"  # beside images.npy: at which size and time of change its content was found sound
 _SOUND: set[tuple[Any, ...]] = set()  # the same for this process, for folders that are only readable
@@ -35,7 +36,7 @@ _SOUND: set[tuple[Any, ...]] = set()  # the same for this process, for folders t
 class PreparedSet:
     """One split on the disk: `images.npy` (N, 3, R, R) uint8 and `manifest.json` in the folder `path`.
 
-    A set with labels has `labels.npy` (N, F) uint8 beside them.
+    A set with labels has `labels.npy` (N, F) uint8 beside them, one of pairs `inputs.npy`, which is as `images.npy` is.
     """
 
     path: Path
@@ -85,18 +86,31 @@ class PreparedSet:
             [np.eye(size, dtype=np.float32)[labels[:, place]] for place, size in enumerate(sizes)], axis=1
         )
 
-    def images(self) -> np.memmap[Any, np.dtype[np.uint8]]:
+    @property
+    def input_kind(self) -> str | None:
+        """What the input images of pairs are, one of `InputKind`; None where there are none."""
+        return str(self.manifest["input"]["kind"]) if "input" in self.manifest else None
+
+    @property
+    def inputs_path(self) -> Path:
+        return self.path / "inputs.npy"
+
+    def images(self) -> Mapped:
         """Map the images, (N, 3, R, R) uint8, read-only; nothing is loaded before it is touched."""
-        return cast("np.memmap[Any, np.dtype[np.uint8]]", np.load(self.images_path, mmap_mode="r", allow_pickle=False))
+        return _mapped(self.images_path)
+
+    def inputs(self) -> Mapped | None:
+        """Map the input image of each image as `images` does; None without pairs."""
+        return None if self.input_kind is None else _mapped(self.inputs_path)
 
     def verify(self) -> None:
         """Read every byte and compare with the manifest's SHA-256 (about a second a gigabyte); raises BenchError.
 
         What was found sound is remembered beside it, where that can be written, until the file changes.
         """
-        actual = array_sha256(self.images())
-        if actual != self.sha256:
-            raise _damaged(self.path, f"the SHA-256 of its images is {actual}, its manifest says {self.sha256}")
+        for what, path, expected in self._arrays():
+            if (actual := array_sha256(_mapped(path))) != expected:
+                raise _damaged(self.path, f"the SHA-256 of its {what} is {actual}, its manifest says {expected}")
         self._check_labels()
         state = self._state()
         _SOUND.add((self.path.absolute(), *state.values()))
@@ -116,8 +130,19 @@ class PreparedSet:
             self.verify()
 
     def _state(self) -> dict[str, Any]:
-        found = self.images_path.stat()
-        return {"sha256": self.sha256, "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+        state: dict[str, Any] = {}
+        for what, path, sha256 in self._arrays():
+            found, prefix = path.stat(), "" if what == "images" else f"{what}_"
+            state |= {f"{prefix}sha256": sha256, f"{prefix}bytes": found.st_size}
+            state |= {f"{prefix}modified_ns": found.st_mtime_ns}
+        return state
+
+    def _arrays(self) -> list[tuple[str, Path, str]]:
+        """Return the arrays of images that are there: (what they are, file, expected SHA-256)."""
+        own = [("images", self.images_path, self.sha256)]
+        if self.input_kind is not None:
+            own.append(("inputs", self.inputs_path, str(self.manifest["input"]["sha256"])))
+        return own
 
     @classmethod
     def open(cls, path: Path) -> PreparedSet:
@@ -134,7 +159,7 @@ class PreparedSet:
         if missing := {"source", "recipe", "split", "resolution", "count", "sha256"} - manifest.keys():
             raise _damaged(path, f"its manifest lacks {', '.join(sorted(missing))}")
         prepared = cls(path, manifest)
-        prepared._check_file()
+        prepared._check_files()
         prepared._check_labels()
         prepared._check_content()
         return prepared
@@ -153,16 +178,19 @@ class PreparedSet:
         if (actual := array_sha256(labels)) != self.manifest["labels"]["sha256"]:
             raise _damaged(self.path, f"the SHA-256 of its labels is {actual}, its manifest says otherwise")
 
-    def _check_file(self) -> None:
+    def _check_files(self) -> None:
         shape = (self.count, 3, self.resolution, self.resolution)
-        try:
-            images = self.images()  # NumPy refuses a file that is shorter than its header says
-        except (OSError, ValueError, EOFError) as error:
-            raise _damaged(self.path, str(error)) from error
-        if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
-            raise _damaged(self.path, f"images.npy is {images.dtype} {images.shape}, its manifest says uint8 {shape}")
-        if (excess := self.images_path.stat().st_size - images.offset - images.nbytes) != 0:
-            raise _damaged(self.path, f"images.npy is {excess} bytes too long")
+        for _, path, _ in self._arrays():
+            try:
+                images = _mapped(path)  # NumPy refuses a file that is shorter than its header says
+            except (OSError, ValueError, EOFError) as error:
+                raise _damaged(self.path, str(error)) from error
+            if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
+                raise _damaged(
+                    self.path, f"{path.name} is {images.dtype} {images.shape}, its manifest says uint8 {shape}"
+                )
+            if (excess := path.stat().st_size - images.offset - images.nbytes) != 0:
+                raise _damaged(self.path, f"{path.name} is {excess} bytes too long")
 
 
 @dataclass(frozen=True)
@@ -174,11 +202,12 @@ class PreparedData:
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of what a run sees of the data, as its status.json holds them."""
-        images = {"train": self.train.sha256, "heldout": self.heldout.sha256}
-        if not self.train.factors:
-            return images
-        labels = {"train_labels": self.train, "heldout_labels": self.heldout}
-        return images | {name: str(split.manifest["labels"]["sha256"]) for name, split in labels.items()}
+        splits = {"train": self.train, "heldout": self.heldout}
+        found = {name: split.sha256 for name, split in splits.items()}
+        for record, told in (("labels", "labels"), ("input", "inputs")):
+            if record in self.train.manifest:
+                found |= {f"{name}_{told}": str(split.manifest[record]["sha256"]) for name, split in splits.items()}
+        return found
 
 
 def prepare(
@@ -219,12 +248,12 @@ def is_prepared(request: DataRequest, root: Path) -> PreparedData | None:
     return open_prepared(folder) if folder.is_dir() else None
 
 
-def check_labels_of(request: DataRequest, root: Path) -> None:
-    """Raise BenchError where labels are asked for that the source, as far as it is there, has not.
+def check_conditions_of(request: DataRequest, root: Path) -> None:
+    """Raise BenchError where labels or pairs are asked for that the source, as far as it is there, has not.
 
-    Reads lists of files and labels, no image; nothing where the images are prepared.
+    Reads lists of files and labels and headers of pairs; nothing where the images are prepared.
     """
-    if not request.labels or is_prepared(request, root) is not None:
+    if not (request.labels or request.input) or is_prepared(request, root) is not None:
         return
     with open_source(request, root, fetch=False) as source:
         if source is not None:
@@ -290,6 +319,10 @@ def _lock(folder: Path, report: Progress) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _mapped(path: Path) -> Mapped:
+    return cast(Mapped, np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _damaged(path: Path, why: str) -> BenchError:

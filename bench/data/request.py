@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from bench.data.crops import RECIPES_OF
+from bench.data.inputs import DERIVED, PAIRED_FILES, InputKind
 from bench.data.readers.attributes import ATTRIBUTES
 from bench.errors import suggest
 
@@ -45,6 +46,10 @@ class DataRequest(BaseModel):
     partial        celeba only: accept a part of the 202,599 images
     labels         what of each image both players are told, in this order (none: nothing): of `faces` any factors that
                    the judge reads with certainty; of `celeba` attributes; of every other source "class"
+    input          the image that both players are given beside each image, their target (none: no pairs): of any source
+                   "edges", "grey" or "quarter", which are functions of the image; of `faces` "parts", the exact map of
+                   a face's parts; of `folder` "left" or "right", the half of a file twice as wide as high that is the
+                   input, or "folders", where A holds the inputs and B the targets, by the same names
     seed           decides the drawn faces, the held-out share of a set that has no test part, and which images a count
                    keeps
 
@@ -62,6 +67,7 @@ class DataRequest(BaseModel):
     partial: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
     labels: tuple[str, ...] = ()
+    input: InputKind | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -78,9 +84,9 @@ class DataRequest(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what a request without labels did not have when the ids of its runs were made."""
+        """Leave out what a request without labels or pairs did not have when the ids of its runs were made."""
         values: dict[str, Any] = write(self)
-        return values if self.labels else {key: value for key, value in values.items() if key != "labels"}
+        return {key: value for key, value in values.items() if value or key not in ("labels", "input")}
 
     @property
     def title(self) -> str:
@@ -164,6 +170,21 @@ class DataRequest(BaseModel):
             raise ValueError("names a label twice")
         return labels
 
+    @field_validator("input")
+    @classmethod
+    def _input_fits_source(cls, kind: InputKind | None, info: ValidationInfo) -> InputKind | None:
+        source = info.data.get("source")
+        if kind is None or source is None:
+            return kind
+        if kind not in (allowed := inputs_of(source)):
+            raise ValueError(f"is no input of {source}: {', '.join(allowed)}")
+        if info.data.get("labels"):
+            raise ValueError("a study is told labels or given input images, not both; take one of them out")
+        recipe = info.data.get("recipe")
+        if kind in ("left", "right") and recipe not in (None, "square", "none"):
+            raise ValueError(f'the halves of a file are square, recipe "{recipe}" is for others: leave it out')
+        return kind
+
 
 def labels_of(source: SourceName) -> tuple[str, ...]:
     """Return the labels that a source's images can have, () for none."""
@@ -174,6 +195,13 @@ def labels_of(source: SourceName) -> tuple[str, ...]:
     if source == "own":
         return ()
     return ATTRIBUTES if source == "celeba" else ("class",)
+
+
+def inputs_of(source: SourceName) -> tuple[InputKind, ...]:
+    """Return the input images that a source's pairs can have."""
+    own: dict[str, tuple[InputKind, ...]] = {"faces": ("parts",), "folder": PAIRED_FILES}
+    colourless = source in ("mnist", "fashion-mnist")  # their grey image is the image
+    return (*own.get(source, ()), *(kind for kind in DERIVED if kind != "grey" or not colourless))
 
 
 _WHY_NOT = {

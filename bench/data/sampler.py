@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.data.prepared import PreparedSet
+from bench.data.prepared import Mapped, PreparedSet
 from bench.errors import BenchError
+from bench.networks.conditioning import in_unit_range
 
 Indices = npt.NDArray[np.int64]
 
@@ -71,32 +72,38 @@ class Sampler:
         return self._order[position * self.batch : (position + 1) * self.batch].copy()
 
 
-def load_to_device(prepared: PreparedSet, device: torch.device, limit_bytes: int) -> torch.Tensor:
+def load_to_device(images: Mapped, device: torch.device, limit_bytes: int) -> torch.Tensor:
     """Return a set's images, (N, 3, R, R) uint8: on `device` where they take at most `limit_bytes`, else memory-mapped.
 
     On the CPU they are always mapped: the processes of several runs then share one copy, and the system may drop it
     when memory is short. Nothing may write to the tensor.
     """
-    images = prepared.images()
     # From the whole file, since a tensor cannot begin inside one. Private pages: a write would never reach the file.
-    flat = torch.from_file(
-        str(prepared.images_path), shared=False, size=images.offset + images.nbytes, dtype=torch.uint8
-    )
+    flat = torch.from_file(str(images.filename), shared=False, size=images.offset + images.nbytes, dtype=torch.uint8)
     mapped = flat[images.offset :].view(images.shape)
     if device.type == "cpu" or images.nbytes > limit_bytes:
         return mapped
     return mapped.to(device)
 
 
+def load_conditions(prepared: PreparedSet, device: torch.device, limit_bytes: int) -> torch.Tensor | None:
+    """Return what both players are told of each image: one-hots (N, K) float32 on `device`, or input images.
+
+    These are loaded as the images are. None where nothing is told.
+    """
+    inputs, told = prepared.inputs(), prepared.conditions()
+    if inputs is not None:
+        return load_to_device(inputs, device, limit_bytes)
+    return None if told is None else torch.from_numpy(told).to(device)
+
+
 def gather(images: torch.Tensor, indices: Indices | torch.Tensor, device: torch.device) -> torch.Tensor:
     """Take images (N, 3, R, R) uint8 by index onto `device`: (batch, 3, R, R) float32 in [-1, 1], channels_last.
 
-    x / 127.5 - 1, the same bits on every device: the divisor is a tensor because CUDA would multiply by the reciprocal
-    of a plain number.
+    Conditions, of any other type, are taken as they are.
     """
     where = torch.from_numpy(indices) if isinstance(indices, np.ndarray) else indices
     if images.device.type == "cuda" and where.device.type == "cpu":
         where = where.pin_memory()  # so that the copy need not wait for the work before it
     taken = images.index_select(0, where.to(images.device, non_blocking=True)).to(device)
-    pixels = taken.to(torch.float32, memory_format=torch.channels_last)
-    return pixels.div_(torch.full((), 127.5, device=device)).sub_(1)
+    return in_unit_range(taken) if taken.dtype == torch.uint8 else taken

@@ -21,6 +21,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from bench.data import PreparedData
+from bench.data.shown import shown_pairs
 from bench.evaluation.evaluate import LoadGenerator
 from bench.evaluation.features import NotFiniteError, extract
 from bench.evaluation.nearest import SIDE, thumbnails
@@ -120,7 +121,9 @@ def write_pictures(
             images = _images(G, *traversal(law, latent, codes), device).numpy()
             content = _png(_sheet(images, columns=columns_of(codes)))
         else:
-            latents, told = grid_samples(law, latent, [len(values) for values in data.train.factors.values()], codes)
+            sizes = [len(values) for values in data.train.factors.values()]
+            pairs = shown_pairs(data.heldout)
+            latents, told = grid_samples(law, latent, sizes, codes, pairs and pairs.inputs)
             first_row = _images(G, latents[:GRID], None if told is None else told[:GRID], device)
             content = _nearest_png(first_row, data, reference)
         write_atomic(path, content)

@@ -27,20 +27,27 @@ from bench.networks.sampling import (
 class Conditions(NamedTuple):
     """What a generator is told, N x K each: while its batch norms are recomputed, and for its samples.
 
-    Sample i has the condition of reference image i, so both have the same law; they begin anew after the last. Codes
-    stand in their place where a study has some.
+    Of input pictures both are N x 3 x R x R uint8. Sample i has the condition of reference image i, so both
+    have the same law; they begin anew after the last. Codes stand in their place where a study has some.
     """
 
     calibration: Tensor
     samples: Tensor
 
 
-def conditions_of(data: PreparedData) -> Conditions | None:
-    """Return what generators of a study on `data` are told; None where it has no labels."""
-    training, heldout = data.train.conditions(), data.heldout.conditions()
+def conditions_of(data: PreparedData, count: int | None = None) -> Conditions | None:
+    """Return what generators of a study on `data` are told; None where it has neither labels nor input pictures.
+
+    With `count`, of the first so many samples, in whole blocks.
+    """
+    training, heldout = (
+        split.conditions() if (inputs := split.inputs()) is None else inputs for split in (data.train, data.heldout)
+    )
     if training is None or heldout is None:
         return None
-    return Conditions(torch.from_numpy(training), torch.from_numpy(heldout[fixed_order(len(heldout))]))
+    order = fixed_order(len(heldout))[: None if count is None else _whole_blocks(count)]
+    # Copies: pictures are mapped from a file that is only readable.
+    return Conditions(torch.from_numpy(training[:CALIBRATION_LATENTS].copy()), torch.from_numpy(heldout[order]))
 
 
 def drawn_conditions(codes: Codes, count: int, sample_seed: int) -> Conditions:
@@ -52,7 +59,7 @@ def drawn_conditions(codes: Codes, count: int, sample_seed: int) -> Conditions:
 
 def conditions_for(data: PreparedData, codes: Codes | None, count: int, sample_seed: int) -> Conditions | None:
     """Return what a run's generator is told or given for its first `count` samples; None: nothing."""
-    return conditions_of(data) if codes is None else drawn_conditions(codes, count, sample_seed)
+    return conditions_of(data, count) if codes is None else drawn_conditions(codes, count, sample_seed)
 
 
 @torch.inference_mode()
@@ -91,9 +98,8 @@ def images_of(
     progress: Progress | None = None,
 ) -> Tensor:
     """Return the same of a generator whose batch norms were recomputed; `told`: the conditions of its samples."""
-    whole_blocks = -(-count // BLOCK) * BLOCK
     images: Tensor | None = None
-    for index, latents in enumerate(latent_blocks(law, whole_blocks, latent, "evaluation", sample_seed)):
+    for index, latents in enumerate(latent_blocks(law, _whole_blocks(count), latent, "evaluation", sample_seed)):
         made = drawn(network, latents, cyclic(told, index * BLOCK, BLOCK), device)
         if not bool(made.isfinite().all()):
             raise NotFiniteError("The generated images")
@@ -105,3 +111,7 @@ def images_of(
             progress("samples", min(start + BLOCK, count), count)
     assert images is not None
     return images
+
+
+def _whole_blocks(count: int) -> int:
+    return -(-count // BLOCK) * BLOCK

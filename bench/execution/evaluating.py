@@ -133,7 +133,10 @@ def load_snapshot(path: Path, which: str, spec: RunSpec) -> Generator:
     backbone = spec.training.backbone
     codes = backbone.drawn_codes
     told = codes.width if codes else len(tensors[f"{prefix}told_scale"]) if spec.training.data.labels else 0
-    G = Generator(spec.training.data.resolution, backbone.width, backbone.latent, told, backbone.switches)
+    data = spec.training.data
+    G = Generator(
+        data.resolution, backbone.width, backbone.latent, told, backbone.switches, pictures=data.input is not None
+    )
     G.load_state_dict({name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
     return G
 

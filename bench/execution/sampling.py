@@ -37,7 +37,8 @@ def generate_images(
     generator_steps  the snapshot's step [the last one]
     sample_seed      which block of evaluation latents
     device           where it computes: "cpu", "cuda:0", ..., or "auto"
-    data             the folder of prepared images: where a study has labels, sample i has those of reference image i
+    data             the folder of prepared images: where a study has labels or input pictures, sample i has those of
+                     reference image i
 
     Raises BenchError where the run has no such snapshot, and NotFiniteError, a BenchError, where it has diverged.
 
@@ -68,4 +69,5 @@ def _conditions(run: RunSpec, count: int, sample_seed: int, data: Path) -> Condi
     codes = run.training.backbone.drawn_codes
     if codes is not None:
         return drawn_conditions(codes, count, sample_seed)
-    return conditions_of(prepare(run.training.data, data)) if run.training.data.labels else None
+    request = run.training.data
+    return conditions_of(prepare(request, data), count) if request.labels or request.input is not None else None

@@ -35,6 +35,7 @@ from bench.networks.layers import (
     norm_maker,
     top_channels,
 )
+from bench.networks.pictures import CHANNELS, PictureEncoder, build_skips
 from bench.networks.switches import Initialisation, Switches
 
 # Objectives import Norm from here, and their import lines are part of their hash.
@@ -58,12 +59,23 @@ class Generator(nn.Module):
     """Maps latents N x latent to images N x 3 x R x R in [-1, 1]: a 4x4 map, doubled until it has the resolution.
 
     With the switch `output = "linear"` images may leave [-1, 1], and are clipped where they become pixels. With `told`
-    K it is also given conditions N x K, which are concatenated to the latents, each times its `told_scale`.
+    K it is also given conditions N x K, which are concatenated to the latents, each times its `told_scale`. With
+    `pictures` it is given pictures N x 3 x R x R in [-1, 1] in their place: an encoder's code of each is concatenated
+    to its latent, and, unless the switch `skips` is off, the encoder's maps to the decoder's of their size.
     """
 
     told_scale: Tensor
 
-    def __init__(self, resolution: int, width: int, latent: int, told: int = 0, switches: Switches = _DCGAN) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        width: int,
+        latent: int,
+        told: int = 0,
+        switches: Switches = _DCGAN,
+        *,
+        pictures: bool = False,
+    ) -> None:
         super().__init__()
         self.latent = latent
         self.resolution = resolution
@@ -72,18 +84,28 @@ class Generator(nn.Module):
         make_norm = norm_maker(switches.norm_of_generator, running=True)
         self.layers = build_decoder(own, resolution, latent, make_norm, switches.output)
         self.told: nn.Module | None = None
+        self.encoder: PictureEncoder | None = None
+        self.skips: nn.ModuleDict | None = None
+        if pictures:
+            self.encoder = PictureEncoder(own, resolution, latent, switches.norm_of_generator)
+            self.skips = build_skips(own, self.layers) if switches.skips else None
+        if told or pictures:
+            inputs = latent if pictures else told
+            self.told = decoding(own, inputs, convolved(own, top_channels(own, resolution)), first=True, bias=False)
         if told:
-            self.told = decoding(own, told, convolved(own, top_channels(own, resolution)), first=True, bias=False)
             self.register_buffer("told_scale", torch.ones(told))
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         if self.told is None:
             return as_images(self.layers(z[:, :, None, None]), self.resolution)
         assert condition is not None, "this generator takes conditions beside its latents"
-        first, *rest = self.layers
-        images = first(z[:, :, None, None]) + self.told((condition * self.told_scale)[:, :, None, None])
-        for layer in rest:
+        code, maps = (condition * self.told_scale, []) if self.encoder is None else self.encoder(condition)
+        (_, first), *rest = self.layers.named_children()
+        images = first(z[:, :, None, None]) + self.told(code[:, :, None, None])
+        for name, layer in rest:
             images = layer(images)
+            if self.skips is not None and name in self.skips:
+                images = images + self.skips[name](maps.pop())
         return as_images(images, self.resolution)
 
 
@@ -94,10 +116,11 @@ class Discriminator(nn.Module):
     `Autoencoded`; `encoder` an `Encoded`; `embedding` N x 128; the heads of `RECOGNISING` a score, and beside it what
     recognises labels. `norm` follows every convolution of the trunk but the first, and the decoder's but the last.
     With `packing` m, a sample is m images, N x 3m x R x R (`pack`). Under the switch `network = "mlp"` the trunk takes
-    an image's pixels as 3RR values.
+    an image's pixels as 3RR values. Under the switch `patch` a `score` is N x P: one for every patch.
 
     With `labels` K, the values of all factors together, it is also given conditions N x K (N x mK of packs), and
     `conditioning` is how they reach it. One that recognises codes is given none: K is how many numbers it answers.
+    With `pictures` the conditions are pictures, N x 3m x R x R in [-1, 1].
     """
 
     def __init__(
@@ -111,6 +134,8 @@ class Discriminator(nn.Module):
         labels: int = 0,
         conditioning: Conditioning = "none",
         switches: Switches = _DCGAN,
+        *,
+        pictures: bool = False,
     ) -> None:
         super().__init__()
         self.head_kind = head
@@ -134,7 +159,7 @@ class Discriminator(nn.Module):
         if head == "autoencoder":
             self.decoder = build_decoder(own, resolution, latent, norm_maker(norm), switches.output)
         # Kernels of their own, so that each has its own spectral norm, and the others' first weights do not change.
-        values = labels * packing
+        values = (CHANNELS if pictures else labels) * packing
         self.told: Conv2d | None = None
         if conditioning == "concat":
             stride, padding, kernel = (1, 0, 1) if self.connected else (2, 1, 4)
@@ -168,7 +193,9 @@ class Discriminator(nn.Module):
             return features
         assert condition is not None, "this discriminator takes conditions beside images"
         first, *rest = self.trunk
-        if self.connected:  # further inputs beside the pixels, not planes
+        if condition.dim() > 2:  # pictures
+            features = first(images) + self.told(condition)
+        elif self.connected:  # further inputs beside the pixels, not planes
             features = first(images) + self.told(condition[:, :, None, None])
         else:
             features = first(images) + convolved_planes(condition, self.told.effective_weight(), images.shape[-1])
@@ -177,7 +204,7 @@ class Discriminator(nn.Module):
         return features
 
     def _score(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        """Return N scores: the head's, and the inner product with the condition where D is told by one."""
+        """Return N scores (of patches N x P): the head's, and the inner product with what D is told by one."""
         score: Tensor | None = None if self.head is None else self.head(features).flatten(1).squeeze(1)
         if self.inner is not None:
             assert condition is not None, "this discriminator takes conditions beside images"
@@ -214,6 +241,7 @@ def build_networks(
     codes: Codes | None = None,
     answers: int = 0,
     switches: Switches = _DCGAN,
+    pictures: bool = False,
 ) -> tuple[Generator, Discriminator]:
     """Build both networks, a Generator and a Discriminator, with the initial weights of `seed`.
 
@@ -227,20 +255,29 @@ def build_networks(
     codes         a `bench.networks.codes.Codes`: G also takes codes N x `codes.width`, of which D is not told
     answers       how many numbers a D that recognises them returns beside its score
     switches      what of both networks is not DCGAN's, such as `bench.Switches(network="mlp", depth=1)`
+    pictures      whether both networks are told pictures N x 3 x R x R in place of labels: G encodes them, D sees them
+                  beside its images (`conditioning` "concat") or not ("none")
 
     Each parameter is drawn from a stream addressed by (seed, its name), so that another norm or head shifts no other
-    parameter: rows that differ in those start from equal convolutions. Raises BenchError for another resolution.
+    parameter: rows that differ in those start from equal convolutions. Raises BenchError for another resolution, and
+    for what does not go together.
 
         G, D = bench.build_networks(resolution=64, width=64, latent=100, head="score", norm="batch", seed=0)
         G(torch.randn(8, 100)).shape                              # (8, 3, 64, 64), in [-1, 1]
     """
     labels = sum(factor_sizes)
-    if (not labels and conditioning != "none") or (head in RECOGNISING and not (labels or answers)):
+    if pictures:
+        _check_pictures(bool(labels or codes), conditioning, switches)
+    elif (not labels and conditioning != "none") or (head in RECOGNISING and not (labels or answers)):
         raise BenchError(f'Head "{head}" with conditioning "{conditioning}" takes labels', hint="Give factor_sizes.")
     if labels and codes:
         raise BenchError("A generator is told labels or given codes, not both", hint="Leave one of them out.")
-    G = Generator(resolution, width, latent, codes.width if codes else labels, switches)
-    D = Discriminator(resolution, width, latent, head, norm, packing, labels or answers, conditioning, switches)
+    if switches.patch != "whole" and (head != "score" or conditioning in ("projection", "product")):
+        raise BenchError(f'D judges no patches under head "{head}" and conditioning "{conditioning}"')
+    G = Generator(resolution, width, latent, codes.width if codes else labels, switches, pictures=pictures)
+    D = Discriminator(
+        resolution, width, latent, head, norm, packing, labels or answers, conditioning, switches, pictures=pictures
+    )
     for network, prefix, packed in ((G, "generator", 1), (D, "discriminator", packing)):
         _initialise(network, prefix, seed, network.initialisation, packed)
         network.to(memory_format=torch.channels_last)
@@ -257,8 +294,8 @@ def build_networks(
 def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
     """Return the hash of what must be equal in every row, and the parameter counts of all parts.
 
-    The hash covers name, shape, stride and padding of each convolution of the generator and the trunk; of the trunk's
-    first kernel, the part that meets one image of a pack.
+    The hash covers name, shape, stride and padding of each convolution of the generator, of its encoder of pictures and
+    their skips, and of the trunk; of the trunk's first kernel, the part that meets one image of a pack.
     """
 
     def shape(module: nn.Conv2d | nn.ConvTranspose2d) -> list[int]:
@@ -272,7 +309,13 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
             list(module.stride),
             list(cast(tuple[int, ...], module.padding)),
         )
-        for prefix, network in (("generator", G.layers), ("trunk", D.trunk))
+        for prefix, network in (
+            ("generator", G.layers),
+            ("encoder", G.encoder),
+            ("skips", G.skips),
+            ("trunk", D.trunk),
+        )
+        if network is not None
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
     ]
@@ -284,6 +327,8 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
         return sum(p.numel() for m in modules if isinstance(m, norms) == norm for p in m.parameters(recurse=False))
 
     told = {} if G.told is None else {"told": count(G.told) + count(D.told) + count(D.inner)}
+    if G.encoder is not None:
+        told |= {"encoder": count(G.encoder) + count(G.encoder, norm=True), "skips": count(G.skips)}
     return {
         "backbone_hash": digest[:16],
         "packing": D.packing,
@@ -298,6 +343,16 @@ def describe_architecture(G: Generator, D: Discriminator) -> dict[str, object]:
             **told,
         },
     }
+
+
+def _check_pictures(others: bool, conditioning: Conditioning, switches: Switches) -> None:
+    """Raise BenchError where networks cannot be told pictures."""
+    if others:
+        raise BenchError("Networks are told pictures, or labels or codes, not both", hint="Leave one of them out.")
+    if conditioning not in ("concat", "none"):
+        raise BenchError(f'No picture is told by "{conditioning}"', hint='Use conditioning "concat" or "none".')
+    if "mlp" in (switches.network, switches.generator_network):
+        raise BenchError("Pictures are encoded by convolutions, which an mlp has not", hint='Use network = "dcgan".')
 
 
 def address(*parts: object) -> int:

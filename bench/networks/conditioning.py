@@ -1,4 +1,5 @@
-"""How networks are told the condition of each sample: its labels, as one-hots of all factors side by side, N x K.
+"""How networks are told the condition of each sample: its labels, as one-hots of all factors side by side, N x K, or
+the picture that it is to be made of, N x 3 x R x R (`pictures.py`).
 
 Telling by concatenation means more input channels of the first kernel. A convolution of concatenated inputs is the sum
 of a convolution of each, so the added channels are a kernel of their own: the one that meets latents and images keeps
@@ -17,14 +18,27 @@ from torch.nn.functional import conv2d
 
 Conditioning = Literal["concat", "projection", "product", "none"]
 """How D is told: by input planes; by an inner product that is added to its score (Miyato and Koyama 2018) or is its
-score (as in R3GAN's code); or not at all."""
+score (as in R3GAN's code); or not at all. Pictures are told by input planes or not at all."""
 
 
 class Batch(NamedTuple):
-    """Real images, N x 3 x R x R in [-1, 1], and what both players are told of them; None: nothing."""
+    """Real images, N x 3 x R x R in [-1, 1], and what both players are told of them; None: nothing.
+
+    condition  N x K one-hots of labels; or of pairs the input images, as the images are
+    """
 
     images: Tensor
     condition: Tensor | None = None
+
+
+def in_unit_range(images: Tensor) -> Tensor:
+    """Return images of bytes, N x 3 x R x R, as networks see them: float32 in [-1, 1], channels_last.
+
+    x / 127.5 - 1, the same bits on every device: the divisor is a tensor because CUDA would multiply by the reciprocal
+    of a plain number.
+    """
+    pixels = images.to(torch.float32, memory_format=torch.channels_last)
+    return pixels.div_(torch.full((), 127.5, device=images.device)).sub_(1)
 
 
 class Labels(NamedTuple):

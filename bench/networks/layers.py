@@ -16,7 +16,7 @@ from torch.nn.functional import linear, normalize, softplus
 
 from bench.errors import BenchError
 from bench.networks.convolution import doubling, from_pixel, halving, onto_pixel
-from bench.networks.switches import Activation, Initialisation, Layers, OutputLaw
+from bench.networks.switches import HALVINGS, Activation, Initialisation, Layers, OutputLaw
 
 Norm = Literal["batch", "layer", "spectral", "none", "batch+spectral"]
 MakeNorm = Callable[[int], nn.Module | None]
@@ -123,6 +123,23 @@ def doublings_of(resolution: int) -> int:
     return doublings
 
 
+def halvings_of(layers: Layers, resolution: int) -> int:
+    """Return how often the trunk halves an image: to 4 pixels, or less where it judges patches.
+
+    Raises BenchError where a patch is no smaller than what a D of whole images sees.
+    """
+    most = doublings_of(resolution)
+    if layers.patch == "whole":
+        return most
+    if HALVINGS[layers.patch] >= most:
+        smaller = [str(patch) for patch, halvings in HALVINGS.items() if halvings < most] + ['"whole"']
+        raise BenchError(
+            f"patch = {layers.patch} is no part of {resolution} pixels: D would see whole images",
+            hint=f"Use {' or '.join(smaller)}.",
+        )
+    return HALVINGS[layers.patch]
+
+
 def norm_maker(norm: Norm, *, running: bool = False) -> MakeNorm:
     """Return what makes the norm layer after a convolution with so many channels.
 
@@ -147,7 +164,7 @@ def top_channels(layers: Layers, resolution: int) -> int:
     """Return the channels of the trunk's last map, and of the decoder's first."""
     if layers.network == "mlp" or layers.widths == "constant":
         return layers.width
-    return layers.width << doublings_of(resolution) - 1
+    return layers.width << halvings_of(layers, resolution) - 1
 
 
 def convolved(layers: Layers, channels: int) -> int:
@@ -155,15 +172,15 @@ def convolved(layers: Layers, channels: int) -> int:
     return 2 * channels if layers.activation == "gated" else channels
 
 
-def build_trunk(layers: Layers, resolution: int, norm: Norm, packing: int) -> nn.Sequential:
+def build_trunk(layers: Layers, resolution: int, norm: Norm, packing: int, *, running: bool = False) -> nn.Sequential:
     """Return the discriminator below its head: images (flat for an mlp) to maps of `top_channels`.
 
-    `norm` follows every convolution but the first.
+    `norm` follows every convolution but the first; `running` lets batch norms keep statistics for eval mode.
     """
     trunk = nn.Sequential()
     connected = layers.network == "mlp"
     channels = packing * (3 * resolution**2 if connected else 3)
-    for index in range(layers.depth if connected else doublings_of(resolution)):
+    for index in range(layers.depth if connected else halvings_of(layers, resolution)):
         following = layers.width * (1 if connected or layers.widths == "constant" else 2**index)
         made = convolved(layers, following)
         stride, padding, kernel = (1, 0, 1) if connected else (2, 1, 4)
@@ -171,7 +188,7 @@ def build_trunk(layers: Layers, resolution: int, norm: Norm, packing: int) -> nn
             f"conv{index}",
             conv(channels, made, stride=stride, padding=padding, norm=norm, kernel=kernel, bias=layers.bias),
         )
-        _add_norm(trunk, index, norm_maker(norm)(made) if index > 0 else None)
+        _add_norm(trunk, index, norm_maker(norm, running=running)(made) if index > 0 else None)
         trunk.add_module(f"activation{index}", _activation(layers.activation, leaky=True))
         channels = following
     return trunk

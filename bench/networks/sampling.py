@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from bench.networks.backbone import address
 from bench.networks.codes import Codes
+from bench.networks.conditioning import in_unit_range
 from bench.networks.switches import LatentLaw as LatentLaw  # from here for the evaluation, whose code is hashed
 
 BLOCK = 100
 GRID = 8  # images in a row of a sample grid
 MOST_ROWS = 20
+OUTPUTS = 3  # so many rows of a grid are made of the same input pictures
 CALIBRATION_LATENTS = 2_000
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -58,14 +60,21 @@ def cyclic(conditions: Tensor | None, start: int, count: int) -> Tensor | None:
 
 
 def grid_samples(
-    law: LatentLaw, latent: int, factor_sizes: Sequence[int] = (), codes: Codes | None = None
+    law: LatentLaw,
+    latent: int,
+    factor_sizes: Sequence[int] = (),
+    codes: Codes | None = None,
+    inputs: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the latents and conditions of a sample grid, row by row: the same in every grid of every run.
 
     With labels it has one row for each value of the first factor (for 20 of them at most) and the same latent down a
-    column, which shows the other factors' values in turn; without, 8 rows of latents, each with codes of its own.
+    column, which shows the other factors' values in turn; without, 8 rows of latents, each with codes of its own. With
+    8 `inputs`, pictures of which images are made, it has 3 rows, each of one latent: a column has one input.
     """
     latents = draw_latents(law, GRID * GRID, latent, "sample grid")
+    if inputs is not None:
+        return latents[:OUTPUTS].repeat_interleave(GRID, dim=0), inputs.repeat(OUTPUTS, 1, 1, 1)
     if not factor_sizes:
         return latents, None if codes is None else draw_codes(codes, GRID * GRID, "sample grid")
     columns, rows = torch.arange(GRID), min(factor_sizes[0], MOST_ROWS)
@@ -97,8 +106,9 @@ def recalibrated(
 
 
 def drawn(G: nn.Module, latents: Tensor, conditions: Tensor | None, device: torch.device) -> Tensor:
-    """Return a generator's images of latents, and of conditions where it is told."""
-    images: Tensor = G(*(part.to(device) for part in (latents, conditions) if part is not None))
+    """Return a generator's images of latents, and of conditions where it is told; input images are bytes here."""
+    told = () if conditions is None else (conditions.to(device),)
+    images: Tensor = G(latents.to(device), *(in_unit_range(one) if one.dtype == torch.uint8 else one for one in told))
     return images
 
 

@@ -18,7 +18,10 @@ Activation = Literal["relu", "plain-relu", "tanh", "softplus", "gated"]
 Initialisation = Literal["normal", "xavier", "kaiming"]
 OutputLaw = Literal["tanh", "sigmoid", "linear"]
 LatentLaw = Literal["normal", "uniform", "unit"]
+Patch = Literal["whole", 46, 22]
 HIDDEN_LAYERS = 4
+HALVINGS: Mapping[Patch, int] = {46: 3, 22: 2}
+"""How often D halves an image before its 4x4 head, so that a score sees a patch of so many pixels a side."""
 
 
 class Layers(NamedTuple):
@@ -31,6 +34,7 @@ class Layers(NamedTuple):
     activation: Activation
     bias: bool
     initialisation: Initialisation
+    patch: Patch = "whole"  # the discriminator's
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class Switches:
     initialisation     "normal" N(0, 0.02), or "xavier" and "kaiming" normal as torch.nn.init has them (None: normal in
                        a dcgan, kaiming in an mlp)
     output             what makes images of the generator's last layer: tanh, 2 sigmoid - 1, or nothing
+    skips              whether a generator that is told pictures also meets their encoder's maps, size by size
+    patch              how many pixels a side a score of the discriminator sees; below "whole" it returns a score for
+                       every patch (PatchGAN, Isola et al. 2017, arXiv 1611.07004)
     """
 
     network: Network = "dcgan"
@@ -64,6 +71,8 @@ class Switches:
     bias: bool | None = None
     initialisation: Initialisation | None = None
     output: OutputLaw = "tanh"
+    skips: bool = True
+    patch: Patch = "whole"
 
     def generator(self, width: int) -> Layers:
         """Return how the generator is built in a study of this width."""
@@ -73,7 +82,7 @@ class Switches:
 
     def discriminator(self, width: int) -> Layers:
         """Return how the discriminator is built in a study of this width."""
-        return self._layers(self.network, width, self.widths)
+        return self._layers(self.network, width, self.widths)._replace(patch=self.patch)
 
     @property
     def norm_of_generator(self) -> GeneratorNorm:

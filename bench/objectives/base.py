@@ -153,7 +153,7 @@ class Objective(BaseModel, ABC):
     updates: ClassVar[Literal["alternating", "joint"]] = "alternating"
     latent_law: ClassVar[Literal["normal", "uniform"] | None] = None  # None: the study's
     fakes_per_real: ClassVar[int] = 1  # `fake` holds so many times the real batch
-    needs: ClassVar[Literal["labels", "codes"] | None] = None  # what a study must have
+    needs: ClassVar[Literal["labels", "codes", "input"] | None] = None  # what a study must have
     conditioning: ClassVar[Conditioning] = "concat"  # how D is told labels where a recipe does not say
     stop_gradients: ClassVar[str] = ""  # what the losses hold constant on purpose, and where the paper says so
     duplication_invariant: ClassVar[bool] = True  # a batch given twice has the same losses; unbiased estimates differ
@@ -167,7 +167,11 @@ class Objective(BaseModel, ABC):
         return Path(file).stem.replace("_", "-")
 
     def discriminator_loss(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
-        """Return the discriminator's terms. `real` and `fake` are N x 3 x R x R in [-1, 1]; `fake` carries no graph."""
+        """Return the discriminator's terms. `real` and `fake` are N x 3 x R x R in [-1, 1]; `fake` carries no graph.
+
+        Sample i of both has the same condition, where a study has some. D's scores are N, or N x P in a study whose D
+        judges P patches: average over all.
+        """
         raise NotImplementedError
 
     def discriminator_penalty(self, D: Network, real: Tensor, fake: Tensor, step: Step) -> Terms:
@@ -254,12 +258,15 @@ def input_gradient(D: Network, images: Tensor) -> Tensor:
     """Return the gradient of D's scores with respect to each image, flattened: N x (3 R R), in fp32 or wider.
 
     Its graph is kept, so that a penalty on it can be minimised. D must treat samples independently. Images that are
-    leaves and require a gradient are taken as they are, so that what a `CachedOutputs` said of them serves.
+    leaves and require a gradient are taken as they are, so that what a `CachedOutputs` said of them serves. Of scores
+    of patches, N x P, it is the gradient of each image's mean score: it does not grow with their number.
     """
     with torch.autocast(images.device.type, enabled=False):
         ready = images.is_leaf and images.requires_grad
         points = images if ready else widened(images.detach()).requires_grad_()
         scores = D(points)
+        if scores.dim() > 1:
+            scores = scores.mean(1)
         (gradient,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     return gradient.flatten(1)
 

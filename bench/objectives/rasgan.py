@@ -58,9 +58,9 @@ class RelativisticAverage(Objective):
 
     def _terms(self, high: str, preferred: Tensor, low: str, rejected: Tensor) -> Terms:
         scale = 0.5 if self.halved else 1.0
-        return {
-            high: scale * self.cost_preferred(preferred - rejected.mean()).mean(),
-            low: scale * self.cost_rejected(rejected - preferred.mean()).mean(),
+        return {  # where D scores patches, each place has its own mean
+            high: scale * self.cost_preferred(preferred - rejected.mean(0)).mean(),
+            low: scale * self.cost_rejected(rejected - preferred.mean(0)).mean(),
         }
 
     def cost_preferred(self, relative: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from bench.config.recipe import Recipe
 from bench.errors import BenchError
 from bench.files import read_json
-from bench.networks.switches import Layers
+from bench.networks.switches import HALVINGS, Layers
 from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, TrainingSpec
 from bench.runs.remaining import START_SECONDS
@@ -115,6 +115,8 @@ def kind_of_step(training: TrainingSpec) -> str:
     """Return what runs have in common whose steps take equally long."""
     values = training.model_dump(mode="json", exclude=_TIMELESS)
     values["batch"], values["resolution"] = values.pop("budget")["batch"], values.pop("data")["resolution"]
+    if training.data.input is not None:
+        values["pictures"] = True
     del values["seed"]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -136,6 +138,8 @@ def multiply_adds(training: TrainingSpec) -> float:
     of_g, of_d = (player(backbone.width) for player in (backbone.switches.generator, backbone.switches.discriminator))
     generator = _decoder_multiply_adds(of_g, resolution, backbone.latent)
     discriminator = _trunk_multiply_adds(of_d, resolution)
+    if training.data.input is not None:  # the encoder's halvings, and what the decoder takes from them
+        generator += (2 if backbone.skips else 1) * _trunk_multiply_adds(of_g, resolution)
     discriminator_step, generator_step = 6 * discriminator, 3 * generator + 2 * discriminator
     extra = (_ratio(training.objective.name) - 1) * (discriminator_step + generator_step)
     steps = training.recipe.discriminator_steps
@@ -173,7 +177,8 @@ def _trunk_multiply_adds(layers: Layers, resolution: int) -> float:
     if layers.network == "mlp":
         return made * layers.width * (3 * resolution**2 + (layers.depth - 1) * layers.width)
     total, channels, side, following = 0.0, 3, resolution, layers.width
-    while side > 4:
+    smallest = 4 if layers.patch == "whole" else resolution >> HALVINGS[layers.patch]
+    while side > smallest:
         side //= 2
         total += side * side * 16 * channels * made * following
         channels, following = following, following * (1 if layers.widths == "constant" else 2)

@@ -29,6 +29,7 @@ _POINTS = (
     "networks/heads.py",
     "networks/conditioning.py",
     "networks/codes.py",
+    "networks/pictures.py",
     *_ITERATION,
     "data/sampler.py",
     "validation/modes/networks.py",
@@ -46,6 +47,7 @@ SOURCES: dict[Code, tuple[str, ...]] = {
         "networks/heads.py",
         "networks/conditioning.py",
         "networks/codes.py",
+        "networks/pictures.py",
         "networks/convolution.py",
         "networks/winograd.py",
         "objectives/base.py",
@@ -55,7 +57,8 @@ SOURCES: dict[Code, tuple[str, ...]] = {
     ),
     # the pixels of drawn faces
     "drawing": tuple(
-        f"data/faces/{name}.py" for name in ("__init__", "drawing", "features", "geometry", "headwear", "sampling")
+        f"data/faces/{name}.py"
+        for name in ("__init__", "drawing", "features", "geometry", "headwear", "parts", "sampling")
     ),
     # an extractor's features of given images
     "features": (

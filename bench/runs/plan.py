@@ -14,7 +14,7 @@ from bench.errors import BenchError, suggest
 from bench.files import write_record
 from bench.objectives import load, source_file
 from bench.runs.added import AddedSeeds, Additions, read_additions, write_additions
-from bench.runs.fitting import labels_and_codes, unused_conditioning
+from bench.runs.fitting import told_twice, unfit_backbone, unused_conditioning
 from bench.runs.folder import PLAN_FILE, SCHEMA, EffectiveState, RunFolder
 from bench.runs.identity import code_hash, objective_hash
 from bench.runs.registered import registrations
@@ -243,7 +243,7 @@ def make_plan(study: Study, added: Additions | None = None) -> Plan:
         [run.name for run in plan.runs]                           # ["nsgan-controlled/seed-0", ...]
     """
     added = added or Additions()
-    problems: list[str] = [*_unused_settings(study), *unused_conditioning(study), *labels_and_codes(study)]
+    problems = [*_unused_settings(study), *unused_conditioning(study), *told_twice(study), *unfit_backbone(study)]
     entries: list[PlannedEntry] = []
     own = expanded_entries(study)
     by_hand = expanded_entries(study, added.entries({entry.label for entry in study.objectives}))

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from bench.data import PreparedData, is_prepared
-from bench.data.build import array_sha256, write_labels
+from bench.data.build import array_sha256, input_record, write_labels
 from bench.data.prepared import PreparedSet
 from bench.data.readers.base import Labels
 from bench.errors import BenchError
@@ -128,6 +128,10 @@ def _first_images(data: PreparedData, batch: int, folder: Path) -> PreparedData:
     labels = data.train.labels()
     if labels is not None:
         manifest["labels"] = write_labels(path, Labels(data.train.factors, labels[:count]))
+    inputs = data.train.inputs()
+    if inputs is not None:
+        np.save(path / "inputs.npy", np.ascontiguousarray(inputs[:count]))
+        manifest["input"] = input_record(manifest["input"]["kind"], path / "inputs.npy")
     write_record(path / "manifest.json", manifest)
     return PreparedData(PreparedSet.open(path), data.heldout)
 

@@ -114,13 +114,14 @@ def generate(state: TrainingState, batch: Batch, *, with_graph: bool) -> Tensor:
 def told_discriminator(state: TrainingState, batch: Batch) -> Network:
     """Return D as objectives call it, on images alone: it is told the batch's conditions, and answers in fp32.
 
-    The labels are at hand in the step for objectives that compare D's answer with them.
+    Labels are at hand in the step for objectives that compare D's answer with them.
     """
     if batch.condition is None:
         return in_fp32(state.call_D)
     packing = state.settings.recipe.packing
     condition = pack(batch.condition, packing)
-    state.rng.labels = Labels(condition, state.settings.factor_sizes * packing)
+    if condition.dim() == 2:  # labels, no pictures
+        state.rng.labels = Labels(condition, state.settings.factor_sizes * packing)
     return in_fp32(told(state.call_D, condition))
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 
 from bench.data import PreparedData
-from bench.data.sampler import Sampler, gather, load_to_device
+from bench.data.sampler import Sampler, gather, load_conditions, load_to_device
 from bench.errors import BenchError
 from bench.files import read_json, read_jsonl, write_jsonl, write_record
 from bench.gpus import entered
@@ -76,6 +76,7 @@ def build_state(
         codes=codes,
         answers=objective.answers(codes) if codes else 0,
         switches=spec.backbone.switches,
+        pictures=spec.data.input is not None,
     )
     return TrainingState(IterationSettings.of(spec, sizes), objective, G, D, device, ranks)
 
@@ -111,13 +112,12 @@ class Trainer:
         sizes = tuple(len(values) for values in data.train.factors.values())
         self.state = build_state(self.spec, device, ranks, sizes)
         self.status = self._begin(data)  # refuses other images before a checkpoint of the run is read
-        self.images = load_to_device(data.train, device, _room_for_images(device))
-        conditions = data.train.conditions()
-        self.conditions = None if conditions is None else torch.from_numpy(conditions).to(device)
+        self.images = load_to_device(data.train.images(), device, _room_for_images(device))
+        self.conditions = load_conditions(data.train, device, _room_for_images(device))
         self.sampler = Sampler(data.train.count, self.spec.budget.batch, self.spec.seed)
         self.generator_steps = self._resume()
         self.engine = make_engine(self.spec.training.engine, self.state)
-        self.recorder = Recorder(folder, self.spec, self.state, self.conditions)
+        self.recorder = Recorder(folder, self.spec, self.state, self.conditions, data.heldout)
 
     def run(self) -> Status:
         last = self.spec.budget.generator_steps
@@ -233,10 +233,8 @@ class Trainer:
 
     def _batch(self, discriminator_steps: int) -> Batch:
         indices = self.sampler.batch_indices(discriminator_steps)
-        images = gather(self.images, indices, self.device)
-        if self.conditions is None:
-            return Batch(images)
-        return Batch(images, self.conditions.index_select(0, torch.from_numpy(indices).to(self.device)))
+        told = None if self.conditions is None else gather(self.conditions, indices, self.device)
+        return Batch(gather(self.images, indices, self.device), told)
 
     def _engine_description(self) -> str:
         """Return how the iterations are carried out, with the reason where another way was asked for."""

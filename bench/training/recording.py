@@ -12,6 +12,8 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
+from bench.data import PreparedSet
+from bench.data.shown import shown_pairs
 from bench.files import append_jsonl, write_atomic
 from bench.networks.backbone import pack
 from bench.networks.conditioning import Batch, told
@@ -29,11 +31,17 @@ from bench.training.state import TrainingState
 class Recorder:
     """Writes into a run's folder. With several ranks all of them call it, and the main one writes.
 
-    `conditions` are those of the training images, N x K, where the study has labels.
+    `conditions` are those of the training images: N x K where the study has labels, N x 3 x R x R uint8 where it has
+    input pictures. A grid then shows pairs of the `heldout` images.
     """
 
     def __init__(
-        self, folder: RunFolder, spec: TrainingSpec, state: TrainingState, conditions: Tensor | None = None
+        self,
+        folder: RunFolder,
+        spec: TrainingSpec,
+        state: TrainingState,
+        conditions: Tensor | None = None,
+        heldout: PreparedSet | None = None,
     ) -> None:
         self._folder = folder
         self._spec = spec
@@ -41,7 +49,10 @@ class Recorder:
         codes = state.settings.codes
         self._conditions = conditions if codes is None else draw_codes(codes, CALIBRATION_LATENTS, "calibration")
         # The same latents in every grid of every run, so that snapshots and rows can be compared picture by picture.
-        self._grid = grid_samples(spec.backbone.latent_law, spec.backbone.latent, state.settings.factor_sizes, codes)
+        self._pairs = None if heldout is None else shown_pairs(heldout)
+        inputs = None if self._pairs is None else self._pairs.inputs
+        law, latent = spec.backbone.latent_law, spec.backbone.latent
+        self._grid = grid_samples(law, latent, state.settings.factor_sizes, codes, inputs)
 
     def log(self, status: Status, next_batch: Batch) -> None:
         """Write the mean of every term and observation since the last line. Waits for the device."""
@@ -82,8 +93,10 @@ class Recorder:
         backbone = self._spec.backbone
         G = recalibrated(without_ranks(state.G), backbone.latent_law, backbone.latent, state.device, self._conditions)
         with torch.no_grad():
-            images = to_uint8(drawn(G, *self._grid, state.device)).permute(0, 2, 3, 1).cpu().numpy()
-        write_atomic(self._folder.sample_file(generator_steps), sample_grid(images))
+            images = to_uint8(drawn(G, *self._grid, state.device)).cpu()
+        if self._pairs is not None:
+            images = torch.cat([self._pairs.inputs, images, self._pairs.targets])
+        write_atomic(self._folder.sample_file(generator_steps), sample_grid(images.permute(0, 2, 3, 1).numpy()))
 
     def _gradient_norm(self, batch: Batch) -> float | None:
         """Return the mean norm of D's gradient at real images: what a Lipschitz bound would bound."""

@@ -14,7 +14,7 @@ from helpers.data_images import encoded, picture, write_zip
 from helpers.extras import needed
 from pydantic import ValidationError
 
-from bench.data import DataRequest, PreparedSet, check_labels_of, faces, is_prepared, prepare, present_images
+from bench.data import DataRequest, PreparedSet, check_conditions_of, faces, is_prepared, prepare, present_images
 from bench.data.readers.attributes import ATTRIBUTES, parse_attributes
 from bench.errors import BenchError
 
@@ -160,7 +160,7 @@ def test_classes_that_do_not_fit_are_told_before_anything_is_prepared(
     write_mnist(tmp_path / "files")
     write_mnist(tmp_path / "files", classes, files="labels")
     asked = ask(tmp_path / "files", "mnist")
-    for act in (check_labels_of, prepare):
+    for act in (check_conditions_of, prepare):
         with pytest.raises(BenchError, match=said):
             act(asked, tmp_path / "data")
     assert not list((tmp_path / "data").rglob("images.npy"))
@@ -225,7 +225,7 @@ def test_folders_whose_classes_do_not_fit(tmp_path: Path, names: list[str], said
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).touch()
     with pytest.raises(BenchError, match=said):
-        check_labels_of(ask(tmp_path / "set", "folder"), tmp_path / "data")
+        check_conditions_of(ask(tmp_path / "set", "folder"), tmp_path / "data")
 
 
 # CelebA's attributes
@@ -299,7 +299,7 @@ def test_attributes_in_parquet_columns(tmp_path: Path, monkeypatch: pytest.Monke
     parquet.write_table(pa.table(columns), tmp_path / "shards" / "train-0.parquet", row_group_size=3)
     assert_joined(celeba(tmp_path / "shards"), tmp_path / "data")
     with pytest.raises(BenchError, match="no column Male"):
-        check_labels_of(ask(tmp_path / "shards", "celeba", labels=("Male",)), tmp_path / "data")
+        check_conditions_of(ask(tmp_path / "shards", "celeba", labels=("Male",)), tmp_path / "data")
 
 
 @pytest.mark.parametrize(
@@ -316,12 +316,12 @@ def test_attributes_in_parquet_columns(tmp_path: Path, monkeypatch: pytest.Monke
 def test_attribute_files_that_are_wrong(tmp_path: Path, images: Path, content: str, said: str) -> None:
     (images.parent / "list_attr_celeba.txt").write_text(content)
     with pytest.raises(BenchError, match=said):
-        check_labels_of(celeba(images.parent), tmp_path / "data")
+        check_conditions_of(celeba(images.parent), tmp_path / "data")
 
 
 def test_without_attributes_the_file_to_bring_is_named(tmp_path: Path, images: Path) -> None:
     with pytest.raises(BenchError, match=r"no list_attr_celeba\.txt"):
-        check_labels_of(celeba(images), tmp_path / "data")
+        check_conditions_of(celeba(images), tmp_path / "data")
     assert len(ATTRIBUTES) == 40
 
 

@@ -83,7 +83,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 def test_images_are_mapped_on_the_cpu_and_the_file_is_never_written(faces: PreparedData) -> None:
-    images = load_to_device(faces.train, torch.device("cpu"), limit_bytes=10**9)
+    images = load_to_device(faces.train.images(), torch.device("cpu"), limit_bytes=10**9)
     assert images.dtype == torch.uint8
     assert images.shape == (20, 3, 32, 32)
     np.testing.assert_array_equal(images.numpy(), faces.train.images())
@@ -93,7 +93,7 @@ def test_images_are_mapped_on_the_cpu_and_the_file_is_never_written(faces: Prepa
 
 def test_gather_gives_the_chosen_images_in_range_and_channels_last(faces: PreparedData) -> None:
     cpu = torch.device("cpu")
-    images = load_to_device(faces.train, cpu, limit_bytes=0)
+    images = load_to_device(faces.train.images(), cpu, limit_bytes=0)
     indices = batch_indices(20, 8, 0, 1)
     batch = gather(images, indices, cpu)
     assert batch.dtype == torch.float32
@@ -113,8 +113,8 @@ def test_the_extreme_bytes_become_exactly_minus_one_and_one() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_cuda_device_sees_the_same_bits(faces: PreparedData, tmp_path: Path) -> None:
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    resident = load_to_device(faces.train, cuda, limit_bytes=10**9)
-    mapped = load_to_device(faces.train, cuda, limit_bytes=100)
+    resident = load_to_device(faces.train.images(), cuda, limit_bytes=10**9)
+    mapped = load_to_device(faces.train.images(), cuda, limit_bytes=100)
     assert (resident.device.type, mapped.device.type) == ("cuda", "cpu")
     indices = batch_indices(20, 8, 0, 1)
     expected = gather(mapped, indices, cpu)

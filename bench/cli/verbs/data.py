@@ -50,10 +50,12 @@ def prepare_command(
         print_json(
             [
                 {"split": part.manifest["split"], "count": part.count, "sha256": part.sha256, "path": str(part.path)}
+                | ({"input": part.manifest["input"]} if part.input_kind else {})
                 for part in parts
             ]
         )
         return EXIT_DONE
     for part in parts:
-        say(f"{part.manifest['split']:6} {part.count:,} images, SHA-256 {part.sha256[:16]}, in {part.path}")
+        paired = f" with inputs ({part.input_kind})" if part.input_kind else ""
+        say(f"{part.manifest['split']:6} {part.count:,} images{paired}, SHA-256 {part.sha256[:16]}, in {part.path}")
     return EXIT_DONE

@@ -98,14 +98,14 @@ def plan(
     if source is not None:
         raise BenchError("--from names a report, which says no more than --resolve asks", hint="Add --resolve A,B.")
     from bench.config.models import names_on_backbones
-    from bench.data import check_labels_of
+    from bench.data import check_conditions_of
     from bench.execution.devices import choose_slots, device_type
     from bench.runs.cautions import cautions
     from bench.statistics import deciding
 
     asked = asked_for(roots, study, names, adds=True, **options)
     planned, runs = asked.plan, asked.runs()
-    check_labels_of(planned.study.data, roots.data)
+    check_conditions_of(planned.study.data, roots.data)
     slots = choose_slots(devices, per_device, planned.study.training.threads)
     if len(kinds := list(dict.fromkeys(map(device_type, slots)))) > 1:
         raise BenchError(f"A plan counts on one kind of device, not on {' and '.join(kinds)}", hint="Name one of them.")

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.data.faces.drawing import draw_pixels
-from bench.data.faces.geometry import clamped
+from bench.data.faces.geometry import Array, clamped
+from bench.data.faces.parts import PART_COLOURS, PARTS, part_numbers, parts_picture
 from bench.data.faces.sampling import (
     FACTORS,
     HELDOUT_START,
@@ -35,6 +36,8 @@ __all__ = [
     "FACTORS",
     "HELDOUT_START",
     "MODE_FACTORS",
+    "PARTS",
+    "PART_COLOURS",
     "RESOLUTIONS",
     "TRAITS",
     "Face",
@@ -43,11 +46,14 @@ __all__ = [
     "draw",
     "draw_face",
     "draw_faces",
+    "draw_faces_and_parts",
     "face",
     "factors",
     "mode_count",
     "mode_factors",
     "mode_index",
+    "part_numbers",
+    "parts_picture",
 ]
 
 RESOLUTIONS = (32, 64, 128)
@@ -83,6 +89,23 @@ def draw_faces(
     return pictures
 
 
+def draw_faces_and_parts(
+    seed: int, indices: Sequence[int] | range | npt.NDArray[np.integer[Any]], resolution: int = 64
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Draw several faces, uint8 (N, 3, R, R), and the part that each pixel shows most of: (N, R, R), places in PARTS.
+
+    The pictures are those of `draw_faces`. At 32 pixels a part's share is the mean over 2x2 pixels, as colours are.
+    """
+    wanted = [int(index) for index in indices]
+    pictures = np.empty((len(wanted), 3, resolution, resolution), dtype=np.uint8)
+    numbers = np.empty((len(wanted), resolution, resolution), dtype=np.uint8)
+    for place, who in enumerate(sampled(seed, wanted)):
+        drawn = _drawn(who, resolution, parts=True)
+        pictures[place] = _picture(drawn[:3], resolution)
+        numbers[place] = _at(drawn[3:], resolution).argmax(axis=0)
+    return pictures, numbers
+
+
 def describe(chosen: Mapping[str, int]) -> str:
     """Say in a short English sentence what a face's factors show, for instance as an image's alternative text."""
     words = {name: FACTORS[name][check_factor(name, chosen[name])] for name in FACTORS}
@@ -101,10 +124,23 @@ def describe(chosen: Mapping[str, int]) -> str:
 
 
 def _planes(who: Face, resolution: int) -> npt.NDArray[np.uint8]:
+    return _picture(_drawn(who, resolution), resolution)
+
+
+def _drawn(who: Face, resolution: int, parts: bool = False) -> Array:
     if resolution not in RESOLUTIONS:
         raise BenchError(f"Faces are drawn at 32, 64 or 128 pixels, not {resolution}")
-    levels = clamped(draw_pixels(who, max(resolution, 64)) * 255.0, 0.0, 255.0)
-    if resolution == 32:
-        levels = (levels[:, ::2, ::2] + levels[:, 1::2, ::2] + levels[:, ::2, 1::2] + levels[:, 1::2, 1::2]) * 0.25
-    rounded: npt.NDArray[np.uint8] = (levels + 0.5).astype(np.uint8)
+    return draw_pixels(who, max(resolution, 64), parts)
+
+
+def _picture(colours: Array, resolution: int) -> npt.NDArray[np.uint8]:
+    rounded: npt.NDArray[np.uint8] = (_at(clamped(colours * 255.0, 0.0, 255.0), resolution) + 0.5).astype(np.uint8)
     return rounded
+
+
+def _at(planes: Array, resolution: int) -> Array:
+    """Return planes that were drawn at 64 pixels or more at the resolution: 2x2 means for 32."""
+    if planes.shape[1] == resolution:
+        return planes
+    means: Array = (planes[:, ::2, ::2] + planes[:, 1::2, ::2] + planes[:, ::2, 1::2] + planes[:, 1::2, 1::2]) * 0.25
+    return means

@@ -13,6 +13,7 @@ from bench.data.faces.geometry import (
     bump,
     clamped,
     cover,
+    fill,
     grid,
     mixed,
     paint,
@@ -29,6 +30,7 @@ from bench.data.faces.headwear import (
     paint_hair,
     paint_hat,
 )
+from bench.data.faces.parts import PARTS
 from bench.data.faces.sampling import FACTORS, Face
 
 SKIN: dict[str, Colour] = {
@@ -54,12 +56,15 @@ SHIRT: dict[str, Colour] = {
 }
 
 
-def draw_pixels(face: Face, resolution: int) -> Array:
-    """Draw a face: float32 (3, R, R), 0 black and 1 full light (values may lie a little outside)."""
+def draw_pixels(face: Face, resolution: int, parts: bool = False) -> Array:
+    """Draw a face: float32 (3, R, R), 0 black and 1 full light (values may lie a little outside).
+
+    With `parts` 10 planes follow: the share of each of PARTS in each pixel, which add up to 1.
+    """
     pixels = grid(resolution)
     tall = hair_style(face) == "curly" or hat(face) == "beanie"
     head = Head(face, pixels, reach=1.36 if tall else 1.16)
-    picture = np.empty((3, resolution, resolution), dtype=np.float32)
+    picture = np.empty((3 + len(PARTS) * parts, resolution, resolution), dtype=np.float32)
     skin = _skin(face)
     _paint_background(picture, face, pixels)
     paint_back_hair(picture, face, head, pixels)
@@ -71,7 +76,7 @@ def draw_pixels(face: Face, resolution: int) -> Array:
     paint_hat(around_head, face, head)
     paint_glasses(around_head, face, head)
     warmth = face.traits["warmth"]
-    picture *= tinted((1.0 + 0.025 * warmth, 1.0, 1.0 - 0.035 * warmth))
+    picture[:3] *= tinted((1.0 + 0.025 * warmth, 1.0, 1.0 - 0.035 * warmth))
     return picture
 
 
@@ -88,8 +93,8 @@ def _paint_background(picture: Array, face: Face, pixels: Grid) -> None:
     dx, dy = pixels.x - t["glow_x"], pixels.y - t["glow_y"]
     glow = bump((dx * dx + dy * dy) * 0.42) * t["glow"]
     shade = (0.86 + (0.06 * t["light_x"] - 0.06 * pixels.x) * pixels.x) - (0.10 + 0.06 * pixels.y) * pixels.y
-    np.multiply(colour, shade + 0.70 * glow, out=picture)
-    picture += 0.30 * glow
+    fill(picture, colour * (shade + 0.70 * glow), "background")
+    picture[:3] += 0.30 * glow
 
 
 def _paint_body(picture: Array, face: Face, head: Head, pixels: Grid, skin: Colour) -> None:
@@ -107,16 +112,16 @@ def _paint_body(picture: Array, face: Face, head: Head, pixels: Grid, skin: Colo
     body = cover((np.sqrt(side * side + down * down) - 1.0) * 0.72, pixels.pixel)
     shade = 0.84 + 0.34 * (side * light_x - down * light_y) - 0.30 * clamped(1.75 - chin) * clamped(1.75 - chin)
     shade += 0.035 * np.sin(x * 9.0 + y * 7.0 + t["hair_phase"])  # folds
-    paint(target, body, tinted(shirt) * shade)
+    paint(target, body, tinted(shirt) * shade, "shirt")
     lean = clamped((y - head.centre[1]) * 1.3)
     half, depth = 0.185 * head.size, 0.09 + 0.11 * t["collar"]
     across = (x - (head.centre[0] + lean * (middle - head.centre[0]))) * (1.0 / half)
     low = np.maximum(y - 0.63, 0.0) * (1.0 / depth)
     distance = (np.sqrt(across * across + low * low) - 1.0) * min(half, depth)
     collar = cover(distance - 0.055, pixels.pixel) * (y > 0.62) * body
-    paint(target, collar, tinted(scaled(shirt, 0.72)) * (shade + 0.1))
+    paint(target, collar, tinted(scaled(shirt, 0.72)) * (shade + 0.1), "shirt")
     throat = 0.86 + (0.22 * light_x - 0.16 * across) * across - 0.36 * clamped(1.45 - chin, 0.0, 0.6)
-    paint(target, cover(distance, pixels.pixel) * (y > head.centre[1]), tinted(skin) * throat)
+    paint(target, cover(distance, pixels.pixel) * (y > head.centre[1]), tinted(skin) * throat, "skin")
 
 
 def _paint_ears(pixels: Array, face: Face, head: Head, skin: Colour) -> None:
@@ -131,7 +136,7 @@ def _paint_ears(pixels: Array, face: Face, head: Head, skin: Colour) -> None:
         inner = x - 0.25 * side
         shade = 0.86 + 0.14 * x * face.traits["light_x"] - 0.26 * bump((inner * inner + y * y) * 2.6)
         ear = cover((np.sqrt(x * x + y * y) - 1.0) * size, head.grid.pixel)
-        paint(pixels, ear, colour * shade, window)
+        paint(pixels, ear, colour * shade, "skin", window)
 
 
 def _paint_head(pixels: Array, face: Face, head: Head, skin: Colour) -> None:
@@ -146,11 +151,11 @@ def _paint_head(pixels: Array, face: Face, head: Head, skin: Colour) -> None:
     if hat(face) != "none":  # a hat's shadow on the forehead
         shade *= 1.0 - 0.26 * clamped(1.0 - (surface.v - HAT_LINE[hat(face)]) * 4.0)
     albedo = np.empty_like(pixels)
-    albedo[:] = tinted(skin)
+    fill(albedo, skin, "skin")
     paint_features(albedo, shade, face, head, surface, skin, hair_colour(face))
-    albedo *= shade
+    albedo[:3] *= shade
     gloss = np.maximum(diffuse, 0.0)
     gloss = gloss * gloss
     gloss = gloss * gloss
-    albedo += (0.10 * gloss) * gloss
-    paint(pixels, head.outline(1.0), albedo)
+    albedo[:3] += (0.10 * gloss) * gloss
+    pixels += head.outline(1.0) * (albedo - pixels)  # all of its planes

@@ -43,7 +43,7 @@ def _blush(pixels: Array, face: Face, head: Head, surface: Surface) -> None:
     window, u, dv = _local(head, surface, 0.0, 0.33, 0.86, 0.36)
     out = np.abs(u) - 0.50
     rosy = bump((out * out + dv * dv) * 9.0) * (0.20 * face.traits["blush"])
-    pixels[1:, window[0], window[1]] *= 1.0 - rosy
+    pixels[1:3, window[0], window[1]] *= 1.0 - rosy
 
 
 def _eyes(pixels: Array, shade: Array, face: Face, head: Head, surface: Surface, skin: Colour) -> None:
@@ -58,18 +58,18 @@ def _eyes(pixels: Array, shade: Array, face: Face, head: Head, surface: Surface,
     x2, lid = x * x, y + 0.16
     opening = cover((np.sqrt(x2 + y * y) - 1.0) * height, head.pixel)
     lash = cover((np.sqrt(x2 + lid * lid) - 1.10) * height, head.pixel) * (y < 0.35)
-    paint(pixels, lash, mixed(DARK, skin, 0.12), window)
-    paint(pixels, opening, EYE_WHITE, window)
+    paint(pixels, lash, mixed(DARK, skin, 0.12), "eyes", window)
+    paint(pixels, opening, EYE_WHITE, "eyes", window)
     gaze_u, gaze_v = du - t["gaze_x"] * width, dv - t["gaze_y"] * height
     distance = np.sqrt(gaze_u * gaze_u + gaze_v * gaze_v * 1.2)
     radius = 0.128 * t["eye_size"]
     iris = IRIS[FACTORS["eyes"][face.factors["eyes"]]]
-    paint(pixels, opening * cover(distance - radius, head.pixel), scaled(iris, 0.62), window)
-    paint(pixels, opening * cover(distance - radius * 0.80, head.pixel), iris, window)
-    paint(pixels, opening * cover(distance - radius * 0.46, head.pixel), DARK, window)
+    paint(pixels, opening * cover(distance - radius, head.pixel), scaled(iris, 0.62), "eyes", window)
+    paint(pixels, opening * cover(distance - radius * 0.80, head.pixel), iris, "eyes", window)
+    paint(pixels, opening * cover(distance - radius * 0.46, head.pixel), DARK, "eyes", window)
     spark_u, spark_v = gaze_u - math.copysign(0.05, t["light_x"]), gaze_v + 0.05
     spark = cover(np.sqrt(spark_u * spark_u + spark_v * spark_v) - 0.032, head.pixel)
-    paint(pixels, opening * spark, EYE_WHITE, window)
+    paint(pixels, opening * spark, EYE_WHITE, "eyes", window)
 
 
 def _brows(pixels: Array, face: Face, head: Head, surface: Surface, colour: Colour) -> None:
@@ -78,7 +78,7 @@ def _brows(pixels: Array, face: Face, head: Head, surface: Surface, colour: Colo
     out = np.abs(u) - 0.39
     line = dv - out * t["brow_tilt"] - 0.9 * out * out
     thickness = 0.050 * t["brow_weight"] * (1.0 - 1.2 * out)
-    paint(pixels, cover(np.maximum(np.abs(line) - thickness, np.abs(out) - 0.215), head.pixel), colour, window)
+    paint(pixels, cover(np.maximum(np.abs(line) - thickness, np.abs(out) - 0.215), head.pixel), colour, "brows", window)
 
 
 def _nose(pixels: Array, shade: Array, face: Face, head: Head, skin: Colour) -> None:
@@ -103,7 +103,7 @@ def _nose(pixels: Array, shade: Array, face: Face, head: Head, skin: Colour) -> 
     shade[window] += (ridge + ball - shadow).astype(np.float32)
     hole_x, hole_y = np.abs(dx) - 0.42, dy - 0.62
     nostrils = (np.sqrt(hole_x * hole_x + hole_y * hole_y * 2.5) - 0.20) * radius
-    paint(pixels, cover(nostrils, head.grid.pixel) * 0.75, scaled(skin, 0.42), window)
+    paint(pixels, cover(nostrils, head.grid.pixel) * 0.75, scaled(skin, 0.42), "skin", window)
 
 
 def _mouth(pixels: Array, face: Face, head: Head, surface: Surface, skin: Colour) -> None:
@@ -121,19 +121,19 @@ def _mouth(pixels: Array, face: Face, head: Head, surface: Surface, skin: Colour
         _between(pixels, dv, top, bottom, THROAT, head, window)
         _between(pixels, dv, top, np.minimum(top + 0.085, bottom), TEETH, head, window)
         tongue = du * du * 40.0 + (dv - height + 0.06) * (dv - height + 0.06) * 150.0
-        paint(pixels, bump(tongue) * (dv < bottom) * (dv > top + 0.085), TONGUE, window)
+        paint(pixels, bump(tongue) * (dv < bottom) * (dv > top + 0.085), TONGUE, "mouth", window)
         return
     bend = {"neutral": 0.0, "smile": 0.19, "frown": -0.165}[kind]
     middle = 0.5 * bend - bend * x * x
     _between(pixels, dv, middle - 0.060 * np.sqrt(inside), middle + 0.090 * np.sqrt(inside), lip, head, window)
     seam = np.maximum(np.abs(dv - middle) - 0.032, np.abs(x) * width - width)
-    paint(pixels, cover(seam, head.pixel), scaled(lip, 0.42), window)
+    paint(pixels, cover(seam, head.pixel), scaled(lip, 0.42), "mouth", window)
 
 
 def _between(pixels: Array, v: Array, top: Array, bottom: Array, colour: Colour, head: Head, window: Window) -> None:
-    """Paint what lies below `top` and above `bottom`; no more of it than there is between them."""
+    """Paint what of a mouth lies below `top` and above `bottom`; no more of it than there is between them."""
     covered = cover(np.maximum(top - v, v - bottom), head.pixel)
-    paint(pixels, np.minimum(covered, (bottom - top) * (1.0 / head.pixel)), colour, window)
+    paint(pixels, np.minimum(covered, (bottom - top) * (1.0 / head.pixel)), colour, "mouth", window)
 
 
 def _beard(pixels: Array, face: Face, head: Head, surface: Surface, hair: Colour) -> None:
@@ -147,13 +147,19 @@ def _beard(pixels: Array, face: Face, head: Head, surface: Surface, hair: Colour
         u2 = u * u
         edge = np.minimum(v - 0.37 + 0.10 * u2 - 0.62 * u2 * u2, 0.0) * -1.0
         distance = np.where(edge > 0, edge, -0.2)
-        paint(pixels, cover(distance, 0.07 + head.pixel), colour, window)
+        paint(pixels, cover(distance, 0.07 + head.pixel), colour, "beard", window)
         return
     window, u, v = _local(head, surface, 0.0, 0.36, 0.50, 0.24)
     lobe = 0.068 - 0.30 * u * u
-    paint(pixels, cover(np.maximum(np.abs(v - 0.55 * u * u) - lobe, np.abs(u) - 0.34), head.pixel), colour, window)
+    paint(
+        pixels,
+        cover(np.maximum(np.abs(v - 0.55 * u * u) - lobe, np.abs(u) - 0.34), head.pixel),
+        colour,
+        "beard",
+        window,
+    )
     if kind == "goatee":
         window, u, v = _local(head, surface, 0.0, 0.76, 0.50, 0.40)
         distance = (np.sqrt(u * u * 12.0 + v * v * 24.0) - 1.0) * 0.22
         sides = np.maximum(np.abs(np.abs(u) - 0.32) - 0.055, np.abs(v + 0.22) - 0.18)
-        paint(pixels, cover(np.minimum(distance, sides), head.pixel), colour, window)
+        paint(pixels, cover(np.minimum(distance, sides), head.pixel), colour, "beard", window)

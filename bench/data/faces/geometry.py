@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.faces.parts import PARTS
 from bench.data.faces.sampling import Face
 
 Array = npt.NDArray[np.floating[Any]]  # float32 throughout
@@ -70,11 +71,28 @@ def bump(squared: Array) -> Array:
     return hill * hill
 
 
-def paint(pixels: Array, covered: Array, colour: Array | Colour, window: Window = EVERYWHERE) -> None:
-    """Lay `colour`, (3,) or (3, h, w), over the window of `pixels` (3, H, W) where `covered` (h, w) says so."""
-    part = pixels[:, window[0], window[1]]
+def fill(pixels: Array, colour: Array | Colour, part: str) -> None:
+    """Make all `pixels` of one colour, (3,) or (3, H, W), and of one part."""
+    pixels[:3] = tinted(colour) if isinstance(colour, tuple) else colour
+    shares = pixels[3:]
+    shares[...] = 0.0
+    if len(shares):
+        shares[PARTS.index(part)] = 1.0
+
+
+def paint(pixels: Array, covered: Array, colour: Array | Colour, part: str, window: Window = EVERYWHERE) -> None:
+    """Lay `colour`, (3,) or (3, h, w), over the window of `pixels` where `covered` (h, w) says so.
+
+    pixels   (3, H, W) colours; or (3 + 10, H, W): behind these the share of each part of a face in each pixel
+    part     which of PARTS is laid over the others
+    """
+    area = pixels[:, window[0], window[1]]
+    colours, shares = area[:3], area[3:]
     tint = tinted(colour) if isinstance(colour, tuple) else colour
-    part += covered * (tint - part)
+    colours += covered * (tint - colours)
+    if len(shares):
+        shares -= covered * shares
+        shares[PARTS.index(part)] += covered
 
 
 def tinted(colour: Colour) -> Array:

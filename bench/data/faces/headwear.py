@@ -69,7 +69,7 @@ def paint_back_hair(pixels: Array, face: Face, head: Head, picture: Grid) -> Non
     distance = (np.sqrt(side * side + rise * rise + tips * tips * tips) - 1.0) * half
     strands = 0.74 + 0.10 * np.sin(x * (11.0 / a) + t["hair_phase"]) - 0.14 * clamped(y * (1.0 / b))
     lit = clamped(1.0 + x * (0.35 * t["light_x"]), 0.6, 1.3)
-    paint(pixels, cover(distance, picture.pixel), tinted(hair_colour(face)) * (strands * lit), window)
+    paint(pixels, cover(distance, picture.pixel), tinted(hair_colour(face)) * (strands * lit), "hair", window)
 
 
 def paint_hair(pixels: Array, face: Face, head: Head) -> None:
@@ -96,7 +96,7 @@ def paint_hair(pixels: Array, face: Face, head: Head) -> None:
     inside = cover(shell.v - line, head.pixel) * head.outline(size)
     freedom = 17.0 if style == "short" else 12.0
     strands = np.sin((shell.u + 0.35 * shell.v * shell.u) * freedom + t["hair_phase"])
-    paint(pixels, inside, tinted(hair_colour(face)) * (_shine(face, head, shell) + 0.07 * strands))
+    paint(pixels, inside, tinted(hair_colour(face)) * (_shine(face, head, shell) + 0.07 * strands), "hair")
 
 
 def _paint_curls(pixels: Array, face: Face, head: Head) -> None:
@@ -114,7 +114,7 @@ def _paint_curls(pixels: Array, face: Face, head: Head) -> None:
     line = -0.62 + t["hairline"] + 0.05 * curl + 0.95 * u2 + 0.55 * u2 * u2
     hanging = cover(y - b * (0.35 + 0.20 * t["hair_length"]) - 0.03 * curl, head.grid.pixel)
     inside = np.maximum(cover(shell.v - line, head.pixel), head.radius > 1.0) * hanging * head.outline(size)
-    paint(pixels, inside, tinted(hair_colour(face)) * (_shine(face, head, shell) + 0.16 * curl))
+    paint(pixels, inside, tinted(hair_colour(face)) * (_shine(face, head, shell) + 0.16 * curl), "hair")
 
 
 def _shine(face: Face, head: Head, shell: Surface) -> Array:
@@ -152,8 +152,8 @@ def _paint_cap(pixels: Array, face: Face, head: Head, colour: Colour) -> None:
     side, reach = x * (1.0 / (0.92 * a)), (z - 0.45 * x * x) * (1.0 / (0.66 * a))
     distance = (np.sqrt(side * side + reach * reach) - 1.0) * (0.5 * a)
     visor = cover(distance, head.grid.pixel * 0.9)
-    paint(pixels, visor, tinted(colour) * (0.55 + 0.48 * clamped(reach, -0.5, 1.0)))
-    paint(pixels, dome, tinted(colour) * ((0.62 + 0.46 * diffuse) * panels))
+    paint(pixels, visor, tinted(colour) * (0.55 + 0.48 * clamped(reach, -0.5, 1.0)), "hat")
+    paint(pixels, dome, tinted(colour) * ((0.62 + 0.46 * diffuse) * panels), "hat")
 
 
 def _paint_beanie(pixels: Array, face: Face, head: Head, colour: Colour) -> None:
@@ -165,9 +165,9 @@ def _paint_beanie(pixels: Array, face: Face, head: Head, colour: Colour) -> None
     line = HAT_LINE["beanie"] + 0.10 * shell.u * shell.u
     ribs = np.sin(shell.u * (15.0 - 3.0 * shell.u * shell.u))
     knitted = (0.60 + 0.42 * diffuse) * (1.0 + 0.13 * ribs)
-    paint(pixels, cover(shell.v - line, head.pixel) * head.outline(size), tinted(colour) * (knitted))
+    paint(pixels, cover(shell.v - line, head.pixel) * head.outline(size), tinted(colour) * (knitted), "hat")
     brim = cover(np.maximum(shell.v - line, line - 0.30 - shell.v), head.pixel) * head.outline(size * 1.02)
-    paint(pixels, brim, tinted(mixed(colour, (1.0, 1.0, 1.0), 0.22)) * (knitted * 1.05))
+    paint(pixels, brim, tinted(mixed(colour, (1.0, 1.0, 1.0), 0.22)) * (knitted * 1.05), "hat")
 
 
 def paint_glasses(pixels: Array, face: Face, head: Head) -> None:
@@ -187,19 +187,19 @@ def paint_glasses(pixels: Array, face: Face, head: Head) -> None:
     lens = cover(distance, head.grid.pixel)
     gleam = clamped(1.0 - np.abs(out - y * 0.8 - 0.1 * (t["glare"] - 0.5)) * 14.0)
     if dark:
-        paint(pixels, lens, (0.05, 0.05, 0.07))
-        paint(pixels, lens * clamped(0.35 - up * 5.0) * 0.35, (0.45, 0.48, 0.58))
+        paint(pixels, lens, (0.05, 0.05, 0.07), "glasses")
+        paint(pixels, lens * clamped(0.35 - up * 5.0) * 0.35, (0.45, 0.48, 0.58), "glasses")
     else:
-        paint(pixels, lens * (0.16 + 0.25 * gleam), (0.92, 0.97, 1.0))
+        paint(pixels, lens * (0.16 + 0.25 * gleam), (0.92, 0.97, 1.0), "glasses")
     width = 0.020 if dark else 0.026
     rim = np.abs(distance) - width
     bridge = np.maximum(np.abs(y + 0.03) - width * 0.9, np.abs(x) - 0.06)
-    paint(pixels, cover(np.minimum(rim, bridge), head.grid.pixel), FRAME)
+    paint(pixels, cover(np.minimum(rim, bridge), head.grid.pixel), FRAME, "glasses")
     for side in (-1.0, 1.0):
         hinge = head.place((side * (EYE_U * a + radius + 0.01), (EYE_V - 0.05) * b, 0.90 * d))
         ear = head.place((side * 1.0 * a, (EYE_V - 0.06) * b, 0.15 * d))
         if (ear[0] - hinge[0]) * side > 0.0:  # the far side's arm is behind the head
-            paint(pixels, cover(_segment(head, hinge, ear) - 0.020, head.grid.pixel), FRAME)
+            paint(pixels, cover(_segment(head, hinge, ear) - 0.020, head.grid.pixel), FRAME, "glasses")
 
 
 def _segment(head: Head, start: Place, end: Place) -> Array:

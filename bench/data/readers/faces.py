@@ -38,13 +38,18 @@ def faces_source(request: DataRequest) -> Source:
     return Source(
         fingerprint=code_hash("drawing"),  # an edited drawing draws other faces
         splits=splits,
-        render=partial(_draw_faces, request.seed, request.resolution),
+        render=partial(_draw_pairs if request.input == "parts" else _draw_faces, request.seed, request.resolution),
         details={"kind": "drawn", "seed": request.seed, "heldout_start": heldout_start},
     )
 
 
 def _draw_faces(seed: int, resolution: int, indices: tuple[int, int]) -> Rendered:
     return Rendered(faces.draw_faces(seed, range(*indices), resolution))
+
+
+def _draw_pairs(seed: int, resolution: int, indices: tuple[int, int]) -> Rendered:
+    pictures, numbers = faces.draw_faces_and_parts(seed, range(*indices), resolution)
+    return Rendered(pictures, inputs=faces.parts_picture(numbers))
 
 
 def _factors(seed: int, indices: range, names: Sequence[str]) -> Labels:

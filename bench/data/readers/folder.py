@@ -31,6 +31,25 @@ def open_folder(request: DataRequest, fetch: bool) -> Source | None:
     (or else `val`, `valid` or `validation`), these are the splits and nothing else is read; otherwise a tenth, chosen
     by a hash of that path, is held out. The label `class` is the first folder below the split.
     """
+    folder = folder_asked_for(request, fetch)
+    if folder is None:
+        return None
+    names, left_out = image_names(folder)
+    details: dict[str, Any] = {"left_out": dict(left_out)} if left_out else {}
+    return Source(
+        fingerprint=hash_lines(identities(folder, names)),
+        splits=lambda: _splits(folder, names, request, details),
+        render=partial(render_files, recipe=request.recipe, resolution=request.resolution),
+        details=details,
+        notice=notice_of(folder, left_out),
+    )
+
+
+def folder_asked_for(request: DataRequest, fetch: bool) -> Path | None:
+    """Return the folder at `request.path`, None where nothing is there; with `fetch`, raises BenchError then.
+
+    Raises BenchError for anything else than a folder.
+    """
     if request.path is None:
         raise BenchError(
             'source = "folder" needs a path', hint="Set `path` in the study's data to the folder of images."
@@ -46,16 +65,13 @@ def open_folder(request: DataRequest, fetch: bool) -> Source | None:
         kind = archive_kind(folder)
         what = f"is {kind}: unpack it, and set" if kind else "is a file: set"
         raise BenchError(f"{folder} {what} `path` to the folder of images", hint="It stands in the study's data.")
-    names, left_out = image_names(folder)
+    return folder
+
+
+def notice_of(folder: Path, left_out: Counter[str]) -> str:
+    """Return what is told of images in a folder that are not read; "" where there are none."""
     told = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(left_out.items()))
-    details: dict[str, Any] = {"left_out": dict(left_out)} if left_out else {}
-    return Source(
-        fingerprint=hash_lines(identities(folder, names)),
-        splits=lambda: _splits(folder, names, request, details),
-        render=partial(render_files, recipe=request.recipe, resolution=request.resolution),
-        details=details,
-        notice=f"{folder.name} also holds {told}, which bench does not read" if told else "",
-    )
+    return f"{folder.name} also holds {told}, which bench does not read" if told else ""
 
 
 def image_names(folder: Path) -> tuple[list[str], Counter[str]]:
@@ -91,7 +107,7 @@ def _refuse(error: OSError) -> None:
 
 
 @dataclass(frozen=True)
-class _Partition:
+class Partition:
     """Paths of the training and the held-out images, the rule that parted them, and the folders it went by."""
 
     train: list[str]
@@ -105,7 +121,8 @@ class _Partition:
         return below[0] if below else ""
 
 
-def _partition(names: list[str], request: DataRequest) -> _Partition:
+def partition(folder: Path, names: list[str], request: DataRequest) -> Partition:
+    """Part images, by their paths in `folder`. Raises BenchError where one part would have none."""
     train = [name for name in names if name.startswith("train/")]
     apart = next((part for part in _HELD_OUT if any(name.startswith(f"{part}/") for name in names)), "")
     heldout = [name for name in names if apart and name.startswith(f"{apart}/")]
@@ -116,10 +133,15 @@ def _partition(names: list[str], request: DataRequest) -> _Partition:
         heldout = [name for name in names if is_held_out(name, request.seed)]
         folders = None
         rule = "a tenth, chosen by a hash of the name, is held out"
-    return _Partition(train, heldout, rule, folders)
+    if not train or not heldout:
+        raise BenchError(
+            f"{folder} holds {len(names)} image(s) ({', '.join(sorted(SUFFIXES))}), too few to hold out a tenth",
+            hint="Add images, or sort them into sub-folders train and test.",
+        )
+    return Partition(train, heldout, rule, folders)
 
 
-def _classes(folder: Path, parts: _Partition) -> tuple[str, ...]:
+def _classes(folder: Path, parts: Partition) -> tuple[str, ...]:
     """Return the names of the class folders, sorted by code point. Raises BenchError for images that lie in none."""
     named = [(parts.class_of(name), name) for name in (*parts.train, *parts.heldout)]
     if outside := [name for kind, name in named if not kind]:
@@ -139,12 +161,7 @@ def _classes(folder: Path, parts: _Partition) -> tuple[str, ...]:
 
 
 def _splits(folder: Path, names: list[str], request: DataRequest, details: dict[str, Any]) -> tuple[Split, Split]:
-    parts = _partition(names, request)
-    if not parts.train or not parts.heldout:
-        raise BenchError(
-            f"{folder} holds {len(names)} image(s) ({', '.join(sorted(SUFFIXES))}), too few to hold out a tenth",
-            hint="Add images, or sort them into sub-folders train and test.",
-        )
+    parts = partition(folder, names, request)
     classes = _classes(folder, parts) if request.labels else ()
 
     def split(chosen: Sequence[str]) -> Split:

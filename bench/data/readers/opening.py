@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.data.inputs import PAIRED_FILES
 from bench.data.readers.base import Source
 from bench.data.readers.faces import faces_source
 from bench.data.request import TORCHVISION_SOURCES, DataRequest
@@ -26,6 +27,10 @@ def open_source(request: DataRequest, root: Path, fetch: bool) -> Iterator[Sourc
 
         with open_celeba(request, root, fetch) as source:
             yield source
+    elif request.source == "folder" and request.input in PAIRED_FILES:
+        from bench.data.readers.pairs import open_pairs
+
+        yield open_pairs(request, fetch)
     elif request.source == "folder":
         from bench.data.readers.folder import open_folder
 

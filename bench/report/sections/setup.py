@@ -47,6 +47,7 @@ def _shared_by_all(study: Study) -> Iterator[tuple[str, str]]:
     resolution = backbone["resolution"]
     recipe = "" if data["recipe"] == "none" else f", recipe {data['recipe']}"
     told = f"; both networks are told {', '.join(data['labels'])}" if data.get("labels") else ""
+    told += f"; both networks are given each image’s input ({data['input']})" if data.get("input") else ""
     network, _, how = network_title(backbone).partition(", ")
     yield (
         "backbone",

@@ -249,8 +249,8 @@ def _of(view: View) -> str:
 def _alternating(variant: Variant) -> None:
     if variant.objective.updates == "joint":
         raise NotApplicable("both networks move together, by one loss")
-    if variant.objective.needs:
-        raise NotApplicable("its losses compare D's answers under several labels; what D says of images alone is none")
+    if variant.objective.needs in ("labels", "codes"):
+        raise NotApplicable(f"its losses compare D's answers with {variant.objective.needs}; scores are not all of it")
     if variant.objective.head not in _STATES:
         raise NotApplicable(f"what D says under the {variant.objective.head} head is no matter of high or low")
 

@@ -1,4 +1,4 @@
-"""With labels: every sample has a condition of its own, and it counts."""
+"""With labels, or input pictures: every sample has a condition of its own, and it counts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def conditions_count(variant: Variant) -> Iterator[Problem]:
     """Samples and conditions that change places together change no loss; conditions alone change D's."""
     if variant.objective.needs == "codes":
         raise NotApplicable("in a study with codes G is told no labels")
+    told = "input pictures" if variant.objective.needs == "input" else "labels"
     if any(order_does_not_matter(variant)):
         raise NotApplicable("the order of the batch matters without labels too")
     order = torch.tensor(_ORDER)
@@ -27,7 +28,7 @@ def conditions_count(variant: Variant) -> Iterator[Problem]:
     for name, value in _values(Scene(variant, labelled=True), order).items():
         if not math.isclose(value, before[name], rel_tol=1e-9, abs_tol=1e-10):
             yield Problem(
-                f"with labels, {name} goes from {before[name]:.9g} to {value:.9g} when samples and their labels change "
+                f"with {told}, {name} goes from {before[name]:.9g} to {value:.9g} when samples and their {told} change "
                 "places together",
                 _CALL_D,
             )
@@ -37,7 +38,7 @@ def conditions_count(variant: Variant) -> Iterator[Problem]:
     after = _values(scene, None)
     for name in {"discriminator_loss", "joint_loss"} & after.keys():
         if math.isclose(after[name], before[name], rel_tol=1e-12):
-            yield Problem(f"with labels, {name} is the same under other labels of the same images", _CALL_D)
+            yield Problem(f"with {told}, {name} is the same under other {told} of the same images", _CALL_D)
 
 
 def _values(scene: Scene, index: Tensor | None) -> dict[str, float]:

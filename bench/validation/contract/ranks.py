@@ -25,7 +25,7 @@ from bench.training.engine import EagerEngine
 from bench.training.ranks import Ranks
 from bench.training.schedule import IterationSettings
 from bench.training.state import TrainingState
-from bench.validation.contract.scene import CODES, LABELS, conditions
+from bench.validation.contract.scene import CODES, LABELS, conditions, pictures
 
 LOSSES_AGREE = 1e-9
 GRADIENTS_AGREE = 1e-9
@@ -40,7 +40,8 @@ class Trial:
     """What is trained: `norm` is D's where the objective allows it (else "layer"), packs where its head allows them.
 
     With `factor_sizes` there are labels, of which D is told by `conditioning` (None: as the objective says); an
-    objective that needs some has them anyway. `coded`: with codes, also where the objective needs none.
+    objective that needs some has them anyway. `coded`: with codes, also where the objective needs none; `pictured`:
+    with input pictures, which an objective that needs some has anyway.
     """
 
     steps: int = 50
@@ -50,6 +51,7 @@ class Trial:
     factor_sizes: tuple[int, ...] = ()
     conditioning: Conditioning | None = None
     coded: bool = False
+    pictured: bool = False
     switches: Switches = field(default_factory=Switches)
     recipe: Mapping[str, Any] = field(default_factory=dict)  # further keys
 
@@ -131,7 +133,8 @@ def _trained(objectives: Sequence[str], ranks: Ranks, trial: Trial) -> list[tupl
     for name in objectives:
         state = _state(name, ranks, trial)
         engine = EagerEngine(state)
-        batches = partial(_batch, dtype=trial.dtype, sizes=state.settings.factor_sizes)
+        pictured = trial.pictured or state.objective.needs == "input"
+        batches = partial(_batch, dtype=trial.dtype, sizes=state.settings.factor_sizes, pictured=pictured)
         parameters = [*state.D.parameters(), *state.G.parameters()]
         engine.run_iteration(0, batches)
         means = state.meter.take_means()
@@ -149,6 +152,7 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
     packing = trial.packing if objective.takes_packs() else 1
     codes = CODES if objective.needs == "codes" or trial.coded else None
     sizes = trial.factor_sizes or (LABELS if objective.needs == "labels" else ())
+    pictured = trial.pictured or objective.needs == "input"
     G, D = build_networks(
         resolution=RESOLUTION,
         width=WIDTH,
@@ -158,10 +162,11 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
         seed=1,
         packing=packing,
         factor_sizes=sizes,
-        conditioning=(trial.conditioning or objective.conditioning) if sizes else "none",
+        conditioning=(trial.conditioning or objective.conditioning) if sizes or pictured else "none",
         codes=codes,
         answers=objective.answers(CODES),
         switches=trial.switches,
+        pictures=pictured,
     )
     settings = IterationSettings(
         recipe=Recipe(norm=norm, packing=packing, instance_noise=0.1, **trial.recipe),
@@ -182,7 +187,9 @@ def _state(name: str, ranks: Ranks, trial: Trial) -> TrainingState:
     return state
 
 
-def _batch(step: int, dtype: torch.dtype, sizes: tuple[int, ...]) -> Batch:
+def _batch(step: int, dtype: torch.dtype, sizes: tuple[int, ...], pictured: bool) -> Batch:
     generator = torch.Generator().manual_seed(step)
     images = torch.rand(BATCH, 3, RESOLUTION, RESOLUTION, generator=generator, dtype=dtype) * 2 - 1
+    if pictured:
+        return Batch(images, pictures(BATCH, step).to(dtype))
     return Batch(images, conditions(BATCH, sizes, step).to(dtype) if sizes else None)

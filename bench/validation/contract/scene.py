@@ -89,6 +89,13 @@ def conditions(count: int, sizes: Sequence[int] = LABELS, start: int = 0) -> Ten
     return torch.cat(hot, dim=1)
 
 
+def pictures(count: int, start: int = 0) -> Tensor:
+    """Return the input pictures of `count` samples, N x 3 x R x R float64: no two are alike."""
+    generator = torch.Generator().manual_seed(address("contract", "pictures"))
+    shape = (start + count, 3, RESOLUTION, RESOLUTION)
+    return torch.rand(shape, generator=generator, dtype=torch.float64)[start:] * 2 - 1
+
+
 def drawn_codes(count: int, start: int = 0) -> Tensor:
     """Return the codes of `count` samples, N x `CODES.width` float64."""
     index = torch.arange(start, start + count, dtype=torch.float64)
@@ -176,8 +183,8 @@ class Scene:
     """Small networks D and G under an objective's head, away from their tiny initial weights, and a batch of 6.
 
     `fake` are G's images of `z`, without a graph. As in the loop, losses get functions, not modules, and D's outputs
-    are widened. Where the objective needs labels, or `labelled` asks for them, both networks are told the batch's
-    `condition`; where it needs codes, G is given `codes`.
+    are widened. Where the objective needs labels or input pictures, or `labelled` asks for labels, both networks are
+    told the batch's `condition`; where it needs codes, G is given `codes`.
     """
 
     def __init__(
@@ -189,7 +196,8 @@ class Scene:
         labelled: bool = False,
     ) -> None:
         objective = variant.objective
-        labelled = labelled or objective.needs == "labels"
+        pictured = objective.needs == "input"
+        labelled = not pictured and (labelled or objective.needs == "labels")
         self.variant = variant
         self.dtype = dtype
         G, D = build_networks(
@@ -200,11 +208,14 @@ class Scene:
             norm=norm or controlled_norm(objective),
             seed=3,
             factor_sizes=LABELS if labelled else (),
-            conditioning=objective.conditioning if labelled else "none",
+            conditioning=objective.conditioning if labelled or pictured else "none",
             codes=CODES if objective.needs == "codes" else None,
             answers=objective.answers(CODES),
+            pictures=pictured,
         )
-        self.condition = conditions(COUNT).to(dtype) if labelled else None
+        self.condition: Tensor | None = None
+        if labelled or pictured:
+            self.condition = (pictures if pictured else conditions)(COUNT).to(dtype)
         self.codes = drawn_codes(COUNT).to(dtype) if objective.needs == "codes" else None
         self.G, self.D = G.to(dtype), D.to(dtype)
         generator = torch.Generator().manual_seed(7)

@@ -29,6 +29,7 @@ from bench.validation.contract.scene import (
     Variant,
     conditions,
     controlled_norm,
+    pictures,
 )
 
 STEPS = 10
@@ -85,7 +86,8 @@ def _trained_and_cut(objective: Objective, recipe: Recipe) -> Iterator[Problem]:
 def _train(state: TrainingState, start: int, end: int) -> None:
     engine = EagerEngine(state)
     for generator_step in range(start, end):
-        engine.run_iteration(generator_step, partial(_batch, sizes=state.settings.factor_sizes))
+        batches = partial(_batch, sizes=state.settings.factor_sizes, pictured=state.objective.needs == "input")
+        engine.run_iteration(generator_step, batches)
 
 
 def _not_finite(state: TrainingState, how: str) -> Iterator[Problem]:
@@ -118,9 +120,10 @@ def _state(objective: Objective, recipe: Recipe) -> TrainingState:
         seed=1,
         packing=recipe.packing,
         factor_sizes=sizes,
-        conditioning=objective.conditioning if sizes else "none",
+        conditioning=objective.conditioning if sizes or objective.needs == "input" else "none",
         codes=codes,
         answers=objective.answers(CODES),
+        pictures=objective.needs == "input",
     )
     settings = IterationSettings(
         recipe=recipe,
@@ -137,10 +140,12 @@ def _state(objective: Objective, recipe: Recipe) -> TrainingState:
     return TrainingState(settings, objective, G, D, torch.device("cpu"))
 
 
-def _batch(discriminator_steps: int, sizes: tuple[int, ...]) -> Batch:
+def _batch(discriminator_steps: int, sizes: tuple[int, ...], pictured: bool) -> Batch:
     generator = torch.Generator().manual_seed(discriminator_steps)
     images = torch.rand(COUNT, 3, RESOLUTION, RESOLUTION, generator=generator) * 2 - 1
     condition = conditions(COUNT, sizes, discriminator_steps).float() if sizes else None
+    if pictured:
+        condition = pictures(COUNT, discriminator_steps).float()
     return Batch(images.contiguous(memory_format=torch.channels_last), condition)
 
 
