@@ -369,9 +369,22 @@ def _cross_checks(values: Mapping[str, Any], where: tuple[str | int, ...]) -> li
             problems.append(
                 Problem((*where, key), metric, "is measured of images with codes; give some in backbone.codes")
             )
+        elif info is not None and (lacking := _lacking_pairs(values, info.pairs)):
+            problems.append(Problem((*where, key), metric, lacking))
     if isinstance(primary, str) and (known := find_metric(primary)) is not None and not known.ranks:
         problems.append(Problem((*where, "primary_metric"), primary, "is a diagnostic and never ranks"))
     return problems
+
+
+def _lacking_pairs(values: Mapping[str, Any], pairs: str | None) -> str:
+    """Return which pairs a study lacks that a metric is measured of; "" where it has them."""
+    data = values.get("data")
+    data = data if isinstance(data, dict) else {}
+    if pairs == "parts" and data.get("input") != "parts":
+        return 'is measured of maps of parts; give data.input = "parts"'
+    if pairs == "faces" and data.get("source") != "faces":
+        return "is measured of drawn faces; there is no judge of others"
+    return "is measured of pairs; give data.input" if pairs and data.get("input") is None else ""
 
 
 def _lacks(values: Mapping[str, Any], table: str, key: str) -> bool:

@@ -17,6 +17,7 @@ from bench.evaluation.features import NotFiniteError, Progress
 from bench.evaluation.machine import measured_on
 from bench.evaluation.metrics import Value, final_values, floor_part, floors, sample_of_generated, snapshot_values
 from bench.evaluation.own_metrics import load_metrics
+from bench.evaluation.paired import floors_of_pairs, pair_values, snapshot_pair_values
 from bench.evaluation.reference import Reference
 from bench.evaluation.samples import conditions_for, images_of
 from bench.evaluation.units import Line, Unit, missing_evaluations, record
@@ -100,8 +101,17 @@ class Evaluator:
                 values = code_values(sample, self.reference, coded, told, draw, unit.sample_seed)
                 floor = floors_of_codes(self.reference, settings.samples, coded.codes) if values else {}
                 lines += self._lines(unit, values, settings.samples, floor)
+            if self.reference.input_kind is not None and told is not None:
+                values = pair_values(images.numpy(), sample, self.reference, draw, told)
+                floor = floors_of_pairs(self.reference, settings.samples, final=True)
+                lines += self._lines(unit, values, settings.samples, floor)
         if not unit.final or settings.snapshot_samples != settings.samples:
             lines += self._lines(unit, snapshot_values(sample, self.reference), settings.snapshot_samples)
+            if self.reference.input_kind is not None:
+                values = snapshot_pair_values(images.numpy(), sample, self.reference)
+                named = floors_of_pairs(self.reference, settings.snapshot_samples, final=False)
+                floor = {settings.snapshot_metric(name): value for name, value in named.items()}
+                lines += self._lines(unit, values, settings.snapshot_samples, floor)
         return lines
 
     def _lines(

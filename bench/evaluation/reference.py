@@ -120,6 +120,11 @@ class Reference:
         return int(self._sets["heldout"].manifest["source_details"]["seed"])
 
     @property
+    def input_kind(self) -> str | None:
+        """What the input images of pairs are; None where there are none."""
+        return self._sets["heldout"].input_kind
+
+    @property
     def training_count(self) -> int:
         return self._sets["train"].count
 
@@ -205,7 +210,7 @@ class Reference:
         def compute() -> Arrays:
             return _fitted(self.beside_labels(self.features(extractor, part).pool, self.labels(part), extractor, part))
 
-        found = self._statistics("joint-gaussian", extractor, part, self._labels_key(), compute)
+        found = self._statistics("joint-gaussian", extractor, part, self._told_key(), compute)
         return Gaussian(len(part), found["mean"], found["root"], float(found["trace"]))
 
     def beside_labels(
@@ -225,7 +230,7 @@ class Reference:
             found = fit_probe(self.features(extractor, part).pool, self.labels(part), self.factor_sizes)
             return _arrays(mean=found.mean, scale=found.scale, weights=found.weights, biases=found.biases)
 
-        found = self._statistics("probe", extractor, part, self._labels_key(), compute)
+        found = self._statistics("probe", extractor, part, self._told_key(), compute)
         return Probe(**found, sizes=self.factor_sizes)
 
     def vendi(self, extractor: Extractor, part: Part) -> float:
@@ -299,7 +304,7 @@ class Reference:
     def values(self, kind: str, of: dict[str, Any], compute: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Return numbers about these real images under these settings, from the cache or by `compute`."""
         keys = [self._features_key(extractor, split) for extractor in self.extractors for split in self._sets]
-        key = {**of, "evaluation": self.settings.id(), "features": keys, "code": self._code, **self._labels_key()}
+        key = {**of, "evaluation": self.settings.id(), "features": keys, "code": self._code, **self._told_key()}
         return self._remembered((kind, json.dumps(of)), lambda: self._cache.values(kind, key, compute))
 
     def images(self, part: Part) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -359,11 +364,14 @@ class Reference:
             "threads": torch.get_num_threads(),
         }
 
-    def _labels_key(self) -> dict[str, Any]:
-        """Return what tells labels from others of the same images; {} without labels."""
-        if not self.factors:
-            return {}
-        return {"labels": {split: images.manifest["labels"] for split, images in self._sets.items()}}
+    def _told_key(self) -> dict[str, Any]:
+        """Return what tells labels, or inputs, from others of the same images; {} without either."""
+        manifests = {split: images.manifest for split, images in self._sets.items()}
+        return {
+            kind: {split: manifest[kind] for split, manifest in manifests.items()}
+            for kind in ("labels", "input")
+            if kind in manifests["heldout"]
+        }
 
     def _wanted(self, split: Split) -> int:
         """Return how many images of a split are ever used."""

@@ -1,4 +1,4 @@
-"""Mean similarity of pairs of images by MS-SSIM (Wang, Simoncelli and Bovik 2003), in the form that small images allow.
+"""Similarity of two images: SSIM, and MS-SSIM (Wang, Simoncelli and Bovik 2003) in the form that small images allow.
 
 An 11-tap window fits three halvings of 128 pixels, two of 64 and one of 32: those are the scales used (4, 3 and 2 of
 the original's 5), with the original's weights for them divided by their sum. The values cannot be compared with
@@ -50,17 +50,31 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     weights = (torch.tensor(_WEIGHTS[:scales]) / sum(_WEIGHTS[:scales])).to(first.device)
     parts = []
     for scale in range(scales):
-        window = _window(first.shape[-1]).to(first.device)
-        both = torch.stack([first, second, first * first, second * second, first * second])
-        mean_1, mean_2, square_1, square_2, product = window @ both @ window.T
-        means = mean_1 * mean_2
-        mean_squares = mean_1.square() + mean_2.square()
-        structure = (2 * (product - means) + _C2) / (square_1 + square_2 - mean_squares + _C2)
-        if scale == scales - 1:
-            structure = structure * (2 * means + _C1) / (mean_squares + _C1)
-        parts.append(structure.mean(dim=(2, 3)).relu())
+        parts.append(_similarity(first, second, whole=scale == scales - 1).relu())
         first, second = avg_pool2d(first, 2), avg_pool2d(second, 2)
     return (torch.stack(parts) ** weights[:, None, None]).prod(dim=0).mean(dim=1)
+
+
+def ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Return the SSIM (Wang et al. 2004) of each pair of N x 3 x R x R images in 0..255, N values.
+
+    An 11 x 11 Gaussian window of deviation 1.5, only where it lies wholly inside; each colour by itself, then their
+    mean.
+    """
+    return _similarity(first, second, whole=True).mean(dim=1)
+
+
+def _similarity(first: Tensor, second: Tensor, *, whole: bool) -> Tensor:
+    """Return the mean over windows of each colour's structure, with `whole` times that of its brightness: N x 3."""
+    window = _window(first.shape[-1]).to(first)
+    both = torch.stack([first, second, first * first, second * second, first * second])
+    mean_1, mean_2, square_1, square_2, product = window @ both @ window.T
+    means = mean_1 * mean_2
+    mean_squares = mean_1.square() + mean_2.square()
+    structure: Tensor = (2 * (product - means) + _C2) / (square_1 + square_2 - mean_squares + _C2)
+    if whole:
+        structure = structure * (2 * means + _C1) / (mean_squares + _C1)
+    return structure.mean(dim=(2, 3))
 
 
 def scale_count(resolution: int) -> int:

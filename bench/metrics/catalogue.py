@@ -30,7 +30,7 @@ class MetricInfo:
 
     `ranks` says whether it may be a study's primary metric; `unit` is "" for a plain number or a ratio. No value can be
     below `low` or above `high`; None where there is no such bound. `labels`, `codes`: only studies with labels, or
-    codes, have it.
+    codes, have it. `pairs`: only studies of pairs have it, or those of drawn faces, or of maps of their parts.
     """
 
     name: str
@@ -44,6 +44,7 @@ class MetricInfo:
     high: float | None = None
     labels: bool = False
     codes: bool = False
+    pairs: Literal["any", "faces", "parts"] | None = None
 
 
 _TABLE: dict[str, Any] = tomllib.loads(files("bench.metrics").joinpath("catalogue.toml").read_text("utf-8"))
@@ -121,6 +122,7 @@ def _info(row: Mapping[str, Any], words: Mapping[str, Any], *, may_rank: bool) -
         high=row.get("high"),
         labels=row.get("labels", False),
         codes=row.get("codes", False),
+        pairs=row.get("pairs"),
     )
 
 

@@ -34,7 +34,7 @@ from bench.report.model import (
 )
 from bench.report.pictures.closer import how_to_read
 from bench.report.pictures.walls import sample_set
-from bench.report.sections import external, forgives, run_tables, setup
+from bench.report.sections import external, forgives, labelled, paired, run_tables, setup
 from bench.report.sections.backbones import backbones_section
 from bench.report.sections.budget import equal_seconds_table
 from bench.report.sections.cards import method_cards
@@ -44,7 +44,6 @@ from bench.report.sections.costs import cost_table, repeat_table
 from bench.report.sections.diversity import diversity_notes, diversity_table
 from bench.report.sections.fixed_latents import fixed_latents
 from bench.report.sections.glossary import glossary
-from bench.report.sections.labelled import grid_words, labels_section
 from bench.report.sections.losses import loss_figure
 from bench.report.sections.minute import minute
 from bench.report.sections.pairs import pairs_section
@@ -137,7 +136,16 @@ def _samples(subject: Subject) -> tuple[Block, ...]:
         protocol: tuple(sample_set(study, entry, subject.options) for entry in study.entries_of(protocol))
         for protocol in study.protocols
     }
-    words = " ".join(filter(None, (grid_words(study), how_to_read([one for sets in walls.values() for one in sets]))))
+    words = " ".join(
+        filter(
+            None,
+            (
+                labelled.grid_words(study),
+                paired.grid_words(study),
+                how_to_read([one for sets in walls.values() for one in sets]),
+            ),
+        )
+    )
     if len(walls) == 1:
         shown: tuple[Block, ...] = tuple(Walls(sets) for sets in walls.values())
     else:
@@ -261,7 +269,8 @@ OUTLINE = (
     Part("costs", "Cost", "ten", _costs),
     Part("samples", "Samples of every row", "hour", _samples, "Samples"),
     Part("comparison", "The whole comparison", "hour", _whole_comparison, "Whole comparison"),
-    Part("labels", "Labels, class by class", "hour", labels_section, "Labels"),
+    Part("labels", "Labels, class by class", "hour", labelled.labels_section, "Labels"),
+    Part("inputs", "Inputs and targets", "hour", paired.pairs_section, "Inputs"),
     Part("codes", "Codes, one by one", "hour", codes_section, "Codes"),
     Part("seeds", "What the seeds could decide", "hour", seeds, "Resolution and A/A"),
     Part("every-metric", "Every metric", "hour", _every_metric),

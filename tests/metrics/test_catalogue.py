@@ -45,6 +45,7 @@ def test_the_table_says_what_the_names_say() -> None:
         "extractors",
         "labels",
         "codes",
+        "pairs",
         "ranks",
         "title",
         "unit",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.data.faces.drawing import draw_pixels
 from bench.data.faces.geometry import Array, clamped
-from bench.data.faces.parts import PART_COLOURS, PARTS, part_numbers, parts_picture
+from bench.data.faces.parts import PART_COLOURS, PARTS, part_numbers, parts_picture, recoloured
 from bench.data.faces.sampling import (
     FACTORS,
     HELDOUT_START,
@@ -54,6 +54,7 @@ __all__ = [
     "mode_index",
     "part_numbers",
     "parts_picture",
+    "recoloured",
 ]
 
 RESOLUTIONS = (32, 64, 128)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.faces.sampling import Face
 from bench.errors import BenchError
 
 PART_COLOURS: dict[str, tuple[int, int, int]] = {
@@ -24,6 +25,13 @@ PART_COLOURS: dict[str, tuple[int, int, int]] = {
 """Each part's colour in a picture of parts, RGB, in the order of the parts' numbers: any two differ by 127 or more."""
 
 PARTS = tuple(PART_COLOURS)
+
+HIDDEN_FACTORS = ("skin", "background", "shirt", "hair_colour", "eyes")
+HIDDEN_TRAITS = (
+    *("light_x", "light_y", "warmth", "strength", "glow_x", "glow_y", "glow"),
+    *("skin_hue", "blush", "hair_shade", "shirt_shade", "hat_colour", "hat_shade"),
+)
+"""What a map of parts hides: every colour, and the light."""
 
 _PALETTE = np.array(list(PART_COLOURS.values()), dtype=np.uint8)
 
@@ -43,3 +51,9 @@ def part_numbers(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         raise BenchError("A picture of parts holds a colour that is no part's")
     numbers: npt.NDArray[np.uint8] = fits.argmax(axis=1).astype(np.uint8)
     return numbers
+
+
+def recoloured(face: Face, other: Face) -> Face:
+    """Return a face with all that its map of parts hides taken from another one: its map stays the same."""
+    factors = {**face.factors, **{name: other.factors[name] for name in HIDDEN_FACTORS}}
+    return Face(factors, {**face.traits, **{name: other.traits[name] for name in HIDDEN_TRAITS}})

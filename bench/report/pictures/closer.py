@@ -61,7 +61,8 @@ def _lapse(study: Study, entry: Entry, run: Run, grids: Grids, byte_limit: int) 
     side = grids[-1][1].shape[1] // GRID
     columns = whole.width // side
     images = columns * min(columns, grids[-1][1].shape[0] // side)  # a grid with labels may have fewer rows
-    what = f"{images} {'samples' if study.plan['data'].get('labels') else 'latents'}"
+    told = study.plan["data"].get("labels") or study.plan["data"].get("input")
+    what = f"{images} {'samples' if told else 'latents'}"
     yield Picture(
         name=f"lapse-{entry.label}-{entry.protocol}",
         alt=f"Time-lapse of {entry.label}, seed {run.seed}: the same {what} at generator steps {steps}.",

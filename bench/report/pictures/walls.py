@@ -31,20 +31,22 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class _Grid:
-    """One run's samples at one step: side x side images, GRID in a row."""
+    """One run's samples at one step: side x side images, GRID in a row; of pairs also with inputs and targets."""
 
     run: Run
     step: int
     pixels: Pixels
+    with_pairs: Pixels | None = None
 
 
 @dataclass(frozen=True)
 class _Size:
-    """How much of a grid the page shows, in how many bytes."""
+    """How much of a grid the page shows, in how many bytes, and whether inputs and targets may be seen."""
 
     rows: int
     columns: int
     byte_limit: int
+    pairs: bool
 
 
 def sample_set(study: Study, entry: Entry, options: ReportOptions) -> SampleSet:
@@ -54,7 +56,7 @@ def sample_set(study: Study, entry: Entry, options: ReportOptions) -> SampleSet:
         return SampleSet(entry.label, entry.protocol, "no samples yet", None, None)
     seed_text = f"seed {run.seed} ({why})"
     steps = _spread(run.sample_steps, LAPSE_FRAMES)
-    grids = [grid for step in steps if (grid := _read_grid(run, step)) is not None]
+    grids = [grid for step in steps if (grid := _read_grid(study, run, step)) is not None]
     if not grids:
         return SampleSet(entry.label, entry.protocol, f"{seed_text}: its grids cannot be read", None, None)
     size = _size(study, options, grids[-1])
@@ -92,7 +94,7 @@ def chosen_run(study: Study, entry: Entry) -> tuple[Run | None, str]:
 def strip(study: Study, entry: Entry) -> Picture | None:
     """Return the first samples of the grid that a row's wall shows, in a line and small; None where it has none."""
     run, _ = chosen_run(study, entry)
-    grid = None if run is None else _read_grid(run, run.sample_steps[-1])
+    grid = None if run is None else _read_grid(study, run, run.sample_steps[-1])
     if run is None or grid is None:
         return None
     side = grid.pixels.shape[1] // GRID
@@ -120,23 +122,32 @@ def _size(study: Study, options: ReportOptions, grid: _Grid) -> _Size:
         rows=min(options.wall_rows, 2) if many else options.wall_rows,
         columns=options.wall_columns if side <= 64 else max(options.wall_columns // 2, 1),
         byte_limit=PICTURE_BYTES // (4 * len(study.entries)),
+        pairs=study.plan["data"]["source"] == "faces" or options.show_training_images,
     )
 
 
 def _wall(study: Study, entry: Entry, grid: _Grid, size: _Size) -> Picture:
     run, step = grid.run, grid.step
     side = grid.pixels.shape[1] // GRID
-    rows = min(size.rows, grid.pixels.shape[0] // side)
+    pairs = grid.with_pairs if size.pairs else None
+    whole = grid.pixels if pairs is None else pairs
+    rows = min(size.rows, whole.shape[0] // side) if pairs is None else whole.shape[0] // side
+    shown, there = f"{rows} rows of {size.columns} samples", _counted(grid)
+    if pairs is not None:
+        below = f"inputs, under each {rows - 2} outputs and its target,"
+        shown, there = f"{size.columns} {below}", f"{GRID} {below}"
+    hidden = pairs is None and grid.with_pairs is not None  # photographs stay in the run's own folder
     score = dict(study.summary(entry, study.primary).values).get(run.seed)
     reached = "" if step == study.plan["final_step"] else f" The run’s last grid; it is {run.state}."
     collapsed = " Collapsed." if run.collapsed else ""
     return _picture(
-        grid.pixels[: size.rows * side, : size.columns * side],
-        run.folder.sample_file(step).read_bytes(),
+        whole[: rows * side, : size.columns * side],
+        webp(whole, QUALITIES[0]) if hidden else run.folder.sample_file(step).read_bytes(),
         size,
+        suffix="webp" if hidden else "png",
         name=f"samples-{entry.label}-{entry.protocol}",
-        alt=f"{rows} rows of {size.columns} samples of {entry.label}, seed {run.seed}, step {step:,}.",
-        file_alt=f"{_counted(grid)} of {entry.label}, seed {run.seed}, step {step:,}.",
+        alt=f"{shown} of {entry.label}, seed {run.seed}, step {step:,}.",
+        file_alt=f"{there} of {entry.label}, seed {run.seed}, step {step:,}.",
         caption=(
             f"Seed {run.seed}, generator step {step:,}"
             + (f", {study.primary} {format_number(score)}." if score is not None else ".")
@@ -155,13 +166,14 @@ def _progress(entry: Entry, grids: Sequence[_Grid], size: _Size) -> Picture | No
     rows = np.concatenate([grid.pixels[:side, : size.columns * side] for grid in alike])
     steps = joined([f"{grid.step:,}" for grid in alike])
     seed = alike[0].run.seed
+    what = f"{size.columns} {'latents' if alike[0].with_pairs is None else 'inputs and latent'}"
     return _picture(
         rows,
         webp(rows, QUALITIES[0]),
         size,
         name=f"progress-{entry.label}-{entry.protocol}",
-        alt=f"The same {size.columns} latents of {entry.label}, seed {seed}, at generator steps {steps}, from the top.",
-        caption=f"The same {size.columns} latents at generator steps {steps}, top to bottom.",
+        alt=f"The same {what} of {entry.label}, seed {seed}, at generator steps {steps}, from the top.",
+        caption=f"The same {what} at generator steps {steps}, top to bottom.",
         suffix="webp",
     )
 
@@ -178,7 +190,7 @@ def _extremes(study: Study, entry: Entry, median: Run, size: _Size) -> list[Pict
     pictures = []
     for what, (value, seed) in (("best", ordered[0]), ("worst", ordered[-1])):
         run = runs[seed]
-        grid = _read_grid(run, run.sample_steps[-1]) if run.sample_steps and run is not median else None
+        grid = _read_grid(study, run, run.sample_steps[-1]) if run.sample_steps and run is not median else None
         if grid is None:
             continue
         side = grid.pixels.shape[1] // GRID
@@ -230,6 +242,9 @@ def _spread(items: Sequence[Item], most: int) -> list[Item]:
     return [items[round(index)] for index in np.linspace(0, len(items) - 1, most)]
 
 
-def _read_grid(run: Run, step: int) -> _Grid | None:
+def _read_grid(study: Study, run: Run, step: int) -> _Grid | None:
     pixels = read_pixels(run.folder.sample_file(step))
-    return None if pixels is None else _Grid(run, step, pixels)
+    if pixels is None or not study.plan["data"].get("input"):
+        return None if pixels is None else _Grid(run, step, pixels)
+    side = pixels.shape[1] // GRID
+    return _Grid(run, step, pixels[side:-side], pixels)

@@ -17,6 +17,7 @@ from bench.formatting import (
 )
 from bench.report.metric_text import describe_metric, format_mean, metric_heading, protocol_title
 from bench.report.model import Block, Cell, Heading, Prose, Row, Table
+from bench.report.sections import paired
 from bench.report.sections.coded import USED, used_cell, used_metric, used_words
 from bench.report.sections.labelled import accuracy_cell, accuracy_metric, accuracy_words
 from bench.report.sections.tables import (
@@ -42,8 +43,8 @@ from bench.statistics import SEEDS_FOR_VERDICT, Mixture, Summary
 def results(subject: Subject) -> tuple[Block, ...]:
     """Return the short tables of all protocols beside each other, and what their verdicts hold over."""
     study = subject.study
-    told = accuracy_words(study), used_words(study), family_words(study), two_kinds_words(study)
-    words = " ".join(part for part in told if part)
+    told = accuracy_words(study), used_words(study), paired.beside_words(study)
+    words = " ".join(part for part in (*told, family_words(study), two_kinds_words(study)) if part)
     return (*together(subject.each(results_table), beside=True), *((Prose(words, "small"),) if words else ()))
 
 
@@ -62,7 +63,8 @@ class _Shown:
 def results_table(study: Study, protocol: str) -> Table:
     """Return the comparison under one protocol in its fewest columns: score, rank, coverage, failures, verdict.
 
-    Of a study with labels also the label accuracy, with codes the share of them that is used, beside the score.
+    Of a study with labels also the label accuracy, with codes the share of them that is used, of pairs what is kept of
+    the input, beside the score.
     """
     rows, notes = ordered(study, protocol), Notes()
     shown = _shown(study, rows)
@@ -89,7 +91,7 @@ def results_table(study: Study, protocol: str) -> Table:
 def _shown(study: Study, rows: list[tuple[Entry, Summary]]) -> _Shown:
     by_default = {study.collapse_counts.of(entry.protocol, entry.label).by_default for entry, _ in rows}
     return _Shown(
-        beside=accuracy_metric(study) or used_metric(study),
+        beside=accuracy_metric(study) or used_metric(study) or paired.beside_metric(study),
         rank=any(summary.rank is not None for _, summary in rows),
         coverage=coverage_metric(study),
         failures=any(states(summary) for _, summary in rows),
@@ -107,7 +109,8 @@ def _cells(study: Study, entry: Entry, summary: Summary, shown: _Shown, notes: N
     yield Cell(entry.label, notes=notes.of(entry, deviations=False))
     yield score_cell(study, entry, summary)
     if shown.beside:
-        yield (used_cell if shown.beside == USED else accuracy_cell)(study, entry)
+        others = {USED: used_cell, **dict.fromkeys((paired.KEPT, paired.NEAR), paired.beside_cell)}
+        yield others.get(shown.beside, accuracy_cell)(study, entry)
     if shown.rank:
         yield rank_cell(study.standing(entry), summary.rank)
     if shown.coverage:
