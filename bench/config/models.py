@@ -81,7 +81,7 @@ class Backbone(Table):
                        kaiming in an mlp)
     output             G's last function: `tanh`, `sigmoid` (2 sigmoid - 1, on pixels in [-1, 1]), or `linear`, which
                        is clipped where images become pixels
-    skips              in a study with input pictures: whether G's decoder also takes the maps of its encoder
+    skips              in a study with input images: whether G's decoder also takes the maps of its encoder
     patch              D scores the whole image, or each patch of 46 or of 22 pixels a side (not given: `whole`)
     """
 
@@ -156,7 +156,7 @@ class Budget(Table):
     """
 
     generator_steps: int = Field(ge=1, le=MOST_STEPS)
-    batch: int = Field(64, ge=2, le=1 << 20)
+    batch: int = Field(64, ge=1, le=1 << 20)
     halve_every: int = Field(ge=1, le=MOST_STEPS)
 
 

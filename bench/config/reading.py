@@ -239,7 +239,7 @@ def _batch_problems(study: Study, where: tuple[str | int, ...]) -> list[Problem]
     if batch > (study.data.train_count or batch):
         mistakes.append(f"is more than train_count {study.data.train_count}")
     for packing in {recipe.packing or 1 for recipe in (study.recipe, *(e.recipe for e in study.objectives)) if recipe}:
-        if batch % packing or batch // packing < 2:
+        if batch % packing or (packing > 1 and batch // packing < 2):
             mistakes.append(f"cannot be packed by {packing}: it must be a multiple, and hold two packs or more")
     return [Problem((*where, "budget", "batch"), batch, what) for what in mistakes]
 

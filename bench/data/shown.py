@@ -1,4 +1,4 @@
-"""Which pairs of input picture and image a sample grid shows: held-out ones, the same in every grid of a study."""
+"""Which pairs of input image and target a sample grid shows: held-out ones, the same in every grid of a study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pairs(NamedTuple):
 
 
 def shown_pairs(prepared: PreparedSet) -> Pairs | None:
-    """Return a row of a grid of pairs, spread evenly over a set; None where it has no input pictures."""
+    """Return a row of a grid of pairs, spread evenly over a set; None where it has no input images."""
     inputs = prepared.inputs()
     if inputs is None:
         return None

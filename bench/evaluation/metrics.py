@@ -29,7 +29,7 @@ from bench.evaluation.probe import fit_probe
 from bench.evaluation.reference import Part, Reference
 from bench.evaluation.scores import inception_score, mode_scores
 from bench.evaluation.similarity import mean_similarity, pairs_of
-from bench.metrics.catalogue import extractor_of, frechet_name, inception_score_name
+from bench.metrics.catalogue import extractor_of, find_metric, frechet_name, inception_score_name
 from bench.metrics.settings import VENDI_IMAGES
 
 
@@ -169,12 +169,13 @@ def floors(reference: Reference, samples: int, *, final: bool) -> dict[str, floa
 def floor_part(reference: Reference, metric: str, samples: int) -> Part:
     """Return the real images whose value is a metric's floor.
 
-    For what training images are held against, and for what D recognises of real ones, that is the reference; for what
-    generated images teach, training images.
+    For what training images are held against, for what D recognises of real ones, and for pairs, whose floor has the
+    reference's inputs, that is the reference; for what generated images teach, training images.
     """
     labels = [extractor.label for extractor in reference.extractors]
     of_reference = {name for label in labels for name in (f"{frechet_name(label)}_train", f"gan_test_{label}")}
-    if metric in of_reference or extractor_of(metric) == "recogniser":
+    paired = (info := find_metric(metric)) is not None and info.pairs is not None
+    if paired or metric in of_reference or extractor_of(metric) == "recogniser":
         return reference.heldout_part(samples)
     if metric in {f"gan_train_{label}" for label in labels}:
         return reference.training_part(samples)

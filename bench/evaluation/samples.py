@@ -27,7 +27,7 @@ from bench.networks.sampling import (
 class Conditions(NamedTuple):
     """What a generator is told, N x K each: while its batch norms are recomputed, and for its samples.
 
-    Of input pictures both are N x 3 x R x R uint8. Sample i has the condition of reference image i, so both
+    Of input images both are N x 3 x R x R uint8. Sample i has the condition of reference image i, so both
     have the same law; they begin anew after the last. Codes stand in their place where a study has some.
     """
 
@@ -36,7 +36,7 @@ class Conditions(NamedTuple):
 
 
 def conditions_of(data: PreparedData, count: int | None = None) -> Conditions | None:
-    """Return what generators of a study on `data` are told; None where it has neither labels nor input pictures.
+    """Return what generators of a study on `data` are told; None where it has neither labels nor input images.
 
     With `count`, of the first so many samples, in whole blocks.
     """

@@ -37,7 +37,7 @@ def generate_images(
     generator_steps  the snapshot's step [the last one]
     sample_seed      which block of evaluation latents
     device           where it computes: "cpu", "cuda:0", ..., or "auto"
-    data             the folder of prepared images: where a study has labels or input pictures, sample i has those of
+    data             the folder of prepared images: where a study has labels or input images, sample i has those of
                      reference image i
 
     Raises BenchError where the run has no such snapshot, and NotFiniteError, a BenchError, where it has diverged.

@@ -21,7 +21,7 @@ from bench.networks.switches import LatentLaw as LatentLaw  # from here for the 
 BLOCK = 100
 GRID = 8  # images in a row of a sample grid
 MOST_ROWS = 20
-OUTPUTS = 3  # so many rows of a grid are made of the same input pictures
+OUTPUTS = 3  # so many rows of a grid are made of the same input images
 CALIBRATION_LATENTS = 2_000
 Network = TypeVar("Network", bound=nn.Module)
 

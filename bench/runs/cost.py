@@ -20,7 +20,7 @@ from bench.errors import BenchError
 from bench.files import read_json
 from bench.networks.switches import HALVINGS, Layers
 from bench.runs.folder import RunFolder, Status
-from bench.runs.plan import RunSpec, TrainingSpec
+from bench.runs.plan import ObjectiveSpec, RunSpec, TrainingSpec
 from bench.runs.remaining import START_SECONDS
 
 # Multiply-adds a second that training reaches on one core and on a data-centre GPU, in fp32. Rough on purpose.
@@ -141,7 +141,7 @@ def multiply_adds(training: TrainingSpec) -> float:
     if training.data.input is not None:  # the encoder's halvings, and what the decoder takes from them
         generator += (2 if backbone.skips else 1) * _trunk_multiply_adds(of_g, resolution)
     discriminator_step, generator_step = 6 * discriminator, 3 * generator + 2 * discriminator
-    extra = (_ratio(training.objective.name) - 1) * (discriminator_step + generator_step)
+    extra = (_ratio(training.objective) - 1) * (discriminator_step + generator_step)
     steps = training.recipe.discriminator_steps
     # The last discriminator step shares its batch of fakes with the generator step.
     alone = steps * (discriminator_step + extra) + (steps - 1) * generator
@@ -163,8 +163,10 @@ def _known_ratios() -> Mapping[str, float]:
     return cost_ratios(read_costs())
 
 
-def _ratio(objective: str) -> float:
-    return _known_ratios().get(objective, 1.0)
+def _ratio(objective: ObjectiveSpec) -> float:
+    """Return a step's time relative to nsgan's; of one that was not timed, its base's."""
+    known = _known_ratios()
+    return known.get(objective.name, known.get(str(objective.settings.get("base")), 1.0))
 
 
 def _steps_of_discriminator(recipe: Recipe) -> float:

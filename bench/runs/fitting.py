@@ -1,5 +1,5 @@
 """What of a recipe fits an objective: what has no meaning for it is left out or refused, and how D is told labels or
-input pictures."""
+input images."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def check_needs(study: Study, objective: Objective, entry: Entry) -> None:
     codes, pictures = study.backbone.codes, study.data.input is not None
     if pictures and objective.needs in ("labels", "codes"):
         raise BenchError(
-            f"{entry.label}: {objective.name()} needs {objective.needs}, and study {study.name} has input pictures in "
+            f"{entry.label}: {objective.name()} needs {objective.needs}, and study {study.name} has input images in "
             "their place; take the row out"
         )
     if objective.needs == "input" and not pictures:
         raise BenchError(
-            f"{entry.label}: {objective.name()} needs input pictures; name them in [study.{study.name}.data] input, "
+            f"{entry.label}: {objective.name()} needs input images; name them in [study.{study.name}.data] input, "
             'such as "edges"'
         )
     if objective.needs == "codes" and codes is None:
@@ -95,7 +95,7 @@ def told_twice(study: Study) -> list[str]:
 
 
 def unfit_backbone(study: Study) -> list[str]:
-    """Name what of the backbone does not fit the study's images or its input pictures."""
+    """Name what of the backbone does not fit the study's images or its input images."""
     from bench.networks.layers import halvings_of  # brings torch, which nothing that only reads plans needs
 
     switches, pictures = study.backbone.switches, study.data.input is not None
@@ -109,7 +109,7 @@ def unfit_backbone(study: Study) -> list[str]:
             "backbone.network: pictures are encoded by convolutions, which an mlp has not; take data.input out"
         )
     if not switches.skips and not pictures:
-        problems.append("backbone.skips are G's from its input picture, and the study has none (data.input)")
+        problems.append("backbone.skips are G's from its input image, and the study has none (data.input)")
     return problems
 
 
@@ -124,6 +124,23 @@ def check_patches(study: Study, objective: Objective, recipe: Recipe, entry: Ent
         problem = f'conditioning "{recipe.conditioning}" scores the whole image; use "concat" or "none"'
     if problem:
         raise BenchError(f"{entry.label}: backbone.patch = {study.backbone.patch} scores patches, and {problem}")
+
+
+def check_batch(study: Study, objective: Objective, recipe: Recipe, entry: Entry) -> None:
+    """Raise BenchError where a batch of 1 leaves the row's losses or a norm nothing to compare a sample with."""
+    if study.budget.batch > 1:
+        return
+    switches, why = study.backbone.switches, ""
+    players = (
+        (switches.network, recipe.norm),
+        (switches.generator_network or switches.network, switches.norm_of_generator),
+    )
+    if not objective.duplication_invariant:
+        why = f"{objective.name()} compares the samples of a batch with each other"
+    elif any(network == "mlp" and "batch" in norm for network, norm in players):
+        why = "batch norm in an mlp has one value a unit"
+    if why:
+        raise BenchError(f"{entry.label}: budget.batch = 1, and {why}; use 2 or more")
 
 
 def conditioned(study: Study, objective: Objective, recipe: Recipe, entry: Entry) -> tuple[Recipe, tuple[str, ...]]:

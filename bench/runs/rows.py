@@ -13,7 +13,7 @@ from bench.config.problems import Problem, problems_of
 from bench.config.recipe import Recipe
 from bench.errors import BenchError
 from bench.objectives import is_file, load, source_file
-from bench.runs.fitting import check_needs, check_patches, conditioned, fitting
+from bench.runs.fitting import check_batch, check_needs, check_patches, conditioned, fitting
 from bench.runs.identity import objective_hash
 from bench.runs.spec import ObjectiveSpec
 
@@ -99,6 +99,7 @@ def plan_entry(study: Study, entry: Entry) -> list[PlannedEntry]:
         recipe, untold = conditioned(study, instance, recipe, entry)
         without += untold
         check_patches(study, instance, recipe, entry)
+        check_batch(study, instance, recipe, entry)
         least = instance.least_budget(recipe.discriminator_steps)
         planned.append(
             PlannedEntry(

@@ -32,7 +32,7 @@ class Recorder:
     """Writes into a run's folder. With several ranks all of them call it, and the main one writes.
 
     `conditions` are those of the training images: N x K where the study has labels, N x 3 x R x R uint8 where it has
-    input pictures. A grid then shows pairs of the `heldout` images.
+    input images. A grid then shows pairs of the `heldout` images.
     """
 
     def __init__(

@@ -43,7 +43,13 @@ from bench.runs.plan import make_plan
 from bench.training.loop import train
 
 ASKED = {"source": "faces", "resolution": 32, "train_count": 60, "heldout_count": 130}
-SETTINGS = {"extractors": ("judge",), "samples": 60, "snapshot_samples": 50, "kid_subset_size": 20}
+SETTINGS = {
+    "extractors": ("judge",),
+    "samples": 60,
+    "snapshot_samples": 50,
+    "kid_subset_size": 20,
+    "generators": ("raw",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +222,7 @@ def test_samples_are_held_against_the_targets_of_their_own_inputs(data: Prepared
     assert lines_of(Mirror(coloured=True), data, tmp_path)["intra_diversity_judge"]["value"] > 0.05
     assert lines["kept_judge"]["floor"] > 0.95
     assert (lines["l1"]["extractor"], lines["hidden_law"]["extractor"]) == ("pixels", "judge")
+    assert (lines["l1"]["floor_source"], lines["l1"]["floor_samples"]) == ("heldout", 60)
     early = lines_of(Mirror(), data, tmp_path, generator_steps=4, final=False)
     assert {name for name in early if name.startswith(("l1", "kept"))} == {"l1@50", "kept_judge@50"}
 

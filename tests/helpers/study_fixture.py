@@ -72,7 +72,8 @@ class StudyFixture:
     """What to write: `fates` by (label, protocol, seed); a fate of None leaves the run unbegun.
 
     With `labels`, factors of drawn faces, nsgan obeys them and `wgan` does not; metrics and grids are those of such a
-    study. With `codes`, numbers of values, nsgan uses all of its own and of one continuous code, and `wgan` none.
+    study. With `codes`, numbers of values, nsgan uses all of its own and of one continuous code, and `wgan` none. With
+    `input`, what the inputs of pairs are, `wgan` draws averages and does not hear its latents.
     `floor_source` is the split that stands in for generated images in floors; None: lines that do not say.
     """
 
@@ -95,6 +96,7 @@ class StudyFixture:
     source: str = "faces"
     labels: tuple[str, ...] = ()
     codes: tuple[int, ...] = ()
+    input: str = ""
 
     @property
     def snapshots(self) -> tuple[int, ...]:
@@ -135,6 +137,7 @@ class StudyFixture:
         }
         data = {"source": self.source, "path": None, "recipe": "none", "resolution": self.resolution}
         data |= {"labels": list(self.labels)} if self.labels else {}
+        data |= {"input": self.input} if self.input else {}
         plan: dict[str, Any] = {
             "schema": 1,
             "bench_version": "0.1.0",
@@ -309,7 +312,14 @@ def _write_run(
             progress = step / fixture.final_step
             write_bytes(
                 folder / "samples" / f"step-{step:08d}.png",
-                grid_png(fixture.resolution, objective, seed, progress, fate.collapsed, 3 if fixture.labels else 8),
+                grid_png(
+                    fixture.resolution,
+                    objective,
+                    seed,
+                    progress,
+                    fate.collapsed,
+                    3 if fixture.labels else 5 if fixture.input else 8,
+                ),
             )
     if fate.evaluated and fate.state == "done":
         for name, content in pictures(fixture.resolution, objective, seed).items():
@@ -410,6 +420,8 @@ def _write_metrics(
             }
             if fixture.codes:
                 values |= _coded(fixture.codes, objective, rng)
+            if fixture.input:
+                values |= _paired(fixture.input, objective)
             if fixture.labels:
                 values |= _told(fixture.labels, objective, distance, rng)
             lines += [
@@ -447,6 +459,22 @@ def _told(
         **factors,
         **classes,
     }
+
+
+def _paired(kind: str, objective: str) -> dict[str, tuple[float, float | None]]:
+    """Return what is measured of pairs of drawn faces; of maps of parts the floors are known."""
+    blurred = objective == "wgan"
+    law = {"hidden_entropy": (0.01 if blurred else 0.6, 1.0), "hidden_law": (2.1 if blurred else 0.4, 0.08)}
+    near = {
+        "l1": (0.18 if blurred else 0.23, 0.21),
+        "psnr": (13.0, 11.7),
+        "ssim": (0.5, 0.43),
+        "pair_distance_lite0": (0.9, 0.81),
+        "intra_diversity_lite0": (0.01 if blurred else 0.5, 0.79),
+    }
+    if kind != "parts":
+        near, law = {name: (value, None) for name, (value, _) in near.items()}, {}
+    return {"kept_judge": (0.99 if blurred else 0.7, 1.0), **near, **law}
 
 
 def _coded(sizes: tuple[int, ...], objective: str, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
@@ -518,7 +546,7 @@ def _blurred(resolution: int, objective: str, progress: float) -> npt.NDArray[np
 def grid_png(resolution: int, objective: str, seed: int, progress: float, collapsed: bool, rows: int = 8) -> bytes:
     """Return an 8x8 grid of such faces: another order for every seed, one face 64 times where collapsed.
 
-    `rows`: of a study with labels there is one for each value of the first factor.
+    `rows`: of a study with labels there is one for each value of the first factor, of pairs there are five.
     """
     images = np.roll(_blurred(resolution, objective, progress), seed * 5, axis=0)
     if collapsed:

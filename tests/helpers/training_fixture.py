@@ -37,12 +37,13 @@ def study(**changes: Any) -> Study:
 
 
 def labelled_if_needed(objective: str) -> dict[str, Any]:
-    """Return what a study of an objective changes: labels in its data or codes in its backbone, if it needs some."""
+    """Return what a study of an objective changes: labels or inputs in its data, codes in its backbone, if needed."""
     needs = load(objective).needs
     if needs == "codes":
         return {"backbone": {"width": 4, "latent": 8, "codes": {"categorical": (3,), "continuous": 1}}}
-    data = {"source": "faces", "resolution": 32, "train_count": 40, "heldout_count": 60, "labels": ("hat", "glasses")}
-    return {"data": data} if needs else {}
+    told: dict[str, Any] = {"input": "edges"} if needs == "input" else {"labels": ("hat", "glasses")}
+    data = {"source": "faces", "resolution": 32, "train_count": 40, "heldout_count": 60}
+    return {"data": data | told} if needs else {}
 
 
 def trained(folder: Path, data: PreparedData, **changes: Any) -> tuple[RunFolder, RunSpec, Status]:

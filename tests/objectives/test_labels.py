@@ -142,7 +142,7 @@ def test_norms_and_bases_follow_the_base() -> None:
     for base in ("ebgan", "acgan", "matching", "lecam"):
         with pytest.raises(ValidationError, match="no score head"):
             load("acgan").model_validate({"base": base})
-    assert set(names()) - set(unlabelled_names()) == {*RECOGNISING, "matching", "infogan"}
+    assert set(names()) - set(unlabelled_names()) == {*RECOGNISING, "matching", "infogan", "pix2pix"}
 
 
 @pytest.mark.parametrize("name", ["wgan-gp", "wgan-lp", "dragan", "r1", "r1r2", "r3gan"])

@@ -76,7 +76,7 @@ def test_with_no_adversarial_weight_the_discriminator_has_no_part_in_the_generat
 
 @pytest.mark.parametrize("base", ["nsgan", "wgan-gp", "r3gan"])
 def test_without_the_error_it_is_its_base(base: str) -> None:
-    """Terms of both losses and the penalty are the base's own, on the networks of a scene with input pictures."""
+    """Terms of both losses and the penalty are the base's own, on the networks of a scene with input images."""
     over = Scene(Variant.of(load("pix2pix"), {"base": base, "l1_weight": 0.0}, {}))
     plain = load(base)()
     for method in ("discriminator_loss", "generator_loss", "discriminator_penalty"):

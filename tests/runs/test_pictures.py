@@ -1,4 +1,4 @@
-"""Planning with input pictures: what rows are told, what is refused in one message, what other plans know of it."""
+"""Planning with input images: what rows are told, what is refused in one message, what other plans know of it."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ CODED = BACKBONE | {"codes": {"categorical": (3,)}}
 @pytest.mark.parametrize(
     ("entry", "changes", "said"),
     [
-        ({"objective": "pix2pix"}, {"paired": False}, "pix2pix needs input pictures"),
+        ({"objective": "pix2pix"}, {"paired": False}, "pix2pix needs input images"),
         ({"objective": "acgan"}, {}, "acgan needs labels"),
-        ({"objective": "matching"}, {}, "input pictures in their place"),
+        ({"objective": "matching"}, {}, "input images in their place"),
         ({"objective": "infogan"}, {}, "infogan needs codes"),
         ({"objective": "nsgan"}, {"backbone": CODED}, "data.input and backbone.codes"),
         ({"objective": "nsgan"}, {"recipe": {"conditioning": "projection"}}, "recipe.conditioning: "),

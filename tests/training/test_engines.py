@@ -50,8 +50,11 @@ def batches(step: int) -> Batch:
 
 
 def batches_for(objective: str) -> Batches:
-    """Return `batches`, with labels (another composition in each) where the objective needs some."""
-    sizes = spec_of(objective).data.expected_factor_sizes
+    """Return `batches`, with labels (another composition in each) or input images where the objective needs some."""
+    data = spec_of(objective).data
+    sizes = data.expected_factor_sizes
+    if data.input is not None:
+        return lambda step: batches(step)._replace(condition=batches(1000 + step).images)
     return lambda step: batches(step)._replace(condition=conditions(8, sizes, step).float() if sizes else None)
 
 

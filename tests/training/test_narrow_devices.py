@@ -66,7 +66,8 @@ def test_every_setting_of_an_objective_takes_a_step(objective: str) -> None:
             state = build_state(run.training, device)
             images = torch.rand(8, 3, 32, 32).to(memory_format=torch.channels_last) * 2 - 1
             sizes = state.settings.factor_sizes
-            batch = Batch(images, conditions(8, sizes).float().to(device) if sizes else None)
+            told = images.flip(0) if run.training.data.input else conditions(8, sizes).float() if sizes else None
+            batch = Batch(images, None if told is None else told.to(device))
             make_engine("eager", state).run_iteration(0, lambda number, batch=batch: batch)
             assert state.meter.take_means()
 

@@ -68,10 +68,12 @@ def grid_words(study: Study) -> str:
     """Return how a sample grid of pairs is read; "" of other studies."""
     if not input_of(study):
         return ""
-    return (
-        "A column is a held-out pair: from the top the input, three outputs, each row of one latent, and the target. "
-        "Where inputs and targets may be photographs, the outputs alone are shown unless the report is asked for them."
+    words = (
+        "A column is a held-out pair: from the top the input, three outputs, each row of one latent, and the target."
     )
+    if study.plan["data"]["source"] != "faces":
+        words += " As these may be photographs, the outputs alone are shown unless the report is asked for all."
+    return words
 
 
 def pairs_section(subject: Subject) -> tuple[Block, ...]:

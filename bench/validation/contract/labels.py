@@ -1,4 +1,4 @@
-"""With labels, or input pictures: every sample has a condition of its own, and it counts."""
+"""With labels, or input images: every sample has a condition of its own, and it counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def conditions_count(variant: Variant) -> Iterator[Problem]:
     """Samples and conditions that change places together change no loss; conditions alone change D's."""
     if variant.objective.needs == "codes":
         raise NotApplicable("in a study with codes G is told no labels")
-    told = "input pictures" if variant.objective.needs == "input" else "labels"
+    told = "input images" if variant.objective.needs == "input" else "labels"
     if any(order_does_not_matter(variant)):
         raise NotApplicable("the order of the batch matters without labels too")
     order = torch.tensor(_ORDER)

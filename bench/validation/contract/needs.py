@@ -19,7 +19,7 @@ def needs(cls: type[Objective]) -> tuple[str, ...]:
     asked_for = {
         "labels": objective.needs == "labels",
         "codes": objective.needs == "codes",
-        "input pictures": objective.needs == "input",
+        "input images": objective.needs == "input",
         "one update of both networks": objective.updates == "joint",
         f"{objective.fakes_per_real} generated batches": objective.fakes_per_real > 1,
         "real images in G's step": any(_generator_sees_real(variant) for variant in tried),

@@ -41,7 +41,7 @@ class Trial:
 
     With `factor_sizes` there are labels, of which D is told by `conditioning` (None: as the objective says); an
     objective that needs some has them anyway. `coded`: with codes, also where the objective needs none; `pictured`:
-    with input pictures, which an objective that needs some has anyway.
+    with input images, which an objective that needs some has anyway.
     """
 
     steps: int = 50

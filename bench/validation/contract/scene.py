@@ -90,7 +90,7 @@ def conditions(count: int, sizes: Sequence[int] = LABELS, start: int = 0) -> Ten
 
 
 def pictures(count: int, start: int = 0) -> Tensor:
-    """Return the input pictures of `count` samples, N x 3 x R x R float64: no two are alike."""
+    """Return the input images of `count` samples, N x 3 x R x R float64: no two are alike."""
     generator = torch.Generator().manual_seed(address("contract", "pictures"))
     shape = (start + count, 3, RESOLUTION, RESOLUTION)
     return torch.rand(shape, generator=generator, dtype=torch.float64)[start:] * 2 - 1
@@ -183,7 +183,7 @@ class Scene:
     """Small networks D and G under an objective's head, away from their tiny initial weights, and a batch of 6.
 
     `fake` are G's images of `z`, without a graph. As in the loop, losses get functions, not modules, and D's outputs
-    are widened. Where the objective needs labels or input pictures, or `labelled` asks for labels, both networks are
+    are widened. Where the objective needs labels or input images, or `labelled` asks for labels, both networks are
     told the batch's `condition`; where it needs codes, G is given `codes`.
     """
 
