@@ -24,7 +24,7 @@ from bench.runs.plan import RunSpec, TrainingSpec, make_plan
 from bench.training.engine import Engine, make_engine
 from bench.training.environment import describe_environment, prepare_process
 from bench.training.loop import build_state
-from bench.training.timing import with_labels
+from bench.training.timing import told_batch
 
 PAUSE_SECONDS = 0.1  # between contestants: a loader's workers finish what they began
 Row = Mapping[str, Any]
@@ -72,9 +72,11 @@ class Setting:
 
 
 def data_for(objective: str, resolution: int, labelled: bool = False) -> dict[str, Any]:
-    """Return what a study's data are in a benchmark: with labels where asked, or where the objective needs some."""
-    labels = {"labels": LABELS} if labelled or load(objective).needs == "labels" else {}
-    return {"source": "faces", "resolution": resolution, **labels}
+    """Return what a study's data are in a benchmark: with labels where asked, or with what the objective needs."""
+    needs = load(objective).needs
+    labels = {"labels": LABELS} if labelled or needs == "labels" else {}
+    inputs = {"input": "grey"} if needs == "input" else {}
+    return {"source": "faces", "resolution": resolution, **labels, **inputs}
 
 
 def codes_for(objective: str) -> dict[str, Any]:
@@ -100,7 +102,7 @@ class OurStep:
     def batch(self, discriminator_step: int) -> Batch:
         """Return the batch of a discriminator step, N x 3 x R x R in [-1, 1] on the device."""
         images = gather(self._images, self._sampler.batch_indices(discriminator_step), self._device)
-        return with_labels(images, self.state.settings.factor_sizes, discriminator_step)
+        return told_batch(self.state, images, discriminator_step)
 
     @property
     def how(self) -> str:

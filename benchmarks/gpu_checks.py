@@ -41,7 +41,7 @@ from bench.training.graph import NOT_CAPTURABLE
 from bench.training.loop import build_state, train
 from bench.training.ranks import Ranks
 from bench.training.state import TrainingState
-from bench.training.timing import with_labels
+from bench.training.timing import told_batch
 from bench.validation.contract.ranks import relative_difference
 
 STEPS, QUICK_STEPS = 20, 6  # that iterations are compared over
@@ -286,8 +286,7 @@ def _compared(
     images = _batches(setting, state.device, steps)
 
     def batch(discriminator_step: int) -> Batch:
-        sizes = state.settings.factor_sizes
-        return with_labels(images[discriminator_step % len(images)], sizes, discriminator_step)
+        return told_batch(state, images[discriminator_step % len(images)], discriminator_step)
 
     iterate(0, batch)
     eager.run_iteration(0, batch)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import data_for
+from common import codes_for, data_for
 
 from bench.config.models import Study
 from bench.files import read_json, write_json
@@ -30,7 +30,7 @@ from bench.runs.plan import make_plan
 from bench.training.engine import EagerEngine
 from bench.training.environment import describe_environment
 from bench.training.loop import build_state
-from bench.training.timing import with_labels
+from bench.training.timing import told_batch
 
 BASELINE = "nsgan"
 LAZY = {"r1": 16}
@@ -180,7 +180,7 @@ class Timer:
     def _steps(self, name: str, *, labelled: bool = False, **recipe: Any) -> Iterator[None]:
         """Train one more step each time it is asked to go on."""
         state = build_state(training_spec(name, self.options, recipe, labelled), self.device)
-        batch = with_labels(self.images, state.settings.factor_sizes)
+        batch = told_batch(state, self.images)
         for generator_step in range(1_000_000):
             EagerEngine(state).run_iteration(generator_step, lambda _, batch=batch: batch)
             yield
@@ -196,7 +196,7 @@ def training_spec(name: str, options: argparse.Namespace, recipe: dict[str, Any]
             "baseline": name,
             "seeds": (0,),
             "data": data_for(name, options.resolution, labelled),
-            "backbone": {"width": options.width},
+            "backbone": {"width": options.width, **codes_for(name)},
             "recipe": {"learning_rate": 2e-4, **recipe},
             "budget": {"generator_steps": 1_000_000, "batch": options.batch, "halve_every": 1_000_000},
             "training": {"precision": options.precision},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 
 import torch
 
@@ -30,7 +29,7 @@ def seconds_per_step(spec: TrainingSpec, device: torch.device, seconds: float = 
         engine = make_engine(spec.training.engine, state)
         shape = (spec.budget.batch, 3, spec.data.resolution, spec.data.resolution)
         images = torch.rand(shape, device=device).to(memory_format=torch.channels_last) * 2 - 1
-        batch = with_labels(images, state.settings.factor_sizes)
+        batch = told_batch(state, images)
         total = weight = 0.0
         for (step, first), often in _occurring(state, spec.budget.generator_steps):
             total += often * _timed(engine, state, batch, step, first, seconds, least)
@@ -38,10 +37,15 @@ def seconds_per_step(spec: TrainingSpec, device: torch.device, seconds: float = 
         return total / weight
 
 
-def with_labels(images: torch.Tensor, factor_sizes: Sequence[int], first: int = 0) -> Batch:
-    """Return images as a batch; told labels, each factor's values come in turn, from the `first` on."""
+def told_batch(state: TrainingState, images: torch.Tensor, first: int = 0) -> Batch:
+    """Return images as a batch with what a run's networks are told of them, from the `first` on.
+
+    Each factor's values come in turn; as input pictures the images stand for themselves.
+    """
+    if getattr(state.G, "encoder", None) is not None:
+        return Batch(images, images)
     index = torch.arange(first, first + len(images), device=images.device)
-    hot = [torch.eye(size, device=images.device)[index % size] for size in factor_sizes]
+    hot = [torch.eye(size, device=images.device)[index % size] for size in state.settings.factor_sizes]
     return Batch(images, torch.cat(hot, dim=1) if hot else None)
 
 

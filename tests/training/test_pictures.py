@@ -32,6 +32,7 @@ from bench.training.graph import GraphEngine
 from bench.training.iteration import run_iteration
 from bench.training.loop import build_state, train
 from bench.training.state import TrainingState
+from bench.training.timing import seconds_per_step
 from bench.validation.contract.ranks import Trial, certify
 from bench.validation.contract.watching import on_the_device
 
@@ -232,3 +233,10 @@ def test_a_pair_is_learned_from_its_picture(tmp_path: Path) -> None:
     targets = torch.from_numpy(data.heldout.images()[fixed_order(100)]).float()
     own, others = ((made - each).abs().mean() for each in (targets, targets.roll(1, dims=0)))
     assert own < 0.5 * others
+
+
+@pytest.mark.parametrize("told", [{"input": "edges"}, {"labels": ("glasses", "hat")}, {}])
+def test_steps_are_timed_with_what_the_networks_are_told(told: dict[str, Any]) -> None:
+    data = {key: value for key, value in DATA.items() if key != "input"} | told
+    plan = make_plan(study(data=data, backbone={"width": 4, "latent": 8}))
+    assert seconds_per_step(plan.runs[0].training, CPU, seconds=0.01) > 0
