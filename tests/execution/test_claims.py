@@ -12,11 +12,15 @@ import pytest
 from click.testing import CliRunner
 from helpers.tiny_study import write_tiny_study
 from PIL import Image
+from rich.console import Console
 
 from bench.cli import bench
+from bench.config.reading import load_config
 from bench.execution.grids import border, persistence
+from bench.execution.study import run_study
 from bench.files import read_json, read_jsonl
 from bench.runs.extras import GRIDS, read_grids
+from bench.runs.plan import make_plan
 from bench.statistics.measures import MeasuredRuns
 from bench.statistics.results import collect
 
@@ -67,7 +71,7 @@ def invoke(folder: Path, *more: str) -> Any:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where two of three claims were run."""
+    """A folder where two of three claims were run: most of their runs in this process, the last one by the command."""
     folder = tmp_path_factory.mktemp("claims")
     file = write_tiny_study(
         folder,
@@ -79,8 +83,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evaluation={"samples": 50},
     )
     file.write_text(file.read_text() + CLAIMS, encoding="utf-8")
+    config = load_config(file)
+    for name, label, seeds in (("tiny", "nsgan", None), ("tiny", "wgan", range(4)), ("other", "nsgan", None)):
+        run_study(
+            make_plan(config.study(name)),
+            label,
+            seeds=seeds,
+            runs=folder / "runs",
+            data=folder / "data",
+            devices="cpu",
+            in_process=True,
+            console=Console(quiet=True),
+        )
     result = invoke(folder, "run", "clipped", "grey")
-    assert result.return_value == 0, result.output
+    assert (result.return_value, "1 done, 14 had nothing missing" in result.output) == (0, True), result.output
     return folder
 
 
@@ -124,6 +140,17 @@ def test_the_runs_decide_what_they_can_and_the_page_says_so(place: Path) -> None
     before = Path(told["html"]).read_bytes()
     invoke(place, "report")
     assert Path(told["html"]).read_bytes() == before
+
+
+def test_runs_of_another_file_are_named(place: Path, tmp_path: Path) -> None:
+    file = place / "bench.toml"
+    before, out = file.read_text(encoding="utf-8"), str(tmp_path / "page")
+    assert "otherwise" not in invoke(place, "report", "--out", out).output
+    file.write_text(before.replace("generator_steps = 4", "generator_steps = 8"), encoding="utf-8")
+    said = invoke(place, "report", "--out", out).output
+    file.write_text(before, encoding="utf-8")
+    assert "generator_steps 4 → 8" in said
+    assert "generator\\_steps 4 → 8" in (tmp_path / "page" / "claims.md").read_text(encoding="utf-8")
 
 
 def test_logs_say_where_weights_gather(place: Path) -> None:

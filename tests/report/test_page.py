@@ -60,6 +60,7 @@ def test_sections_stand_in_the_outlines_order_and_those_of_an_hour_are_folded(pa
         "backbones",
         "external",
         "forgives",
+        "fixed-latents",
         "labels",
         "codes",
     )  # of which this study has nothing

@@ -121,7 +121,7 @@ def report(roots: Roots, out: Path | None, as_json: bool) -> int:
     That is claims.html, claims.md, claims.csv and a figure. All claims of the file take part: what is decided of one
     depends on how many are asked. Claims whose runs are missing are undecided, and say so.
     """
-    from bench.report.claimed.page import claims_frame, write_claims
+    from bench.report.claimed.page import asked_otherwise, claims_frame, write_claims
     from bench.statistics.claims import judge_claims
 
     config = _config(roots)
@@ -138,6 +138,8 @@ def report(roots: Roots, out: Path | None, as_json: bool) -> int:
         return EXIT_DONE
     for one in results:
         say(f"{one.verdict:<11} {one.claim.id}" + (f": {one.open_because}" if one.open_because else ""))
+    for text in asked_otherwise(config, roots.runs):
+        say(text)
     say(f"\nHTML      {paths.html}")
     say(f"Markdown  {paths.markdown}")
     say(f"Table     {paths.table}")

@@ -34,6 +34,8 @@ from bench.report.model import (
 )
 from bench.report.render.html import render_html
 from bench.report.render.markdown import render_markdown
+from bench.runs.differences import study_changes
+from bench.runs.folder import PLAN_FILE, read_plan
 from bench.statistics.arms import Arm
 from bench.statistics.claims import ClaimResult, Compared
 from bench.statistics.results import collect, matching
@@ -72,7 +74,12 @@ def compose_claims(results: Sequence[ClaimResult], config: Config, runs_root: Pa
             "minute",
             "In one minute",
             "minute",
-            (Prose(tally([*results]), "lead"), *map(Prose, _caveat(results, config, runs_root)), _verdicts(results)),
+            (
+                Prose(tally([*results]), "lead"),
+                *(Prose(text, "alert") for text in asked_otherwise(config, runs_root)),
+                *map(Prose, _caveat(results, config, runs_root)),
+                _verdicts(results),
+            ),
             "Verdicts",
         ),
         Section("results", "Each claim", "ten", (*((drawn,) if drawn else ()), *map(_claim, results))),
@@ -81,6 +88,17 @@ def compose_claims(results: Sequence[ClaimResult], config: Config, runs_root: Pa
         Section("repeat", "To repeat it", "hour", (Commands(("bench claims run", "bench claims report")),)),
     )
     return Page(config.default_study, "What is said of GANs, put to the test", None, sections, __version__)
+
+
+def asked_otherwise(config: Config, runs_root: Path) -> list[str]:
+    """Say where the file now asks for other runs than those that were trained."""
+    told = []
+    for name in arms_by_study(config, config.claims):
+        if not (runs_root / name / PLAN_FILE).is_file():
+            continue
+        if changed := study_changes(read_plan(runs_root, name), config.study(name)):
+            told.append(f"The file asks otherwise than the runs of {name} did: {', '.join(changed)}.")
+    return told
 
 
 def claims_frame(results: Sequence[ClaimResult]) -> pd.DataFrame:
@@ -241,7 +259,7 @@ def _studies(config: Config) -> Table:
                     (
                         Cell(label),
                         Cell(name, code=True),
-                        Cell(own[label].objective if label in own else label),
+                        Cell(Path(own[label].objective).stem if label in own else label),  # maybe a file of one's own
                         Cell(changes),
                         Cell(network_title(study.backbone.model_dump())),
                         Cell(f"{study.data.title}, {study.data.train_count or 0:,}"),

@@ -9,14 +9,14 @@ from bench.statistics.intervals import mean_interval, rate_interval
 
 
 def question(result: ClaimResult) -> str:
-    """Return what the claim predicts of which measure: "FD of a is lower than that of b"."""
+    """Return what the claim predicts of which measure: “FD” of a, claimed lower than that of b."""
     claim = result.claim
     than = format_number(claim.level)
     relation = "the same as" if claim.direction == "same" else f"{claim.direction} than"
     each = "each of " if len(claim.of) > 1 else ""
     at = f" at step {claim.step:,}" if claim.step else ""
     against = f"that of {claim.than}" if claim.than else than
-    return f"{result.measure.title}{at} of {each}{joined(claim.of)}: {relation} {against}"
+    return f"“{result.measure.title}”{at} of {each}{joined(claim.of)}, claimed {relation} {against}"
 
 
 def refutation(result: ClaimResult) -> str:
