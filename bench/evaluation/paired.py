@@ -1,4 +1,4 @@
-"""Metrics of images that were made of input images: how near they are to their targets, and what they take from where.
+"""Metrics of images that were made of input images: how near to their targets, how true to the input, how various.
 
 Sample i has the input of reference image i, in turn, and that image is its target. Of drawn faces more is known. An
 input shows what is worn; a map of parts hides every colour, and the colours are independent of it and uniform. So faces

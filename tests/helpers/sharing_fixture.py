@@ -19,15 +19,15 @@ NEAREST = "samples/nearest.png"
 CODE = {"objective": "0b", "training": "7r41n"}
 
 
-def small(source: str = "faces") -> StudyFixture:
+def small(source: str = "faces", input: str = "") -> StudyFixture:
     """Return a study of four runs, one of which failed and one of which has not begun."""
     fates = {("vae", "controlled", 1): Fate("failed", 100), ("nsgan", "controlled", 1): None}
-    return realistic(objectives=("nsgan", "vae"), fates=fates, source=source)
+    return realistic(objectives=("nsgan", "vae"), fates=fates, source=source, input=input)
 
 
-def write_study(runs_root: Path, source: str = "faces") -> Path:
+def write_study(runs_root: Path, source: str = "faces", input: str = "") -> Path:
     """Write a study whose specs give their ids, with weights, checkpoints, tracebacks and this machine's paths."""
-    study = small(source).write(runs_root)
+    study = small(source, input).write(runs_root)
     for file in study.glob("*/seed-*/spec.json"):
         spec = read_json(file)
         spec["training"]["objective"]["file"] = str(runs_root / "mine.py")

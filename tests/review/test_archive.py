@@ -91,6 +91,14 @@ def test_weights_by_choice_and_photographs_never(tmp_path: Path) -> None:
     assert all("00000900" in name for name in held)
 
 
+@pytest.mark.parametrize(("source", "there"), [("faces", True), ("celeba", False)])
+def test_sample_grids_of_pairs_leave_where_their_targets_are_drawn(tmp_path: Path, source: str, there: bool) -> None:
+    write_study(tmp_path / "runs", source=source, input="edges")
+    names = members(export_study(tmp_path / "runs", "quick", tmp_path / "quick.zip", "none").path)
+    assert any("/samples/step-" in name for name in names) == there
+    assert any(name.endswith("interpolations.png") for name in names)
+
+
 def test_a_folder_in_a_title_stops_the_export(tmp_path: Path) -> None:
     study = write_study(tmp_path / "runs")
     write_json(study / "plan.json", plan_of(study) | {"title": f"as in {tmp_path}/runs/notes"})

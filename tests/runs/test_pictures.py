@@ -83,6 +83,23 @@ def test_what_does_not_fit_is_refused_in_one_message(entry: dict[str, Any], chan
     assert len(caught.value.message.splitlines()) == 2
 
 
+SINGLE = {"generator_steps": 8, "batch": 1, "halve_every": 3}
+
+
+@pytest.mark.parametrize(
+    ("entry", "changes"),
+    [
+        ({"objective": "mmd-gan"}, {}),
+        ({"objective": "nsgan", "recipe": {"norm": "batch"}}, {"backbone": BACKBONE | {"network": "mlp"}}),
+        ({"objective": "nsgan"}, {"backbone": BACKBONE | {"generator_network": "mlp", "generator_norm": "batch"}}),
+    ],
+)
+def test_a_batch_of_one_is_refused_where_samples_are_compared(entry: dict[str, Any], changes: dict[str, Any]) -> None:
+    with pytest.raises(BenchError, match=r"budget\.batch = 1"):
+        plan_of(entry, paired=False, budget=SINGLE, **changes)
+    plan_of(entry, paired=False, **changes)
+
+
 def test_a_step_with_pictures_is_counted_with_the_encoder_and_its_skips() -> None:
     def of(**changes: Any) -> Any:
         return plan_of({"objective": "nsgan"}, **changes).runs[0].training

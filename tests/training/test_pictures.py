@@ -106,6 +106,17 @@ def test_the_generator_is_held_near_the_target_at_its_index() -> None:
     assert float(last.meter.sums["generator/l1"]) == pytest.approx(100 * error, rel=1e-6)
 
 
+@pytest.mark.parametrize("base", ["nsgan", "wgan-gp", "rasgan", "r3gan"])
+def test_a_batch_of_one_is_trained_on(base: str) -> None:
+    """As pix2pix's authors do, with batch norm in both networks where the base allows it."""
+    norm = "layer" if base in ("wgan-gp", "r3gan") else "batch"
+    state = state_of(settings={"base": base}, norm=norm)
+    for step in range(2):
+        EagerEngine(state).run_iteration(step, lambda number: Batch(*(part[:1] for part in batch(number))))  # type: ignore[index]
+    assert int(state.first_bad_step) < 0
+    assert all(bool(weight.isfinite().all()) for weight in (*state.G.parameters(), *state.D.parameters()))
+
+
 ROWS = [
     ("pix2pix", {}, {}),
     ("pix2pix", {"base": "wgan-gp"}, {"discriminator_steps": 2, "lazy_penalty": 2}),

@@ -38,7 +38,7 @@ def export(roots: Roots, study: str | None, out: Path | None, weights: Weights, 
     It is a zip of the plan, records, metrics, samples, a report made from them, and a SHA-256 of each file.
 
     `bench verify FILE` checks it on any machine, and `bench import FILE` puts it beside other runs. It holds no
-    photograph from the training images, no checkpoint, and no path of this machine. Without weights it takes a few MB,
+    photograph from the study's images, no checkpoint, and no path of this machine. Without weights it takes a few MB,
     from which every table can be recomputed; a snapshot adds 2 MB (32 px, width 16) to 29 MB (64 px, width 64).
     """
     from bench.cli.console import progress_bar

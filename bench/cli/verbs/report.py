@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @click.option(
     "--show-training-images",
     is_flag=True,
-    help="Show the training images nearest to generated ones. Only drawn images are shown without this option: others "
-    "may be photographs of real people who did not agree to be published. Runs that lack them get them first.",
+    help="Show the training images nearest to generated ones, and of pairs inputs and targets. Only drawn images are "
+    "shown without this option: others may be photographs of real people who did not agree to be published. Runs that "
+    "lack them get them first.",
 )
 @click.option("--compare", metavar="A,B", help="Say which of two rows is better, and how sure that is, instead.")
 @source_option

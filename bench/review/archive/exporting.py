@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.files import disk_error, read_json
 from bench.report import render
 from bench.review.archive.container import Progress, write_archive
-from bench.review.archive.members import REPORTS, RUNS, is_beside_the_plan, is_drawn, is_weights, may_leave
+from bench.review.archive.members import REPORTS, RUNS, is_beside_the_plan, is_weights, may_leave, staying
 from bench.runs.extras import BACKBONES, EXTERNAL, FORGIVES, GRIDS
 from bench.runs.folder import PLAN_FILE, RunFolder, read_plan, run_folder
 from bench.runs.portable import portable_record
@@ -100,14 +100,12 @@ def _beside_the_plan(study: Path) -> dict[str, Path]:
 
 def _records(folders: dict[str, RunFolder], plan: dict[str, Any]) -> dict[str, Path]:
     """Return all that goes into the archive but weights: the files by their name in the study."""
-    drawn = is_drawn(plan)
+    home = staying(plan)
     return {
         f"{run}/{name}": file
         for run, folder in folders.items()
         for file in sorted(folder.path.rglob("*"))
-        if file.is_file()
-        and may_leave(name := file.relative_to(folder.path).as_posix(), drawn=drawn)
-        and not is_weights(name)
+        if file.is_file() and may_leave(name := file.relative_to(folder.path).as_posix(), home) and not is_weights(name)
     }
 
 

@@ -22,23 +22,16 @@ RECORDS = (
     "log.jsonl",
     "metrics.jsonl",
 )
-_PICTURE = re.compile(r"samples/(step-\d+|interpolations|traversals)\.png")
-_NEAREST = "samples/nearest.png"
+_PICTURE = re.compile(r"samples/(step-\d+|interpolations|traversals|nearest)\.png")
+_GRIDS, _NEAREST = "samples/step-", "samples/nearest.png"
 _EXTERNAL = re.compile(rf"{EXTERNAL}/[A-Za-z0-9][A-Za-z0-9._@+-]{{0,63}}\.json")
 _WEIGHTS = re.compile(r"snapshots/step-(\d+)\.safetensors")
 
 
-def may_leave(name: str, *, drawn: bool) -> bool:
-    """Tell whether a run's file, by its name in the run's folder, may be in an archive.
-
-    nearest.png shows training images: only where these are drawn, since others may be photographs of people.
-    """
-    return (
-        name in RECORDS
-        or _PICTURE.fullmatch(name) is not None
-        or _WEIGHTS.fullmatch(name) is not None
-        or (drawn and name == _NEAREST)
-    )
+def may_leave(name: str, staying: tuple[str, ...]) -> bool:
+    """Tell whether a run's file, by its name in the run's folder, may be in an archive; `staying` as below."""
+    known = name in RECORDS or _PICTURE.fullmatch(name) is not None or _WEIGHTS.fullmatch(name) is not None
+    return known and not name.startswith(staying)
 
 
 def is_weights(name: str) -> bool:
@@ -46,9 +39,14 @@ def is_weights(name: str) -> bool:
     return name.endswith(".safetensors")
 
 
-def is_drawn(plan: Mapping[str, Any]) -> bool:
-    """Tell whether a study's images are drawn by bench, and show nobody."""
-    return bool(plan["data"]["source"] == "faces")
+def staying(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how the names of pictures begin that stay at home: they show images that may be photographs of people.
+
+    nearest.png shows training images, sample grids of pairs show held-out ones. Drawn faces show nobody.
+    """
+    if plan["data"]["source"] == "faces":
+        return ()
+    return (_NEAREST, _GRIDS) if plan["data"].get("input") else (_NEAREST,)
 
 
 def is_beside_the_plan(name: str) -> bool:
@@ -72,12 +70,12 @@ def run_of(member: str) -> str:
 def unexpected(names: list[str], study: str, plan: Mapping[str, Any]) -> list[str]:
     """Return the members that no archive of this study holds: not its plan, not a planned run's, not its report's."""
     runs = {run["path"] for run in plan["runs"]}
-    drawn = is_drawn(plan)
+    home = staying(plan)
     found = []
     for name in names:
         parts = PurePosixPath(name).parts
         mine = parts[1:2] == (study,)
-        of_run = parts[:1] == (RUNS,) and run_of(name) in runs and may_leave("/".join(parts[4:]), drawn=drawn)
+        of_run = parts[:1] == (RUNS,) and run_of(name) in runs and may_leave("/".join(parts[4:]), home)
         of_study = parts[:1] == (RUNS,) and is_beside_the_plan("/".join(parts[2:]))
         of_report = parts[:1] == (REPORTS,) and len(parts) > 2
         if not (mine and (name == plan_member(study) or of_study or of_run or of_report)):
