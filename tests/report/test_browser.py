@@ -192,6 +192,27 @@ def test_a_minute_needs_no_scrolling(
     assert all(dots == 5 and float(mean) > 0 and strip > 60 and right <= width for dots, mean, strip, right in shown)
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_boards_names_break_at_their_marks_alone(
+    chromium: Browser, first_screen: Path, tmp_path: Path, width: int
+) -> None:
+    names = tmp_path / "report.html"
+    names.write_text(
+        first_screen.read_text("utf-8").replace("wgan-gp", "projection").replace("--word:7", "--word:10"), "utf-8"
+    )
+    for page, word in ((first_screen, "minimax"), (names, "projection")):
+        chromium.show(page, width)
+        lines = chromium.evaluate(
+            f"""[...document.querySelectorAll('.board tbody th')].filter(name => name.innerText.startsWith('{word}'))
+                .map(name => {{
+                    const range = document.createRange();
+                    range.selectNodeContents(name.firstChild);
+                    return range.getClientRects().length;
+                }})"""
+        )
+        assert set(lines) == {1}
+
+
 def test_an_address_opens_the_section_that_it_is_in(chromium: Browser, page: Path) -> None:
     chromium.show(page, 1280)
     assert chromium.evaluate("document.querySelector('#glossary').open") is False

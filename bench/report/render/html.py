@@ -35,6 +35,7 @@ def render_html(page: Page, options: ReportOptions) -> str:
         "document": document_link,
         "file_stem": file_stem,
         "grid": _grid,
+        "longest_word": _longest_word,
         "led": _led,
         "kind": lambda block: type(block).__name__,
         "size_of": _size_of,
@@ -120,6 +121,11 @@ def anchor(name: str) -> str:
 def _breakable(label: str) -> Markup:
     """Return a label that a narrow column may break after its marks: nsgan@0.0005 before the rate."""
     return Markup("<wbr>").join(re.findall(r"[^@_/]*[@_/]|[^@_/]+", label))
+
+
+def _longest_word(board: Board) -> int:
+    """Return the letters of the longest part of a board's labels that stands in one line: browsers break at hyphens."""
+    return max(len(word) for row in board.rows for word in re.findall(r"[^@_/-]+[@_/-]?", row.label) or [row.label])
 
 
 def _grid(board: Board) -> str:
