@@ -66,7 +66,7 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
 
 def _similarity(first: Tensor, second: Tensor, *, whole: bool) -> Tensor:
     """Return the mean over windows of each colour's structure, with `whole` times that of its brightness: N x 3."""
-    window = _window(first.shape[-1]).to(first)
+    window = _window(first.shape[-1]).to(first.device, first.dtype)
     both = torch.stack([first, second, first * first, second * second, first * second])
     mean_1, mean_2, square_1, square_2, product = window @ both @ window.T
     means = mean_1 * mean_2

@@ -70,7 +70,7 @@ def load_generator(file: Path, kind: str) -> nn.Module:
 
 
 PIXELS = {"nearest_train", "ct_pixels", "ms_ssim"}
-UNTOLD = {name for name, info in METRICS.items() if not (info.labels or info.codes)}
+UNTOLD = {name for name, info in METRICS.items() if not (info.labels or info.codes or info.pairs)}
 
 
 def measure(run: Path, evaluator: Evaluator) -> int:
