@@ -25,7 +25,7 @@ PAGES = {
     "SECURITY.md": "security.md",
 }
 # Reports are published whole; on the website a link to the Markdown leads to the page that has everything.
-REPORT = "reports/faces/report"
+REPORTS = ("reports/faces/report", "reports/faces-labels/report")
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?(\))|(<img src=\")([^\"]+)()(\")")
 
 
@@ -39,7 +39,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for name, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     linked = {target for name in PAGES for target in _targets((ROOT / name).read_text(encoding="utf-8"))}
-    for target in sorted({*linked, f"{REPORT}.html", "LICENSE"}):
+    for target in sorted({*linked, *(f"{report}.html" for report in REPORTS), "LICENSE"}):
         if (target.startswith("reports/") and not target.endswith(".md")) or target == "LICENSE":
             files.append(File.generated(config, target, abs_src_path=str(ROOT / target)))
     return files
@@ -55,8 +55,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             return link[0]
         file = posixpath.normpath(posixpath.join(folder, target))
         there = PAGES.get(file, file.removeprefix("docs/"))
-        if file == f"{REPORT}.md":
-            there = f"{REPORT}.html"
+        if file.removesuffix(".md") in REPORTS:
+            there = f"{file.removesuffix('.md')}.html"
         if files.get_file_from_path(there) is None and (ROOT / file).exists():
             return f"`{file}`"  # a source file, which the website has not
         return f"{before}{there}{anchor}{after}"
