@@ -57,11 +57,13 @@ def test_sections_stand_in_the_outlines_order_and_those_of_an_hour_are_folded(pa
     absent = (
         "published-figures",
         "predictions",
+        "rates",
         "backbones",
         "external",
         "forgives",
         "fixed-latents",
         "labels",
+        "inputs",
         "codes",
     )  # of which this study has nothing
     assert [section.anchor for section in page.sections] == [name for name in anchors if name not in absent]

@@ -75,6 +75,7 @@ _OBJECTIVES = {
     "contragan": (CRIMSON, "o"),
     "reacgan": (CRIMSON, "s"),
     "infogan": (TEAL, "o"),
+    "pix2pix": (TEAL, "D"),
 }
 
 
@@ -123,9 +124,10 @@ class Look:
             return wanted
         taken = {(mark.colour, mark.marker, mark.hollow) for mark in (*self._marks.values(), *_SHIPPED)}
         start = MARKERS.index(wanted.marker)
-        for marker in (*MARKERS[start:], *MARKERS[:start]):
-            if (wanted.colour, marker, wanted.hollow) not in taken:
-                return Mark(wanted.colour, marker, wanted.hollow, wanted.dash)
+        for hollow in (wanted.hollow, not wanted.hollow):
+            for marker in (*MARKERS[start:], *MARKERS[:start]):
+                if (wanted.colour, marker, hollow) not in taken:
+                    return Mark(wanted.colour, marker, hollow, wanted.dash)
         return wanted
 
 
