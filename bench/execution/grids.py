@@ -67,7 +67,8 @@ def measure_grids(plan: Plan, data: PreparedData, runs_root: Path, console: Cons
                 console.print(f"grids    {run} was left out: {error}", markup=False)
                 continue
             known[run] = {"grid": digest, "steps": [int(file.stem.removeprefix("step-")) for file in files]}
-            known[run] |= {name: [border(images)[name] for images in shown] for name in border(shown[0])}
+            borders = [*map(border, shown)]
+            known[run] |= {name: [one[name] for one in borders] for name in borders[0]}
             known[run]["same_mode"] = persistence([*map(modes_of, shown)]) if modes_of else None
     real = record["real"] or border(np.asarray(data.heldout.images()[:_REAL_IMAGES]))
     write_record(folder / GRIDS, {**record, "real": real, "runs": {run: known[run] for run in sorted(known)}})

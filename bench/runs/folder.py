@@ -40,6 +40,8 @@ TRAVERSALS = "traversals.png"
 State = Literal["planned", "running", "done", "diverged", "failed"]
 # What a reader sees: a run that says "running" while nobody owns it was interrupted.
 EffectiveState = Literal["planned", "running", "interrupted", "done", "diverged", "failed"]
+LOST: tuple[EffectiveState, ...] = ("diverged", "failed")
+"""The states of runs that are lost: results, the worst there are."""
 
 
 # Why an attempt ended early. "input" and "code" would come again: what was asked does not fit, or the code is wrong.

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.files import read_jsonl
 from bench.metrics.measures import Measure, find_measure
 from bench.runs.extras import read_grids
-from bench.runs.folder import read_plan, run_folder
+from bench.runs.folder import LOST, read_plan, run_folder
 from bench.statistics.arms import Arm, ranking_direction
 from bench.statistics.losses import (
     RunLosses,
@@ -44,9 +44,7 @@ class MeasuredRuns:
         found = find_measure(measure)
         assert found is not None, f"{measure} was checked when it was read"
         runs = {run["seed"]: run for run in self.plan["runs"] if (run["label"], run["protocol"]) == (label, protocol)}
-        of_row = matching(self.results, label=label, protocol=protocol).drop_duplicates("seed")
-        states = dict(zip(of_row["seed"].astype(int), of_row["state"], strict=True))
-        lost = [seed for seed, state in states.items() if state in ("diverged", "failed")]
+        lost = self._lost_seeds(label, protocol)
         values = self._values(found, label, protocol, step)
         scores = {seed: value for seed in runs if (value := values.get(seed)) is not None and seed not in lost}
         if found.kind == "share":
@@ -65,8 +63,11 @@ class MeasuredRuns:
 
     def lost(self, label: str, protocol: str) -> int:
         """Return how many of a row's runs diverged or failed."""
+        return len(self._lost_seeds(label, protocol))
+
+    def _lost_seeds(self, label: str, protocol: str) -> list[int]:
         of_row = matching(self.results, label=label, protocol=protocol).drop_duplicates("seed")
-        return int(of_row["state"].isin(["diverged", "failed"]).sum())
+        return [int(seed) for seed in of_row["seed"][of_row["state"].isin(LOST)]]
 
     def _values(self, measure: Measure, label: str, protocol: str, step: int | None) -> Mapping[int, float | None]:
         if measure.kind == "metric":

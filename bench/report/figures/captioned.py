@@ -15,6 +15,7 @@ from bench.report.metric_text import describe_metric, format_metric
 from bench.report.model import Cell, Figure, Heading, Row, Table
 from bench.report.sections.tables import floor_detail, floor_images
 from bench.report.study import Study
+from bench.runs.folder import LOST
 from bench.statistics.results import labels_in, matching
 
 TABLE_STEPS = 8
@@ -70,7 +71,7 @@ def mean_curves(study: Study, protocol: str, curves: pd.DataFrame) -> pd.DataFra
         (run.label, run.seed)
         for entry in study.entries_of(protocol)
         for run in entry.runs
-        if run.state in ("diverged", "failed") or (run.state == "done" and (run.label, run.seed) in scored)
+        if run.state in LOST or (run.state == "done" and (run.label, run.seed) in scored)
     }
     sizes = Counter(label for label, _ in ended)
     kept = [key in ended for key in zip(curves["label"], curves["seed"], strict=True)]

@@ -13,12 +13,12 @@ from bench.report.model import Block, Cell, Heading, Prose, Row, Table
 from bench.report.sections.together import together
 from bench.report.study import Entry, Study
 from bench.report.subject import Subject
+from bench.runs.folder import LOST
 from bench.statistics.arms import Better, ranking_direction
 from bench.statistics.backbones import spearman
 from bench.statistics.rates import RatedRow, neighbouring, regrets
 
 _AT_RATE = re.compile(r"(.+)@([0-9.e+-]+)")
-LOST = ("diverged", "failed")
 
 
 def rates_section(subject: Subject) -> tuple[Block, ...]:

@@ -10,6 +10,7 @@ from bench.report.metric_text import describe_metric
 from bench.report.model import Cell, Heading, Row, Table
 from bench.report.sections.collapse import collapse_reason
 from bench.report.study import Entry, Run, Study
+from bench.runs.folder import LOST
 
 
 def troubles_table(study: Study) -> Table | None:
@@ -54,7 +55,7 @@ def _trouble_row(entry: Entry, seeds: str, state: str, steps: str, reason: str) 
 
 def _trouble(study: Study, run: Run, scored: bool) -> tuple[str, str]:
     """Return the trouble of a run that has begun and its reason, or two empty strings."""
-    if run.state in ("diverged", "failed"):
+    if run.state in LOST:
         return run.state, run.status.reason or "no reason was recorded"
     if run.state == "interrupted":
         why = run.status.reason or "its process ended before it did"
