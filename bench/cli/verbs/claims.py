@@ -14,7 +14,7 @@ from bench.cli.hints import command_line
 from bench.cli.shared import Roots, device_options, json_option, read_seeds
 from bench.cli.text import print_json, say
 from bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_RUNS_FAILED, BenchError, suggest
-from bench.formatting import format_duration, plural
+from bench.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -59,7 +59,7 @@ def plan(
     from bench.cli.verbs.plan import calibrate_steps, planned_runs
     from bench.execution.devices import choose_slots
 
-    chosen = [*_plans(_chosen(_config(roots), names), only_seeds)]
+    chosen = [*_plans(_config(roots), names, only_seeds)]
     slots = choose_slots(devices, per_device, chosen[0].plan.study.training.threads)
     if calibrate:
         calibrate_steps([run for one in chosen for run in one.runs], roots, slots)
@@ -86,7 +86,7 @@ def run(roots: Roots, names: tuple[str, ...], only_seeds: str | None, devices: s
 
     console = Console()
     parts = []
-    for one in _plans(_chosen(_config(roots), names), only_seeds):
+    for one in _plans(_config(roots), names, only_seeds):
         parts.append(
             run_study(
                 one.plan,
@@ -165,9 +165,10 @@ def _config(roots: Roots) -> Config:
     return load_claims(roots.config)
 
 
-def _chosen(config: Config, names: Collection[str]) -> Iterator[tuple[str, tuple[str, ...], Config]]:
-    """Yield the studies that these claims need, with the labels of their rows."""
+def _plans(config: Config, names: Collection[str], only_seeds: str | None) -> Iterator[_Chosen]:
+    """Yield the studies that these claims need, with their rows and A/A arms."""
     from bench.config.arms import arms_by_study
+    from bench.runs.plan import make_plan
 
     known = {claim.id: claim for claim in config.claims}
     if unknown := next((name for name in names if name not in known), None):
@@ -176,15 +177,8 @@ def _chosen(config: Config, names: Collection[str]) -> Iterator[tuple[str, tuple
             hint=f"It has: {', '.join(known)}.",
         )
     claims = [known[name] for name in names] if names else config.claims
-    for study, labels in arms_by_study(config, claims).items():
-        yield study, labels, config
-
-
-def _plans(chosen: Iterator[tuple[str, tuple[str, ...], Config]], only_seeds: str | None) -> Iterator[_Chosen]:
-    from bench.runs.plan import make_plan
-
     seeds = None if only_seeds is None else read_seeds(only_seeds, "--only-seeds")
-    for name, labels, config in chosen:
+    for name, labels in arms_by_study(config, claims).items():
         study = config.study(name)
         twin = (study.twin_label,) if study.twin_seeds and study.baseline in labels else ()
         yield _Chosen(make_plan(study), (*labels, *twin), seeds)
@@ -192,7 +186,7 @@ def _plans(chosen: Iterator[tuple[str, tuple[str, ...], Config]], only_seeds: st
 
 def _print_plan(rows: dict[str, list[PlannedRun]], slots: list[str]) -> None:
     from bench.cli.console import Console, plain_table
-    from bench.execution.devices import device_type
+    from bench.cli.verbs.plan import cost_in_words
 
     lines = [
         (
@@ -207,26 +201,16 @@ def _print_plan(rows: dict[str, list[PlannedRun]], slots: list[str]) -> None:
     heads = ("study", "arms", "runs", "to train", "training, on one core")
     console = Console()
     console.print(plain_table(heads, lines, width=console.width))
-    missing = [row for runs in rows.values() for row in runs if row.missing]
-    how = "measured"
-    if any(not row.cost.measured for row in missing):
-        how = "a rough guess from the number of operations; --calibrate times a few steps"
-    seconds = sum(row.cost.seconds for row in missing) / len(slots)
-    known = [row.cost.evaluation_seconds for row in missing if row.cost.evaluation_seconds is not None]
-    evaluation = len(missing) * sum(known) / len(known) / len(slots) if known else None
-    beside = ", evaluation not counted" if evaluation is None else f" and {format_duration(evaluation)} of evaluation"
-    console.print(
-        f"\n{len(missing)} of {plural(sum(map(len, rows.values())), 'run')} to train, {len(slots)} at a time on "
-        f"{device_type(slots[0])}: about {format_duration(seconds)} of training ({how}){beside}."
-    )
+    console.print(f"\n{cost_in_words([row for runs in rows.values() for row in runs], slots)}")
 
 
 def _print_plan_as_json(rows: dict[str, list[PlannedRun]], slots: list[str]) -> None:
-    missing = [row for runs in rows.values() for row in runs if row.missing]
+    from bench.cli.verbs.plan import missing_seconds
+
     print_json(
         {
             "at_a_time": len(slots),
-            "missing_seconds": round(sum(row.cost.seconds for row in missing) / len(slots)),
+            "missing_seconds": round(missing_seconds([row for runs in rows.values() for row in runs], slots)),
             "studies": {
                 study: {
                     "arms": sorted({row.spec.label for row in runs}),

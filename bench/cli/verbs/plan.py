@@ -116,11 +116,10 @@ def plan(
     rows = planned_runs(planned, runs, roots, slots)
     lacking = _unmeasured(rows, roots)
     losses = _lost_verdicts(planned)
-    seconds = sum(row.cost.seconds for row in rows if row.missing) / len(slots)
     if as_json:
-        _print_as_json(asked, rows, slots, seconds, losses, lacking)
+        _print_as_json(asked, rows, slots, missing_seconds(rows, slots), losses, lacking)
     else:
-        _print_as_table(planned, rows, slots, seconds)
+        _print_as_table(planned, rows, slots)
         if lacking.images:
             say(with_typed_options(lacking.in_words(len(slots)), click.get_current_context()))
         if others := names_on_backbones(planned.study):
@@ -262,9 +261,8 @@ def _print_as_json(
     )
 
 
-def _print_as_table(plan: Plan, rows: list[PlannedRun], slots: list[str], seconds: float) -> None:
+def _print_as_table(plan: Plan, rows: list[PlannedRun], slots: list[str]) -> None:
     from bench.cli.console import Console, plain_table
-    from bench.execution.devices import device_type
 
     headings = ("label", "protocol", "seed", "id", "state", "cost", "why")
     lines = [
@@ -282,12 +280,24 @@ def _print_as_table(plan: Plan, rows: list[PlannedRun], slots: list[str], second
     console = Console()
     console.print(f"{plan.study.title}\n")
     console.print(plain_table(headings, lines, width=console.width))
+    console.print(f"\n{cost_in_words(rows, slots)}")
+
+
+def missing_seconds(rows: list[PlannedRun], slots: list[str]) -> float:
+    """Return how long these slots train what is missing."""
+    return sum(row.cost.seconds for row in rows if row.missing) / len(slots)
+
+
+def cost_in_words(rows: list[PlannedRun], slots: list[str]) -> str:
+    """Return how many of the runs are to train, and what that and their evaluation will take."""
+    from bench.execution.devices import device_type
+
     missing = [row for row in rows if row.missing]
     rough = any(not row.cost.measured for row in missing)
     how = "a rough guess from the number of operations; --calibrate times a few steps" if rough else "measured"
-    console.print(
-        f"\n{len(missing)} of {plural(len(rows), 'run')} to train, {len(slots)} at a time on {device_type(slots[0])}: "
-        f"about {format_duration(seconds)} of training ({how}){_evaluating(rows, slots)}."
+    return (
+        f"{len(missing)} of {plural(len(rows), 'run')} to train, {len(slots)} at a time on {device_type(slots[0])}: "
+        f"about {format_duration(missing_seconds(rows, slots))} of training ({how}){_evaluating(rows, slots)}."
     )
 
 
