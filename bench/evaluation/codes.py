@@ -89,16 +89,24 @@ def entropy_used(matrix: Matrix, codes: Codes) -> float:
     return float(matrix[:counted].max(axis=1).sum() / np.log(codes.values[:counted]).sum())
 
 
-def seen_factors(features: Features) -> Whole:
-    """Return which value of each factor the judge sees, N x F; one more where it is not sure.
+def seen_factors(features: Features, names: Sequence[str] = MODE_FACTORS) -> Whole:
+    """Return which value of each of these factors the judge sees, N x F; one more where it is not sure.
 
-    So broken images, of which it is not sure, create no information.
+    So broken images, of which it is not sure, create no information, and count as alike.
     """
-    assert features.answers is not None
     assert features.certainty is not None
-    columns = [list(FACTORS).index(name) for name in MODE_FACTORS]
-    answers, sure = features.answers[:, columns].long(), features.certainty[:, columns] >= _SURE
-    return np.asarray(torch.where(sure, answers, torch.tensor(_SIZES, device=answers.device)).cpu().numpy())
+    sure = features.certainty[:, _columns(names)].cpu().numpy() >= _SURE
+    return np.where(sure, answers_of(features, names), [len(FACTORS[name]) for name in names])
+
+
+def answers_of(features: Features, names: Sequence[str]) -> Whole:
+    """Return which value of each of these factors the judge sees, N x F, however sure it is."""
+    assert features.answers is not None
+    return np.asarray(features.answers[:, _columns(names)].long().cpu().numpy())
+
+
+def _columns(names: Sequence[str]) -> list[int]:
+    return [list(FACTORS).index(name) for name in names]
 
 
 def changed_alone(codes: Codes, numbers: Tensor, sample_seed: int) -> Iterator[Tensor]:

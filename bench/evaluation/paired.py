@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bench.data.faces import FACTORS, HELDOUT_START, Face, draw, recoloured
 from bench.data.faces.sampling import faces as sampled
+from bench.evaluation.codes import answers_of, seen_factors
 from bench.evaluation.features import UNSURE, Extractor, Features, extract
 from bench.evaluation.metrics import Sample, Value
 from bench.evaluation.reference import Reference
@@ -35,7 +36,6 @@ HIDDEN = ("skin", "background", "shirt")
 """What a map of parts hides, of the factors that the judge reads with certainty: 120 combinations."""
 
 HIDDEN_SIZES = tuple(len(FACTORS[name]) for name in HIDDEN)
-_SURE = 0.9
 _BLOCK = 100
 _LEAST_ERROR = 1e-10  # of equal images, whose PSNR would be infinite: 100 dB
 _COLOURS_OF = 20_500  # the seed of the faces whose colours the floor's faces have
@@ -105,15 +105,6 @@ def divergence_from_law(seen: Whole) -> float:
     return mode_scores(torch.from_numpy(combined), math.prod(HIDDEN_SIZES))["mode_kl"]
 
 
-def seen_hidden(features: Features) -> Whole:
-    """Return which value of each hidden factor the judge sees, N x 3; one more where it is not sure.
-
-    So broken images, of which it is not sure, count as alike.
-    """
-    answers, certainty = _judged(features, HIDDEN)
-    return np.where(certainty >= _SURE, answers, np.array(HIDDEN_SIZES))
-
-
 @dataclass(frozen=True)
 class Outputs:
     """What a generator makes of a reference's inputs.
@@ -163,10 +154,10 @@ def measured(outputs: Outputs, reference: Reference) -> dict[str, float]:
     if (judge := _judge(reference)) is not None:
         found["kept_judge"] = kept(outputs.features[judge.label], _true(reference, places, KEPT))
         if reference.input_kind == "parts":
-            by_factor = entropies(seen_hidden(outputs.several[judge.label]), LATENTS_OF_AN_INPUT)
+            by_factor = entropies(seen_factors(outputs.several[judge.label], HIDDEN), LATENTS_OF_AN_INPUT)
             found["hidden_entropy"] = fmean(by_factor)
             found |= {f"hidden_entropy+{name}": value for name, value in zip(HIDDEN, by_factor, strict=True)}
-            found["hidden_law"] = divergence_from_law(seen_hidden(outputs.features[judge.label]))
+            found["hidden_law"] = divergence_from_law(seen_factors(outputs.features[judge.label], HIDDEN))
     return found
 
 
@@ -181,7 +172,7 @@ def measured_at_snapshots(images: Bytes, features: Mapping[str, Features], refer
 
 def kept(features: Features, truth: Whole) -> float:
     """Return the share of N images in which the judge sees glasses and hat, N x 2, as their inputs show them."""
-    return float((_judged(features, KEPT)[0] == truth).all(axis=1).mean())
+    return float((answers_of(features, KEPT) == truth).all(axis=1).mean())
 
 
 def floors_of_pairs(reference: Reference, samples: int, *, final: bool) -> dict[str, float]:
@@ -246,16 +237,6 @@ def _judge(reference: Reference) -> Extractor | None:
     if reference.source != "faces":
         return None
     return next((extractor for extractor in reference.extractors if extractor.name == "judge"), None)
-
-
-def _judged(features: Features, names: Sequence[str]) -> tuple[Whole, npt.NDArray[np.float32]]:
-    assert features.answers is not None
-    assert features.certainty is not None
-    columns = [list(FACTORS).index(name) for name in names]
-    return (
-        features.answers[:, columns].long().cpu().numpy(),
-        features.certainty[:, columns].cpu().numpy(),
-    )
 
 
 def _places(reference: Reference, count: int) -> Whole:

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from bench.data import DataRequest, PreparedData, faces, prepare
 from bench.data.faces.drawing import draw_pixels
+from bench.evaluation.codes import seen_factors
 from bench.evaluation.evaluate import Evaluator
 from bench.evaluation.extractors import JudgeExtractor
 from bench.evaluation.features import Features, extract
 from bench.evaluation.paired import (
+    HIDDEN,
     HIDDEN_SIZES,
     distance_to_targets,
     distance_within_inputs,
@@ -31,7 +33,6 @@ from bench.evaluation.paired import (
     measured_at_snapshots,
     nearness,
     recolourings,
-    seen_hidden,
 )
 from bench.evaluation.reference import Reference
 from bench.evaluation.similarity import ssim
@@ -143,7 +144,7 @@ def test_unsure_answers_are_one_more_value_and_count_as_not_kept() -> None:
     certainty = torch.ones(2, len(faces.FACTORS))
     certainty[1, 0] = 0.5
     features = Features(torch.zeros(2, 1), answers=answers, certainty=certainty)
-    assert seen_hidden(features).tolist() == [[0, 0, 0], [5, 0, 0]]
+    assert seen_factors(features, HIDDEN).tolist() == [[0, 0, 0], [5, 0, 0]]
     assert kept(features, np.array([[0, 0], [0, 1]])) == 0.5
 
 
