@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.told import recorded_as_eager, run_without_waiting
 from helpers.training_fixture import CPU, study
 from torch import Tensor
 
@@ -22,12 +23,9 @@ from bench.runs.folder import RunFolder
 from bench.runs.plan import RunSpec, make_plan
 from bench.training.engine import EagerEngine
 from bench.training.fingerprint import fingerprint
-from bench.training.graph import GraphEngine
-from bench.training.iteration import run_iteration
 from bench.training.loop import build_state, train
 from bench.training.state import TrainingState
 from bench.validation.contract.ranks import Trial, certify
-from bench.validation.contract.watching import on_the_device
 
 BACKBONE = {"width": 4, "latent": 8, "codes": {"categorical": (3, 2), "continuous": 2}}
 
@@ -106,22 +104,12 @@ def test_added_kernels_change_no_initial_weight() -> None:
 @pytest.mark.parametrize("settings", [{}, {"variance": "learned", "base": "wgan-gp"}])
 def test_recorded_iterations_are_eager_ones_with_other_codes_than_at_the_recording(settings: dict[str, Any]) -> None:
     eager, recorded = state_of("infogan", settings), state_of("infogan", settings)
-    graphs = GraphEngine(recorded)
-    for step in range(4):
-        EagerEngine(eager).run_iteration(step, batch)
-        graphs.run_iteration(step, batch)
-    assert all(torch.equal(*pair) for pair in zip(eager.tensors(), recorded.tensors(), strict=True))
+    assert recorded_as_eager(eager, recorded, batch, 4)
 
 
 def test_no_iteration_with_codes_waits_for_the_device() -> None:
     state = state_of("infogan", {"variance": "learned"})
-    graphs = GraphEngine(state)
-    graphs.run_iteration(0, batch)
-    shape = state.schedule.shape(1, state.discriminator_steps)
-    graphs._rng.seek(1)
-    graphs._set_scalars(1)
-    with on_the_device():
-        run_iteration(state, shape, graphs._scalars, graphs._reals.__getitem__)
+    run_without_waiting(state, batch)
 
 
 def test_codes_over_ranks() -> None:

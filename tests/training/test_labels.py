@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.told import recorded_as_eager, run_without_waiting, told_to
 from helpers.training_fixture import CPU, study
 from PIL import Image
-from torch import Tensor
 
 from bench.data import PreparedData, faces, prepare
 from bench.errors import BenchError
@@ -30,12 +28,9 @@ from bench.runs.folder import RunFolder, Status
 from bench.runs.plan import RunSpec, make_plan
 from bench.training.engine import CompiledEngine, EagerEngine
 from bench.training.fingerprint import fingerprint
-from bench.training.graph import GraphEngine
-from bench.training.iteration import run_iteration
 from bench.training.loop import build_state, train
 from bench.training.state import TrainingState
 from bench.validation.contract.ranks import Trial, certify
-from bench.validation.contract.watching import on_the_device
 
 DATA = {"source": "faces", "resolution": 32, "train_count": 60, "heldout_count": 60, "labels": ("hat", "glasses")}
 SIZES = (3, 3)
@@ -63,26 +58,6 @@ def written(place: Path, **changes: Any) -> tuple[RunFolder, RunSpec]:
     folder, spec = RunFolder(place), make_plan(study(data=DATA, **changes)).runs[0]
     spec.write(folder.spec_file)
     return folder, spec
-
-
-@contextmanager
-def told_to(state: TrainingState) -> Iterator[dict[str, list[Tensor]]]:
-    """Note every condition that G and D are called with."""
-    seen: dict[str, list[Tensor]] = {"G": [], "D": []}
-    call_G, call_D = state.call_G, state.call_D
-
-    def noting(name: str, call: Any) -> Any:
-        def noted(samples: Tensor, condition: Tensor) -> Any:
-            seen[name].append(condition)
-            return call(samples, condition)
-
-        return noted
-
-    state.call_G, state.call_D = noting("G", call_G), noting("D", call_D)
-    try:
-        yield seen
-    finally:
-        state.call_G, state.call_D = call_G, call_D
 
 
 @pytest.mark.parametrize("objective", ["nsgan", "wgan-gp", "cramer", "vae", "ebgan"])
@@ -134,23 +109,13 @@ def test_recorded_iterations_are_eager_ones_under_other_labels_than_at_the_recor
     objective: str, recipe: dict[str, Any]
 ) -> None:
     eager, recorded = state_of(objective, **recipe), state_of(objective, **recipe)
-    graphs = GraphEngine(recorded)
-    for step in range(4):
-        EagerEngine(eager).run_iteration(step, batch)
-        graphs.run_iteration(step, batch)
-    assert all(torch.equal(*pair) for pair in zip(eager.tensors(), recorded.tensors(), strict=True))
+    assert recorded_as_eager(eager, recorded, batch, 4)
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "projection", "product"])
 def test_no_told_iteration_waits_for_the_device(conditioning: str) -> None:
     state = state_of("wgan-gp" if conditioning == "concat" else "nsgan", conditioning)
-    graphs = GraphEngine(state)
-    graphs.run_iteration(0, batch)
-    shape = state.schedule.shape(1, state.discriminator_steps)
-    graphs._rng.seek(1)
-    graphs._set_scalars(1)
-    with on_the_device():
-        run_iteration(state, shape, graphs._scalars, graphs._reals.__getitem__)
+    run_without_waiting(state, batch)
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "projection"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.told import recorded_as_eager, run_without_waiting, told_to
 from helpers.training_fixture import CPU, study
 from PIL import Image
 from torch import Tensor
@@ -28,13 +27,10 @@ from bench.runs.folder import RunFolder
 from bench.runs.plan import make_plan
 from bench.training.engine import CompiledEngine, EagerEngine
 from bench.training.fingerprint import fingerprint
-from bench.training.graph import GraphEngine
-from bench.training.iteration import run_iteration
 from bench.training.loop import build_state, train
 from bench.training.state import TrainingState
 from bench.training.timing import seconds_per_step
 from bench.validation.contract.ranks import Trial, certify
-from bench.validation.contract.watching import on_the_device
 
 DATA = {"source": "faces", "resolution": 32, "train_count": 60, "heldout_count": 60, "input": "edges"}
 PATCHES = {"width": 4, "latent": 8, "patch": 22}
@@ -55,26 +51,6 @@ def batch(step: int) -> Batch:
             for _ in ("image", "input")
         )
     )
-
-
-@contextmanager
-def told_to(state: TrainingState) -> Iterator[dict[str, list[Tensor]]]:
-    """Note every condition that G and D are called with."""
-    seen: dict[str, list[Tensor]] = {"G": [], "D": []}
-    call_G, call_D = state.call_G, state.call_D
-
-    def noting(name: str, call: Any) -> Any:
-        def noted(samples: Tensor, condition: Tensor) -> Any:
-            seen[name].append(condition)
-            return call(samples, condition)
-
-        return noted
-
-    state.call_G, state.call_D = noting("G", call_G), noting("D", call_D)
-    try:
-        yield seen
-    finally:
-        state.call_G, state.call_D = call_G, call_D
 
 
 @pytest.mark.parametrize("objective", ["pix2pix", "wgan-gp", "cramer", "vae", "ebgan", "r3gan", "san", "lecam"])
@@ -132,23 +108,13 @@ def test_recorded_iterations_are_eager_ones_under_other_pictures_than_at_the_rec
     objective: str, settings: dict[str, Any], recipe: dict[str, Any]
 ) -> None:
     eager, recorded = (state_of(objective, settings, **dict(recipe)) for _ in range(2))
-    graphs = GraphEngine(recorded)
-    for step in range(3):
-        EagerEngine(eager).run_iteration(step, batch)
-        graphs.run_iteration(step, batch)
-    assert all(torch.equal(*pair) for pair in zip(eager.tensors(), recorded.tensors(), strict=True))
+    assert recorded_as_eager(eager, recorded, batch, 3)
 
 
 @pytest.mark.parametrize("backbone", [{"width": 4, "latent": 8}, PATCHES])
 def test_no_iteration_with_pictures_waits_for_the_device(backbone: dict[str, Any]) -> None:
     state = state_of(settings={"base": "wgan-gp"}, backbone=backbone)
-    graphs = GraphEngine(state)
-    graphs.run_iteration(0, batch)
-    shape = state.schedule.shape(1, state.discriminator_steps)
-    graphs._rng.seek(1)
-    graphs._set_scalars(1)
-    with on_the_device():
-        run_iteration(state, shape, graphs._scalars, graphs._reals.__getitem__)
+    run_without_waiting(state, batch)
 
 
 def test_networks_that_are_told_pictures_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
